@@ -1,0 +1,1 @@
+"""Every setting of the project: one schema of dataclasses, and the YAML files that fill it."""

@@ -1,0 +1,318 @@
+"""Ranges and combinations of settings; each refusal is one line that begins with the full key."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from config.errors import ConfigError
+from config.schema import (
+    DatasetEntry,
+    EvalConfig,
+    GenerationSettings,
+    ModelSettings,
+    TrainRLConfig,
+    TrainSFTConfig,
+)
+
+ROOT = Path(__file__).resolve().parents[1]
+UNSET = "???"
+CONVERSATION_TYPES = {"guided": "guided", "attempted": "attempted", "attempt": "attempted"}
+QUANTISED_NAME = re.compile(r"(?i)\b(awq|gptq|fp8|int[48]|nf4|bnb-4bit|w4a16|w8a8|gguf)\b")
+
+# key -> allowed values.  Keys that a script's settings lack are passed over.
+CHOICES: dict[str, tuple[str, ...]] = {
+    "generation.missing_verdict": ("exclude", "reject"),
+    "engines.backend": ("vllm", "transformers"),
+    "engines.residency": ("turn", "phase", "always"),
+    "engines.on_engine_death": ("stop", "restart"),
+    "train.loss_type": ("dapo", "bnpo", "grpo", "dr_grpo"),
+    "train.scale_rewards": ("group", "batch", "none"),
+    # whole conversations fall out of the loss with the sequence-level modes
+    "train.importance_sampling": ("token_truncate", "token_mask", "none"),
+    "train.dtype": ("bfloat16", "float16", "float32"),
+    "train.method": ("sft", "mdpo"),
+    "model.dtype": ("bfloat16", "float16", "float32"),
+    "eval.task": ("classroom", "mathtutorbench", "reasoning"),
+    "eval.control": ("none", "retry"),
+}
+# key -> (condition, what must hold)
+Range = tuple[Callable[[Any], bool], str]
+POSITIVE: Range = (lambda v: v > 0, "must be greater than 0")
+AT_LEAST_1: Range = (lambda v: v >= 1, "must be at least 1")
+NOT_NEGATIVE: Range = (lambda v: v >= 0, "must not be negative")
+COUNT_OR_ALL: Range = (lambda v: v == -1 or v >= 1, "must be at least 1, or -1 for no limit")
+RANGES: dict[str, Range] = {
+    "generation.extra_penalty_for_rejected_judges": (
+        lambda v: v >= 0,
+        "lambda must not be negative (it is subtracted)",
+    ),
+    "generation.max_turns": AT_LEAST_1,
+    "generation.max_tokens_in_conversation": AT_LEAST_1,
+    "generation.max_tokens_per_turn": AT_LEAST_1,
+    "generation.max_tokens_per_student_attempt": AT_LEAST_1,
+    "generation.max_tokens_per_judge_attempt": AT_LEAST_1,
+    "generation.number_student_attempts": NOT_NEGATIVE,
+    "generation.number_judge_attempts": NOT_NEGATIVE,
+    "generation.number_initial_attempts": NOT_NEGATIVE,
+    "generation.judge_retries": NOT_NEGATIVE,
+    "generation.max_concurrent_conversations": NOT_NEGATIVE,
+    "train.num_samples_per_problem": (
+        lambda v: v >= 2,
+        "must be at least 2: a conversation is compared with others of its problem",
+    ),
+    "train.number_of_problems_per_batch": AT_LEAST_1,
+    "train.per_device_train_batch_size": AT_LEAST_1,
+    "train.gradient_accumulation_steps": AT_LEAST_1,
+    "train.epochs": AT_LEAST_1,
+    "train.max_steps": COUNT_OR_ALL,
+    "train.mu": AT_LEAST_1,
+    "train.beta": NOT_NEGATIVE,
+    "train.epsilon": (lambda v: 0 < v < 1, "must lie between 0 and 1"),
+    "train.learning_rate": POSITIVE,
+    "train.batch_size_ref_model": AT_LEAST_1,
+    "train.max_grad_norm": POSITIVE,
+    "train.warmup_steps": NOT_NEGATIVE,
+    "train.eval_steps": NOT_NEGATIVE,
+    "model.max_length": AT_LEAST_1,
+    "dataset.max_train_examples": COUNT_OR_ALL,
+    "dataset.max_val_examples": COUNT_OR_ALL,
+    "logging.save_steps": AT_LEAST_1,
+    "logging.save_total_limit": AT_LEAST_1,
+    "engines.start_timeout_s": POSITIVE,
+    "engines.request_timeout_s": POSITIVE,
+    "engines.max_concurrent_requests": NOT_NEGATIVE,
+    "engines.max_requests": NOT_NEGATIVE,
+    "engines.max_tokens": NOT_NEGATIVE,
+    "engines.max_cost_usd": NOT_NEGATIVE,
+    "skip_first_samples": NOT_NEGATIVE,
+    "num_samples_per_problem": AT_LEAST_1,
+    "eval.few_shot": NOT_NEGATIVE,
+    "eval.max_new_tokens": AT_LEAST_1,
+}
+MODEL_RANGES: dict[str, Range] = {
+    "vllm.temperature": NOT_NEGATIVE,
+    "vllm.top_k": (lambda v: v >= -1, "must be at least 1, or 0 or -1 for off"),
+    "vllm.top_p": (lambda v: 0 < v <= 1, "must lie between 0 and 1, where 1.0 is off"),
+    "vllm.max_length": AT_LEAST_1,
+    "vllm.max_num_seqs": AT_LEAST_1,
+    "vllm.gpu_memory_utilization": (lambda v: 0 < v <= 1, "must lie between 0 and 1"),
+    "vllm.number_of_gpus_per_instance": AT_LEAST_1,
+    "vllm.max_number_of_instances": COUNT_OR_ALL,
+    "vllm.cpu_kv_cache_gib": POSITIVE,
+    "lora.rank": AT_LEAST_1,
+    "lora.alpha": AT_LEAST_1,
+    "lora.dropout": (lambda v: 0 <= v < 1, "must lie between 0 and 1"),
+}
+Settings = TrainRLConfig | EvalConfig | TrainSFTConfig
+
+
+def normalise(settings: Any) -> None:
+    """Bring spellings that mean the same to one, in place.
+
+    `attempt` becomes `attempted`; a rule or persona whose file is `none` is dropped (a config can
+    override an entry that it inherits but not remove it); the in-process backend has one process.
+    """
+    generation: GenerationSettings | None = getattr(settings, "generation", None)
+    if generation is not None:
+        given = generation.forced_conversation_type
+        if given is not None:
+            generation.forced_conversation_type = CONVERSATION_TYPES.get(given, given)
+        for paths in (
+            generation.judges_rules_prompts_paths,
+            generation.student_personas_prompts_paths,
+        ):
+            for name in [n for n, path in paths.items() if path.lower() == "none"]:
+                del paths[name]
+    if isinstance(settings, TrainRLConfig) and settings.engines.backend == "transformers":
+        settings.train.use_deepspeed = False
+
+
+def validate(settings: Any) -> None:
+    """Raises ConfigError for the first setting that cannot be used."""
+    for key, choices in CHOICES.items():
+        for value in _get(settings, key):
+            if value not in choices:
+                raise ConfigError(f"{key}: {value!r} is not one of {', '.join(choices)}")
+    for key, (holds, text) in RANGES.items():
+        for value in _get(settings, key):
+            if not holds(value):
+                raise ConfigError(f"{key}: {text}, got {value}")
+    _check_names(settings)
+    for name, entries in _datasets(settings):
+        for number, entry in enumerate(entries):
+            _check_entry(f"dataset.{name}[{number}]", entry)
+    if isinstance(settings, TrainRLConfig | EvalConfig):
+        _check_generation(settings.generation)
+        _check_roles(settings)
+    if isinstance(settings, TrainRLConfig):
+        _check_training(settings)
+    if isinstance(settings, TrainSFTConfig):
+        if settings.model.model_name_or_path in ("", UNSET):
+            raise ConfigError("model.model_name_or_path: no value given")
+        _require_datasets(settings)
+
+
+def check_batch(settings: TrainRLConfig, ranks: int) -> None:
+    """Whether ranks and micro-batches cut a batch of conversations evenly.  Raises ConfigError."""
+    train = settings.train
+    rows = train.number_of_problems_per_batch * train.num_samples_per_problem
+    if rows % (ranks * train.per_device_train_batch_size):
+        raise ConfigError(
+            f"train.per_device_train_batch_size: {rows} conversations a batch "
+            f"(train.number_of_problems_per_batch x train.num_samples_per_problem) cannot be cut "
+            f"into micro-batches of {train.per_device_train_batch_size} on {ranks} ranks"
+        )
+
+
+def _get(settings: Any, key: str) -> Iterator[Any]:
+    """The value of a dotted key, or nothing where this script has no such key."""
+    for part in key.split("."):
+        if not hasattr(settings, part):
+            return
+        settings = getattr(settings, part)
+    yield settings
+
+
+def _nearest(wrong: str, right: Iterator[str] | list[str]) -> str:
+    near = difflib.get_close_matches(wrong, list(right), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _check_names(settings: Settings) -> None:
+    name = settings.run_name
+    if name is not None and not re.fullmatch(r"[\w+=@-][\w.+=@-]*", name):
+        raise ConfigError(f"run_name: {name!r} cannot be a folder's name (letters, digits, _ - .)")
+    for hub in _get(settings, "huggingface"):
+        if hub.push_to_hub and not hub.name:
+            raise ConfigError("huggingface.name: needed where huggingface.push_to_hub is true")
+
+
+def _datasets(settings: Settings) -> Iterator[tuple[str, list[DatasetEntry]]]:
+    yield "train_datasets", settings.dataset.train_datasets
+    yield "eval_datasets", settings.dataset.eval_datasets
+
+
+def _check_entry(key: str, entry: DatasetEntry) -> None:
+    if entry.name_or_path in ("", UNSET):
+        raise ConfigError(f"{key}.name_or_path: no value given")
+    if not 0 < entry.ratio <= 1:
+        raise ConfigError(f"{key}.ratio: must lie between 0 and 1, got {entry.ratio}")
+    low, high = entry.min_solve_rate, entry.max_solve_rate
+    for name, rate in (("min_solve_rate", low), ("max_solve_rate", high)):
+        if rate is not None and not 0 <= rate <= 1:
+            raise ConfigError(f"{key}.{name}: a rate between 0 and 1, got {rate}")
+    if low is not None and high is not None and low > high:
+        raise ConfigError(f"{key}.min_solve_rate: greater than max_solve_rate ({low} > {high})")
+
+
+def _require_datasets(settings: TrainRLConfig | TrainSFTConfig) -> None:
+    if not settings.dataset.train_datasets:
+        raise ConfigError("dataset.train_datasets: no dataset given")
+    if getattr(settings.train, "eval_steps", 0) and not settings.dataset.eval_datasets:
+        raise ConfigError("dataset.eval_datasets: needed where train.eval_steps is not 0")
+
+
+def _check_generation(generation: GenerationSettings) -> None:
+    forced = generation.forced_conversation_type
+    if forced is not None and forced not in CONVERSATION_TYPES:
+        raise ConfigError(
+            f"generation.forced_conversation_type: {forced!r} is not one of null, guided, attempted"
+        )
+    if generation.force_thinking and not generation.use_thinking:
+        raise ConfigError("generation.force_thinking: needs generation.use_thinking=true")
+    if not generation.student_personas_prompts_paths:
+        raise ConfigError("generation.student_personas_prompts_paths: at least one is needed")
+    if not generation.student_names:
+        raise ConfigError("generation.student_names: empty; [null] is one student without a name")
+    rules = generation.judges_rules_prompts_paths
+    for name in generation.rules_only_reported:
+        if name not in rules:
+            near = _nearest(name, list(rules))
+            raise ConfigError(f"generation.rules_only_reported: no rule is called {name}{near}")
+    for key, path in _prompt_files(generation):
+        if not (Path(path).is_file() or (ROOT / path).is_file()):
+            raise ConfigError(f"{key}: no such prompt file: {path}")
+
+
+def _prompt_files(generation: GenerationSettings) -> Iterator[tuple[str, str]]:
+    for name, value in vars(generation).items():
+        if name.endswith("_path"):
+            yield f"generation.{name}", value
+    for name, path in generation.student_personas_prompts_paths.items():
+        yield f"generation.student_personas_prompts_paths.{name}", path
+    for name, path in generation.judges_rules_prompts_paths.items():
+        if not _is_code(path):
+            yield f"generation.judges_rules_prompts_paths.{name}", path
+
+
+def _is_code(rule: str) -> bool:
+    """A judge that is not a prompt: the matcher, or `module:function`."""
+    return rule == "matcher" or ":" in rule
+
+
+def _needed_roles(settings: TrainRLConfig | EvalConfig) -> Iterator[tuple[str, ModelSettings]]:
+    generation = settings.generation
+    if isinstance(settings, TrainRLConfig) or settings.eval.task != "reasoning":
+        yield "teacher_model", settings.teacher_model
+    if isinstance(settings, EvalConfig) and settings.eval.task != "classroom":
+        return
+    yield "student_model", settings.student_model
+    rules = generation.judges_rules_prompts_paths.values()
+    if generation.number_judge_attempts and not all(map(_is_code, rules)):
+        yield "judge_model", settings.judge_model
+
+
+def _check_roles(settings: TrainRLConfig | EvalConfig) -> None:
+    for role in ("teacher_model", "student_model", "judge_model"):
+        model = getattr(settings, role)
+        for key, (holds, text) in MODEL_RANGES.items():
+            for value in _get(model, key):
+                if not holds(value):
+                    raise ConfigError(f"{role}.{key}: {text}, got {value}")
+        hosts = [h for h in ("use_openrouter", "use_gemini", "base_url") if getattr(model, h)]
+        if len(hosts) > 1:
+            raise ConfigError(f"{role}.{hosts[1]}: cannot be combined with {role}.{hosts[0]}")
+    for role, model in _needed_roles(settings):
+        if model.model_name_or_path in ("", UNSET):
+            raise ConfigError(f"{role}.model_name_or_path: no value given")
+
+
+def _check_training(settings: TrainRLConfig) -> None:
+    _require_datasets(settings)
+    tutor, generation = settings.teacher_model, settings.generation
+    for host in ("use_openrouter", "use_gemini", "base_url"):
+        if getattr(tutor, host):
+            raise ConfigError(
+                f"teacher_model.{host}: the tutor under training cannot be hosted elsewhere; "
+                "its weights change"
+            )
+    if tutor.quantization or QUANTISED_NAME.search(tutor.model_name_or_path):
+        key = "quantization" if tutor.quantization else "model_name_or_path"
+        raise ConfigError(
+            f"teacher_model.{key}: the tutor under training cannot be quantised; "
+            "name its full-precision checkpoint"
+        )
+    reshaping = {"top_k": tutor.vllm.top_k > 0, "top_p": tutor.vllm.top_p < 1}
+    for name, on in reshaping.items():
+        if on:
+            raise ConfigError(
+                f"teacher_model.vllm.{name}: off in training ({'0' if name == 'top_k' else '1.0'}):"
+                " the trainer's distribution must be the sampler's"
+            )
+    if tutor.vllm.temperature <= 0:
+        raise ConfigError("teacher_model.vllm.temperature: must be greater than 0 in training")
+    if generation.max_tokens_per_turn >= tutor.vllm.max_length:
+        raise ConfigError("teacher_model.vllm.max_length: less than one turn and its prompt")
+    if settings.reward_model.model_name_or_path != "None" and not (
+        generation.number_student_attempts
+    ):
+        raise ConfigError(
+            "generation.number_student_attempts: 0 leaves nothing to reward; "
+            "reward_model.model_name_or_path=None trains without the solve rate"
+        )
+    if settings.train.optimizer == "":
+        raise ConfigError("train.optimizer: no value given")

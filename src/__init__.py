@@ -1,0 +1,1 @@
+"""The classroom, its providers and engines, and the trainer."""

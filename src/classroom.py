@@ -1,0 +1,142 @@
+"""The classroom: drives every conversation of a batch through the state machine, all at once.
+
+START -> TEACHER_TURN <-> STUDENT_TURN -> JUDGE_TURN -> GENERATE_SOLUTION -> REWARD_TURN -> END
+
+Each conversation is one task that moves on by itself; there is no barrier anywhere.  Which engine
+may run when is the providers' business (`src.vllm.residency`).  Whatever varies by problem (type,
+name, persona, the opening attempt) is the same for all samples of a problem, so that a group
+starts from one prompt (paper, section 3.2); whatever varies by sample has its own seed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Literal
+
+from config.schema import GenerationSettings
+from src.conversation import Conversation, ConversationType, Limits, State, next_state
+from src.inference_providers.base import GaveUp
+from src.judges import gather_or_cancel
+from src.lesson import Batch, Lesson, Plan, Seats
+from src.prompts import Prompts
+from utils.problems import Problem
+from utils.records import ConversationRecord
+from utils.rewards import RewardSettings
+from utils.seeding import keyed_choice, keyed_seed
+
+
+class Classroom:
+    """Holds conversations.  `states` counts how many stand in which state, live."""
+
+    def __init__(
+        self,
+        settings: GenerationSettings,
+        seats: Seats,
+        prompts: Prompts,
+        reward_settings: RewardSettings,
+        *,
+        seed: int,
+        evaluation: bool = False,
+        record_tokens: bool = True,
+    ) -> None:
+        self.plan = Plan(
+            settings=settings,
+            seats=seats,
+            prompts=prompts,
+            rewards=reward_settings,
+            seed=seed,
+            record_tokens=record_tokens,
+        )
+        self.states: Counter[State] = Counter()
+        solve = settings.number_student_attempts > 0
+        self.limits = Limits(
+            max_turns=settings.max_turns,
+            # Evaluation wants the solve rate of every conversation, rejected or not.
+            solve_rejected=evaluation or not reward_settings.hard,
+            sample_solutions=solve and (evaluation or reward_settings.solve_by != "none"),
+        )
+
+    async def run(
+        self,
+        problems: Sequence[Problem],
+        *,
+        samples: Sequence[int] | int,
+        step: int = 0,
+        epoch: int = 0,
+        split: Literal["train", "eval"] = "train",
+        run: str = "",
+        on_finished: Callable[[ConversationRecord], None] | None = None,
+    ) -> list[ConversationRecord]:
+        """Hold one conversation for each (problem, sample); records come back in that order.
+
+        `samples`: how many of each problem; or, one entry for each of `problems`, which sample
+        that entry is.  A conversation whose requests fail for good is recorded with its error and
+        left out of its group; ProviderError ends them all.
+        """
+        if isinstance(samples, int):
+            pairs = [(p, s) for p in problems for s in range(samples)]
+        else:
+            pairs = list(zip(problems, samples, strict=True))
+        batch = Batch(step=step, epoch=epoch, split=split, run=run)
+        slots = asyncio.Semaphore(
+            self.plan.settings.max_concurrent_conversations or len(pairs) or 1
+        )
+
+        async def one(problem: Problem, sample: int) -> ConversationRecord:
+            async with slots:
+                record = await self._hold(self._begin(problem, sample, epoch), batch)
+            if on_finished is not None:
+                on_finished(record)
+            return record
+
+        self.states.clear()
+        try:
+            return await gather_or_cancel([one(problem, sample) for problem, sample in pairs])
+        finally:
+            batch.cancel()
+
+    def _begin(self, problem: Problem, sample: int, epoch: int) -> Conversation:
+        """A new conversation; all that varies by problem comes from the problem's address."""
+        settings, address = self.plan.settings, (self.plan.seed, epoch, problem.id)
+        kinds: list[ConversationType] = ["guided", "attempted"]
+        forced = settings.forced_conversation_type
+        if forced is not None:
+            kinds = ["guided"] if forced == "guided" else ["attempted"]
+        return Conversation(
+            problem=problem,
+            sample=sample,
+            seed=keyed_seed(*address, sample),
+            type=keyed_choice(kinds, "type", *address),
+            student_name=keyed_choice(settings.student_names or [None], "name", *address),
+            student_persona=keyed_choice(sorted(self.plan.prompts.personas), "persona", *address),
+        )
+
+    async def _hold(self, conversation: Conversation, batch: Batch) -> ConversationRecord:
+        """One conversation from START to END."""
+        self.states[State.START] += 1
+        lesson = Lesson(self.plan, conversation, batch)
+        act: dict[State, Callable[[], Coroutine[Any, Any, None]]] = {
+            State.TEACHER_TURN: lesson.teacher_turn,
+            State.STUDENT_TURN: lesson.student_turn,
+            State.JUDGE_TURN: lesson.judge_turn,
+            State.GENERATE_SOLUTION: lesson.generate_solution,
+        }
+        try:
+            while conversation.state is not State.REWARD_TURN:
+                self._move(conversation, next_state(conversation, self.limits))
+                if conversation.state in act:
+                    async with lesson.timed(conversation.state):
+                        await act[conversation.state]()
+        except GaveUp as error:
+            conversation.stop_reason, conversation.error = "error", str(error)
+            self._move(conversation, State.REWARD_TURN)
+        record = await lesson.finish()
+        self._move(conversation, State.END)
+        return record
+
+    def _move(self, conversation: Conversation, state: State) -> None:
+        self.states[conversation.state] -= 1
+        conversation.state = state
+        self.states[state] += 1

@@ -1,0 +1,111 @@
+"""Our train settings as TRL's GRPOConfig; everything that TRL would otherwise choose is said."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import torch
+from trl import GRPOConfig
+
+from config.errors import ConfigError
+from config.schema import TrainRLConfig
+
+log = logging.getLogger(__name__)
+
+
+def accumulation_steps(cfg: TrainRLConfig, world_size: int) -> int:
+    """Micro-batches of one rank in one optimizer step: a batch of conversations is one step.
+
+    Raises ConfigError where ranks and micro-batches do not cut the batch evenly.
+    """
+    rows = cfg.train.number_of_problems_per_batch * cfg.train.num_samples_per_problem
+    per_step = cfg.train.per_device_train_batch_size * world_size
+    if rows % per_step:
+        raise ConfigError(
+            f"train.per_device_train_batch_size: {rows} conversations a batch "
+            f"(train.number_of_problems_per_batch x train.num_samples_per_problem) cannot be cut "
+            f"into micro-batches of {cfg.train.per_device_train_batch_size} on {world_size} ranks"
+        )
+    return rows // per_step
+
+
+def boundary(steps: int, mu: int) -> int:
+    """`steps` rounded up to a multiple of mu.
+
+    A checkpoint between the mu steps of one batch would on resume hold new conversations for
+    problems that were already taught once.
+    """
+    return -(-steps // mu) * mu
+
+
+def optimizer_name(wanted: str, cuda: bool) -> str:
+    """bitsandbytes' optimizers need CUDA; without it plain AdamW takes their place."""
+    if cuda or ("8bit" not in wanted and "paged" not in wanted):
+        return wanted
+    log.info("train.optimizer=%s needs CUDA: adamw_torch is used instead", wanted)
+    return "adamw_torch"
+
+
+def torch_dtype(name: str) -> torch.dtype:
+    """The dtype of the trained weights."""
+    dtype = getattr(torch, name, None)
+    if not isinstance(dtype, torch.dtype):
+        raise ConfigError(f"train.dtype: {name} is not one of bfloat16, float16, float32")
+    return dtype
+
+
+def grpo_arguments(cfg: TrainRLConfig, folder: Path, *, world_size: int) -> GRPOConfig:
+    """Paper values come from the config; see stack notes in technical.md for each fixed choice."""
+    train, generation, cuda = cfg.train, cfg.generation, torch.cuda.is_available()
+    bf16 = train.dtype == "bfloat16"
+    return GRPOConfig(
+        output_dir=str(folder / "checkpoints"),
+        seed=cfg.seed,
+        data_seed=cfg.seed,
+        # one batch of conversations is one optimizer step, taken mu times
+        per_device_train_batch_size=train.per_device_train_batch_size,
+        gradient_accumulation_steps=accumulation_steps(cfg, world_size),
+        num_generations=train.num_samples_per_problem,
+        num_iterations=train.mu,
+        num_train_epochs=train.epochs,
+        max_steps=boundary(train.max_steps, train.mu) if train.max_steps > 0 else -1,
+        # optimization
+        learning_rate=train.learning_rate,
+        lr_scheduler_type=train.lr_scheduler_type,
+        warmup_steps=train.warmup_steps,
+        optim=optimizer_name(train.optimizer, cuda),
+        max_grad_norm=train.max_grad_norm,
+        gradient_checkpointing=train.gradient_checkpointing,
+        bf16=bf16 and cuda,
+        use_cpu=not cuda,
+        # the loss (paper, section 4: clipped ratio, KL to the start, token mean)
+        beta=train.beta,
+        epsilon=train.epsilon,
+        loss_type=train.loss_type,
+        scale_rewards=train.scale_rewards,
+        importance_sampling_level="token",
+        multi_objective_aggregation="sum_then_normalize",
+        mask_truncated_completions=False,
+        disable_dropout=True,
+        # the sampler: TRL divides its logits by the same temperature, and corrects the rest
+        temperature=cfg.teacher_model.vllm.temperature,
+        vllm_importance_sampling_correction=train.importance_sampling != "none",
+        vllm_importance_sampling_mode=(
+            "token_truncate" if train.importance_sampling == "none" else train.importance_sampling
+        ),
+        max_completion_length=generation.max_tokens_in_conversation,
+        # bookkeeping
+        remove_unused_columns=False,
+        shuffle_dataset=True,
+        logging_steps=1,
+        save_strategy="steps",
+        save_steps=boundary(cfg.logging.save_steps, train.mu),
+        save_total_limit=cfg.logging.save_total_limit,
+        eval_strategy="no",
+        report_to=["wandb"] if cfg.logging.wandb else [],
+        run_name=cfg.logging.wandb_run_name or cfg.run_name,
+        disable_tqdm=True,
+        push_to_hub=False,  # done at the end, by us, private unless said otherwise
+        ddp_timeout=7200,
+    )

@@ -1,0 +1,95 @@
+"""One batch of conversations: rows of all ranks to the node's lead, classroom, rows back.
+
+What TRL gets for each row: the trajectory exactly as sampled, and the record's rewards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from src.grpo.node import Node
+from utils.problems import Problem
+from utils.records import ConversationRecord
+
+Hold = Callable[[Sequence[Problem], Sequence[int], int, int], list[ConversationRecord]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One conversation as the trainer needs it; `rewards` empty: left out of its group."""
+
+    prompt_ids: list[int]
+    completion_ids: list[int]
+    mask: list[int]
+    logprobs: list[float | None]
+    rewards: Mapping[str, float] = field(default_factory=dict)
+
+
+def to_row(record: ConversationRecord, *, filler: int) -> Row:
+    """The training row of a conversation.
+
+    A conversation that is left out carries no loss: its mask is 0 throughout, because TRL's KL and
+    token counts go by the mask.  One without any tutor token is a single masked `filler` token.
+    """
+    trajectory = record.trajectory
+    if trajectory is None:
+        return Row(prompt_ids=[filler], completion_ids=[filler], mask=[0], logprobs=[None])
+    out = record.excluded is not None
+    return Row(
+        prompt_ids=trajectory.prompt_ids,
+        completion_ids=trajectory.completion_ids,
+        mask=[0] * len(trajectory.mask) if out else trajectory.mask,
+        logprobs=trajectory.logprobs,
+        rewards=record.rewards,
+    )
+
+
+class Rollout:
+    """TRL's `rollout_func`, over the ranks of a node."""
+
+    def __init__(
+        self,
+        node: Node,
+        problems: Sequence[Problem],
+        hold: Hold,
+        *,
+        samples_per_problem: int,
+        filler: int,
+        metrics: Callable[[Sequence[ConversationRecord]], dict[str, float]],
+    ) -> None:
+        self.node, self.problems, self.hold = node, problems, hold
+        self.samples, self.filler, self.metrics = samples_per_problem, filler, metrics
+
+    def __call__(self, indices: Sequence[int], step: int, epoch: int) -> dict[str, Any]:
+        """`indices`: this rank's rows, as positions in `problems`; every rank has as many.
+
+        Returns TRL's keys, with `outcome` (rewards by name) and `rollout_metrics` for each row.
+        """
+        gathered = self.node.gather(list(indices))
+        # Rows of one node are consecutive rows of the whole batch, and samples of a problem are
+        # consecutive there: the position tells which sample a row is.
+        first = self.node.lead * len(indices)
+
+        def work() -> list[tuple[list[Row], dict[str, float]]]:
+            flat = [index for rank in gathered for index in rank]
+            records = self.hold(
+                [self.problems[index] for index in flat],
+                [(first + position) % self.samples for position in range(len(flat))],
+                step,
+                epoch,
+            )
+            rows = [to_row(record, filler=self.filler) for record in records]
+            metrics, n = self.metrics(records), len(indices)
+            return [(rows[i : i + n], metrics) for i in range(0, len(rows), n)]
+
+        rows, metrics = self.node.scatter(self.node.on_lead(work))
+        return {
+            "prompt_ids": [row.prompt_ids for row in rows],
+            "completion_ids": [row.completion_ids for row in rows],
+            "env_mask": [row.mask for row in rows],
+            "logprobs": [row.logprobs for row in rows],
+            "outcome": [dict(row.rewards) for row in rows],
+            "rollout_metrics": [metrics for _ in rows],
+        }

@@ -1,0 +1,293 @@
+"""The training job of train_rl.py: from a config to a trained tutor and its run folder."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Literal
+
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase
+from transformers.trainer_utils import get_last_checkpoint
+from trl import GRPOConfig
+
+from config.errors import ConfigError
+from config.schema import TrainRLConfig
+from src.background import Background
+from src.classroom import Classroom
+from src.embedded import resolve_model
+from src.grpo.arguments import grpo_arguments, torch_dtype
+from src.grpo.callbacks import MetricsFile, PoliteStop
+from src.grpo.node import Node
+from src.grpo.rollout import Rollout
+from src.grpo.summary import print_summary
+from src.grpo.trainer import ClassroomGRPOTrainer, Sampler, SharedWeights
+from src.grpo.weights import EngineWeights
+from src.inference_providers.transformers_local import TransformersProvider, load_transformers
+from src.progress import Progress
+from src.setup import build_classroom, check_prompts, load_tokenizer
+from src.vllm.engines import EngineSet
+from src.vllm.residency import Residency, providers_of
+from src.vllm.spec import is_hosted, plan_engines
+from utils.data import load_problems
+from utils.logs import set_up_logging
+from utils.problems import Problem
+from utils.records import ConversationRecord, RecordWriter
+from utils.rules import needs_judge
+from utils.run_folder import RunFolder, open_run
+from utils.training_metrics import rollout_metrics
+
+log = logging.getLogger(__name__)
+ENGINES_VARIABLE = "CLASSROOM_ENGINES"  # manifest of engines that the launcher has started
+
+
+def train(cfg: TrainRLConfig) -> int:
+    """Run the job, or go on with it; the exit code."""
+    check_prompts(cfg.generation)
+    problems = training_problems(cfg)
+    tutor = resolve_model(
+        cfg.teacher_model.model_name_or_path, setting="teacher_model.model_name_or_path"
+    )
+    world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    with ExitStack() as stack:
+        folder = stack.enter_context(open_run(cfg))
+        set_up_logging(file=folder.path / "train.log")
+        # Making the arguments also joins the ranks, where there are several.
+        arguments = grpo_arguments(cfg, folder.path, world_size=world_size)
+        room = TrainingRoom(cfg, folder, Node(), problems, stack)
+        trainer = build_trainer(cfg, arguments, tutor, room)
+        room.connect(trainer)
+        checkpoint = _checkpoint(folder, room.writer)
+        if cfg.train.collect_only:
+            room.collect()
+        else:
+            trainer.train(resume_from_checkpoint=checkpoint)
+        return _finish(cfg, folder, trainer, room.node)
+
+
+def training_problems(cfg: TrainRLConfig) -> list[Problem]:
+    """The problems of a run.  Raises ConfigError where there are not enough for one batch."""
+    if not cfg.dataset.train_datasets:
+        raise ConfigError("dataset.train_datasets: no dataset is named")
+    problems = load_problems(
+        cfg.dataset.train_datasets, seed=cfg.seed, limit=cfg.dataset.max_train_examples
+    )[cfg.skip_first_samples :]
+    wanted = cfg.train.number_of_problems_per_batch
+    if len(problems) < wanted:
+        raise ConfigError(
+            f"train.number_of_problems_per_batch: {wanted} problems make a batch, "
+            f"but dataset.train_datasets has {len(problems)}"
+        )
+    return problems
+
+
+class TrainingRoom:
+    """The classroom of a training run, on the lead rank of each node, and its engines."""
+
+    def __init__(
+        self,
+        cfg: TrainRLConfig,
+        folder: RunFolder,
+        node: Node,
+        problems: Sequence[Problem],
+        stack: ExitStack,
+    ) -> None:
+        self.cfg, self.folder, self.node, self.problems = cfg, folder, node, problems
+        self.loop = stack.enter_context(Background())
+        self.writer = RecordWriter(folder.path)
+        self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(cfg.teacher_model, "teacher")
+        self.classroom: Classroom | None = None
+        self.residency: Residency | None = None
+        self.engines: EngineSet | None = None
+        self.local: dict[str, Any] = {}
+        self.sampler: Sampler = SharedWeights()
+        _check_groups(cfg, node)
+        if cfg.engines.backend == "vllm":
+            node.on_lead(lambda: self._engines(stack))
+            self.sampler = EngineWeights(node, self._weights_folder(), self._load)
+
+    # -- who answers -------------------------------------------------------------------------
+
+    def _engines(self, stack: ExitStack) -> None:
+        """The launcher's engines, or our own."""
+        manifest = os.environ.get(ENGINES_VARIABLE)
+        if manifest:
+            engines = EngineSet.attach(Path(manifest))
+        else:
+            engines = EngineSet(plan_engines(self.cfg), self.cfg.engines, self.folder.path)
+        self.engines = stack.enter_context(engines)
+        providers, self.residency = providers_of(self.engines)
+        self.local = dict(providers)
+
+    def _weights_folder(self) -> Path | None:
+        return self.engines.weights_folder if self.engines is not None else None
+
+    def _load(self, path: Path, version: int) -> None:
+        assert self.residency is not None and self.engines is not None
+        engine = self.engines.for_role("teacher")
+        assert engine is not None
+        self.residency.set_weights(engine.spec.name, path, version)
+
+    def _in_process(self, trainer: ClassroomGRPOTrainer) -> None:
+        """Providers in this process; the tutor's samples from the trained module itself."""
+        cfg = self.cfg
+        self.local["teacher"] = TransformersProvider(
+            trainer.model,
+            self.tokenizer,
+            name=cfg.teacher_model.model_name_or_path,
+            max_length=cfg.teacher_model.vllm.max_length,
+            max_batch_rows=cfg.teacher_model.vllm.max_num_seqs,
+        )
+        wanted = ["student"] + (["judge"] if needs_judge(cfg.generation) else [])
+        for role in wanted:
+            model = getattr(cfg, f"{role}_model")
+            if not is_hosted(model):
+                path = resolve_model(
+                    model.model_name_or_path, setting=f"{role}_model.model_name_or_path"
+                )
+                self.local[role] = load_transformers(model, role=f"{role}_model", path=path)
+
+    def connect(self, trainer: ClassroomGRPOTrainer) -> None:
+        """Build the classroom once the trained module exists."""
+        if isinstance(self.sampler, EngineWeights):
+            self.sampler.model = lambda: trainer.model
+        if not self.node.leads:
+            return
+        if self.cfg.engines.backend != "vllm":
+            self._in_process(trainer)
+        self.classroom = build_classroom(
+            self.cfg, self.local, evaluation=False, tokenizers={"teacher": self.tokenizer}
+        )
+
+    # -- conversations -----------------------------------------------------------------------
+
+    def rollout(self) -> Rollout:
+        reported = frozenset(self.cfg.generation.rules_only_reported)
+        return Rollout(
+            self.node,
+            self.problems,
+            self.hold,
+            samples_per_problem=self.cfg.train.num_samples_per_problem,
+            filler=self.tokenizer.eos_token_id,
+            metrics=lambda records: rollout_metrics(records, reported),
+        )
+
+    def hold(
+        self, problems: Sequence[Problem], samples: Sequence[int], step: int, epoch: int
+    ) -> list[ConversationRecord]:
+        """Hold one batch of conversations and record it.  On the lead only."""
+        assert self.classroom is not None
+        split: Literal["train"] = "train"
+        with Progress(f"step {step}", self.classroom.states, len(problems)):
+            records = self.loop.run(
+                self.classroom.run(
+                    problems,
+                    samples=samples,
+                    step=step,
+                    epoch=epoch,
+                    split=split,
+                    run=self.folder.name,
+                    on_finished=self.writer.add,
+                )
+            )
+        self.writer.settle()
+        if self.residency is not None and self.cfg.engines.residency != "always":
+            self.residency.rest()  # the trainer needs the memory now
+        return records
+
+    def collect(self) -> None:
+        """Hold conversations about every problem once, with the starting tutor; no training."""
+        size = self.cfg.train.number_of_problems_per_batch
+        samples = self.cfg.train.num_samples_per_problem
+        limit = self.cfg.train.max_steps
+        starts = range(0, len(self.problems), size)
+        self.sampler.sync_weights()
+
+        def work() -> None:
+            for step, start in enumerate(starts):
+                if limit > 0 and step >= limit:
+                    break
+                batch = [p for p in self.problems[start : start + size] for _ in range(samples)]
+                self.hold(batch, [i % samples for i in range(len(batch))], step, 0)
+
+        self.node.on_lead(work)
+
+
+def _check_groups(cfg: TrainRLConfig, node: Node) -> None:
+    """A problem's conversations must lie on one node, whose lead holds them together."""
+    rows = cfg.train.number_of_problems_per_batch * cfg.train.num_samples_per_problem
+    nodes = node.world_size // node.local_size
+    if rows // nodes % cfg.train.num_samples_per_problem:
+        raise ConfigError(
+            f"train.number_of_problems_per_batch: {cfg.train.number_of_problems_per_batch} "
+            f"problems cannot be shared evenly by {nodes} nodes"
+        )
+
+
+def build_trainer(
+    cfg: TrainRLConfig, arguments: GRPOConfig, tutor: str, room: TrainingRoom
+) -> ClassroomGRPOTrainer:
+    """The trainer on the starting tutor; TRL loads the KL reference from the same place."""
+    arguments.model_init_kwargs = {
+        "dtype": torch_dtype(cfg.train.dtype),
+        "revision": cfg.teacher_model.revision,
+        "use_safetensors": True,
+    }
+    data = Dataset.from_dict(
+        {"prompt": [p.id for p in room.problems], "index": list(range(len(room.problems)))}
+    )
+    return ClassroomGRPOTrainer(
+        model=tutor,
+        args=arguments,
+        rollout=room.rollout(),
+        sampler=room.sampler,
+        train_dataset=data,
+        processing_class=room.tokenizer,
+        peft_config=_lora(cfg),
+        callbacks=[MetricsFile(room.folder.path / "metrics.jsonl"), PoliteStop(cfg.train.mu)],
+    )
+
+
+def _lora(cfg: TrainRLConfig) -> Any:
+    lora = cfg.teacher_model.lora
+    if not lora.enable:
+        return None
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        target_modules=lora.target_modules,
+        lora_dropout=lora.dropout,
+        bias=lora.bias,
+        task_type="CAUSAL_LM",
+    )
+
+
+def _checkpoint(folder: RunFolder, writer: RecordWriter) -> str | None:
+    """The checkpoint to go on from; what the record holds of later steps is forgotten."""
+    found = get_last_checkpoint(str(folder.checkpoints)) if folder.checkpoints.is_dir() else None
+    step = int(found.rsplit("-", 1)[1]) if found else 0
+    if folder.lead and folder.resumed:
+        writer.rewind(step)
+        folder.drop_metrics_after(step)
+        where = f"checkpoint of step {step}" if found else "the start: it had no checkpoint yet"
+        log.info("run %s goes on from %s", folder.name, where)
+    return found
+
+
+def _finish(
+    cfg: TrainRLConfig, folder: RunFolder, trainer: ClassroomGRPOTrainer, node: Node
+) -> int:
+    """Save the tutor, mark the run as finished, print what happened."""
+    if trainer.state.global_step < trainer.state.max_steps:
+        log.warning("stopped at step %d; the same command goes on", trainer.state.global_step)
+        return 0 if cfg.train.collect_only else 130
+    trainer.save_model(str(folder.path / "model"))
+    if folder.lead:
+        folder.finish()
+        print_summary(folder.path)
+    return 0

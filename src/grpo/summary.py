@@ -1,0 +1,77 @@
+"""The table at the end of a training run: what happened, first batch against last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from utils.monitors import readings
+from utils.records import ConversationRecord, load_run
+from utils.rewards import NAMES
+from utils.statistics import Estimate
+from utils.training_metrics import rollout_metrics
+
+_ROWS = (
+    ("solve rate before", "classroom/solve_before"),
+    ("solve rate after", "classroom/solve_after"),
+    ("leaked", "classroom/leaked"),
+    ("rejected", "classroom/rejected"),
+    ("missing verdicts", "classroom/missing"),
+    ("left out", "classroom/excluded"),
+    ("turns", "classroom/turns"),
+    ("tutor tokens", "classroom/tutor_tokens"),
+    ("all tokens", "classroom/tokens"),
+    ("groups without spread", "monitors/groups_without_spread"),
+)
+Numbers = Mapping[str, float]
+
+
+def print_summary(folder: Path, console: Console | None = None) -> None:
+    """Print the table of a run folder from its record."""
+    console = console or Console()
+    records = [r for r in load_run(folder) if r.split == "train"]
+    steps = sorted({r.step for r in records})
+    if not steps:
+        console.print(f"no conversations were held; run folder: {folder}")
+        return
+    batches = [[r for r in records if r.step == step] for step in (steps[0], steps[-1])]
+    console.print(_table(steps, batches))
+    for reading in readings(records):
+        if reading.alarm:
+            console.print(f"[bold red]alarm[/] {reading.alarm}")
+    console.print(f"run folder: {folder}", highlight=False, soft_wrap=True)
+
+
+def _table(steps: Sequence[int], batches: Sequence[Sequence[ConversationRecord]]) -> Table:
+    first, last = (rollout_metrics(batch) for batch in batches)
+    title = f"{len(steps)} batches of {len(batches[-1])} conversations"
+    table = Table(title=title, title_justify="left")
+    table.add_column("mean over conversations")
+    table.add_column(f"first (step {steps[0]})", justify="right")
+    table.add_column(f"last (step {steps[-1]})", justify="right")
+    for label, name in _ROWS:
+        if name in first or name in last:
+            table.add_row(label, _number(first, name), _number(last, name))
+    table.add_section()
+    rewards = [_mean_rewards(batch) for batch in batches]
+    for name in (*NAMES, "total"):
+        table.add_row(f"reward: {name}", *(_number(means, name) for means in rewards))
+    table.add_section()
+    for name in sorted({*first, *last}):
+        if name.startswith("seconds/"):
+            label = "seconds in " + name.removeprefix("seconds/")
+            table.add_row(label, _number(first, name), _number(last, name))
+    return table
+
+
+def _mean_rewards(batch: Sequence[ConversationRecord]) -> dict[str, float]:
+    paid = [r.rewards for r in batch if r.rewards]
+    return {name: sum(r[name] for r in paid) / len(paid) for name in paid[0]} if paid else {}
+
+
+def _number(values: Mapping[str, float | Estimate], name: str) -> str:
+    value = values.get(name)
+    return "-" if value is None else f"{value:.3f}"

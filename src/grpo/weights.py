@@ -1,0 +1,90 @@
+"""New weights to the engine that samples the tutor, after every update, without restarting it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from src.grpo.node import Node
+from src.vllm.weights import publish
+
+log = logging.getLogger(__name__)
+PIECE_BYTES = 256 << 20  # of weights gathered at a time under ZeRO-3
+
+Named = tuple[str, torch.nn.Parameter]
+
+
+def pieces(parameters: Sequence[Named], limit: int = PIECE_BYTES) -> Iterator[list[Named]]:
+    """Cut into runs of at most `limit` bytes of whole weights, at least one weight each."""
+    piece: list[Named] = []
+    size = 0
+    for name, parameter in parameters:
+        count = getattr(parameter, "ds_numel", parameter.numel())
+        wanted = count * parameter.element_size()
+        if piece and size + wanted > limit:
+            yield piece
+            piece, size = [], 0
+        piece.append((name, parameter))
+        size += wanted
+    if piece:
+        yield piece
+
+
+def whole_weights(model: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """(name, whole tensor) of every weight, by transformers' names; tied ones once.
+
+    Under ZeRO-3 this is collective: every rank has to walk it to the end.  At most PIECE_BYTES of
+    gathered weights are in memory beside the model's own shards.
+    """
+    for piece in pieces(list(model.named_parameters())):
+        shards = [p for _, p in piece if hasattr(p, "ds_id")]
+        with _gathered(shards):
+            for name, parameter in piece:
+                yield name, parameter.data
+
+
+def _gathered(shards: list[Any]) -> Any:
+    if not shards:
+        return nullcontext()
+    import deepspeed
+
+    return deepspeed.zero.GatheredParameters(shards)
+
+
+class EngineWeights:
+    """Publishes the trained weights and has the node's engine load them; a version per hand-off."""
+
+    def __init__(
+        self,
+        node: Node,
+        folder: Path | None,
+        load: Callable[[Path, int], None],
+    ) -> None:
+        """`folder` and `load` are used on the lead only: where files go, and who loads them."""
+        self.node, self.folder, self.load = node, folder, load
+        self.model: Callable[[], torch.nn.Module] | None = None  # set once the trainer exists
+        self.version = 0
+        self.seconds: float = 0.0
+
+    def sync_weights(self) -> None:
+        """Gather, write, load, and check the version.  Collective."""
+        assert self.model is not None, "the trainer has not been connected yet"
+        began = time.monotonic()
+        self.version += 1
+        model = self.model()
+        if self.node.leads:
+            assert self.folder is not None
+            path = publish(whole_weights(model), self.folder, self.version)
+        else:
+            path = Path()
+            for _ in whole_weights(model):
+                pass
+        self.node.on_lead(lambda: self.load(path, self.version))
+        self.seconds = time.monotonic() - began
+        log.debug("weights %d handed over in %.2f s", self.version, self.seconds)

@@ -1,0 +1,1 @@
+"""Who generates text: our vLLM servers, hosted endpoints, transformers in-process, scripts."""

@@ -1,0 +1,165 @@
+"""Judges: a rule and who decides it, a model that reads the transcript or a deterministic function.
+
+A verdict is OK, REJECT or missing.  A model's answer is constrained to a JSON schema where its
+engine can, and read by `utils.judging.parse_verdict`; an answer that cannot be read is asked for
+again, a bounded number of times, and is then missing: never OK.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from config.errors import ConfigError
+from config.schema import GenerationSettings
+from src.conversation import Conversation
+from src.inference_providers.base import Completion, GaveUp
+from src.participants import Seat
+from utils.judging import VERDICT_SCHEMA, Verdict, parse_verdict, render_transcript
+from utils.leaks import match_leak
+from utils.prompts import Prompt, load_prompt
+from utils.records import VerdictRecord
+from utils.rules import MATCHER, active_rules, is_deterministic
+from utils.seeding import keyed_seed
+
+T = TypeVar("T")
+Matcher = Callable[[str, str, Sequence[tuple[str, str]]], Verdict]
+JUDGE_VARIABLES = frozenset({"problem", "answer", "transcript"})
+
+
+class Judge(Protocol):
+    """One rule."""
+
+    rule: str
+
+    async def verdicts(self, conversation: Conversation) -> list[VerdictRecord]:
+        """Every attempt's verdict on a finished conversation."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatcherJudge:
+    """A deterministic rule: one verdict, always the same."""
+
+    rule: str
+    function: Matcher
+
+    async def verdicts(self, conversation: Conversation) -> list[VerdictRecord]:
+        problem = conversation.problem
+        verdict = self.function(problem.text, problem.answer, conversation.turns)
+        return [VerdictRecord(decision=verdict.decision, reasoning=verdict.reasoning)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelJudge:
+    """A rule put to a model, several times at once."""
+
+    rule: str
+    prompt: Prompt
+    seat: Seat
+    attempts: int
+    retries: int
+    max_tokens: int
+    sees_answer: bool
+
+    async def verdicts(self, conversation: Conversation) -> list[VerdictRecord]:
+        text = self.prompt.render(
+            problem=conversation.problem.text,
+            answer=conversation.problem.answer if self.sees_answer else None,
+            transcript=render_transcript(conversation.turns),
+        )
+        return list(
+            await gather_or_cancel([self._one(conversation, text, i) for i in range(self.attempts)])
+        )
+
+    async def _one(self, conversation: Conversation, text: str, attempt: int) -> VerdictRecord:
+        view = self.seat.open([{"role": "user", "content": text}])
+        raw = ""
+        for tried in range(1 + self.retries):
+            seed = keyed_seed(conversation.seed, "judge", self.rule, attempt, tried)
+            try:
+                [answer] = await view.aside(
+                    None, n=1, max_tokens=self.max_tokens, seed=seed, json_schema=VERDICT_SCHEMA
+                )
+            except GaveUp as error:
+                return VerdictRecord(decision=None, raw=str(error), attempts=tried + 1)
+            spend(conversation, "judge", answer)
+            raw = answer.text
+            verdict = parse_verdict(raw)
+            if verdict is not None:
+                return VerdictRecord(
+                    decision=verdict.decision,
+                    reasoning=verdict.reasoning,
+                    raw=raw,
+                    attempts=tried + 1,
+                )
+        return VerdictRecord(decision=None, raw=raw, attempts=1 + self.retries)
+
+
+async def gather_or_cancel(coroutines: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Results in order; the first error cancels the others and is raised as it is."""
+    tasks = [asyncio.ensure_future(c) for c in coroutines]
+    try:
+        return list(await asyncio.gather(*tasks))
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+
+
+def spend(conversation: Conversation, role: str, completion: Completion) -> None:
+    """Book what one completion used."""
+    conversation.spend(
+        role,
+        prompt_tokens=completion.prompt_tokens,
+        completion_tokens=completion.completion_tokens,
+        cost=completion.cost_usd,
+    )
+
+
+def load_matcher(rule: str, source: str) -> Matcher:
+    """The function behind a deterministic rule."""
+    if source == MATCHER:
+        return match_leak
+    module, _, name = source.partition(":")
+    setting = f"generation.judges_rules_prompts_paths.{rule}"
+    try:
+        function: Any = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{setting}: {source}: {error}") from None
+    return function  # type: ignore[no-any-return]
+
+
+def build_judges(settings: GenerationSettings, seat: Seat | None) -> list[Judge]:
+    """One judge per rule, in the order of their names; none where no attempts are asked for."""
+    judges: list[Judge] = []
+    for rule, source in active_rules(settings).items():
+        if is_deterministic(source):
+            judges.append(MatcherJudge(rule=rule, function=load_matcher(rule, source)))
+            continue
+        if seat is None:
+            raise ConfigError(
+                f"judge_model.model_name_or_path: the rule {rule} needs a model to judge it"
+            )
+        judges.append(_model_judge(rule, source, settings, seat))
+    return judges
+
+
+def _model_judge(rule: str, path: str, settings: GenerationSettings, seat: Seat) -> ModelJudge:
+    return ModelJudge(
+        rule=rule,
+        prompt=load_prompt(
+            path,
+            setting=f"generation.judges_rules_prompts_paths.{rule}",
+            variables=JUDGE_VARIABLES,
+        ),
+        seat=seat,
+        attempts=settings.number_judge_attempts,
+        retries=settings.judge_retries,
+        max_tokens=settings.max_tokens_per_judge_attempt,
+        sees_answer=rule in settings.rules_that_see_the_answer,
+    )

@@ -1,0 +1,145 @@
+"""From a command line to jobs: the settings of each, its run's name, its training command."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.errors import ConfigError
+from config.schema import TrainRLConfig
+from config.validate import check_batch
+from src.launch.arguments import Arguments, Ranks, plan_ranks
+from utils.hydra_entry import expand_sweep, load_config
+from utils.run_folder import check_run, is_finished, run_path
+from utils.seeding import keyed_seed
+
+CONFIGS = "config/train_rl"
+SCRIPT = "train_rl.py"
+IN_PROCESS = "engines.backend=transformers"
+VARIABLES = {"SPT_NOENV": "1"}  # a process that renames itself keeps its environment readable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One training run."""
+
+    settings: TrainRLConfig
+    folder: Path
+    ranks: Ranks | None  # None: one process, without accelerate
+    command: list[str]
+    environment: dict[str, str]  # added to ours
+
+    def shell_line(self) -> str:
+        """What could be typed instead."""
+        variables = [f"{k}={shlex.quote(v)}" for k, v in self.environment.items()]
+        return " ".join([*variables, shlex.join(self.command)])
+
+
+def plan_jobs(arguments: Arguments, gpus: int, grace_s: int) -> tuple[list[Job], list[Path]]:
+    """Jobs to run one after the other, and the finished runs that a sweep passes over.
+
+    Raises ConfigError before anything is started.
+    """
+    overrides = list(arguments.overrides)
+    if not arguments.multirun:
+        return [_job(arguments, overrides, gpus, grace_s)], []
+    jobs, finished = [], []
+    sweep = expand_sweep(overrides)
+    swept = {o for point in sweep for o in point if any(o not in other for other in sweep)}
+    for point in sweep:
+        name = _sweep_name(arguments, point, swept)
+        settings = _settings(arguments, [*point, f"run_name={name}"])
+        path = run_path(settings).with_name(name)
+        if is_finished(path):
+            finished.append(path)
+        else:
+            jobs.append(_job(arguments, [*point, f"run_name={name}"], gpus, grace_s))
+    return jobs, finished
+
+
+def _settings(arguments: Arguments, overrides: list[str]) -> TrainRLConfig:
+    return load_config(
+        CONFIGS,
+        TrainRLConfig,
+        arguments.config_name,
+        overrides,
+        config_dir=arguments.config_dir,
+    )
+
+
+def _sweep_name(arguments: Arguments, point: list[str], swept: set[str]) -> str:
+    """The run's name at one point of a sweep: what it was given or its config's, and the values."""
+    given = [o for o in point if o.startswith("run_name=")]
+    base = given[0].removeprefix("run_name=") if given else Path(arguments.config_name).stem
+    parts = [_short(o) for o in point if o in swept and o not in given]
+    fixed = sorted(o for o in point if o not in swept and o not in given)
+    if fixed and not given:  # other settings beside the swept ones make other runs
+        parts.append(f"{keyed_seed(*fixed):08x}")
+    return "-".join([base, *(re.sub(r"[^\w.+-]+", "_", part) for part in parts)])
+
+
+def _short(override: str) -> str:
+    """`generation.max_turns=4` -> `max_turns=4`."""
+    key, _, value = override.partition("=")
+    return f"{key.rsplit('.', 1)[-1]}={value}"
+
+
+def _job(arguments: Arguments, overrides: list[str], gpus: int, grace_s: int) -> Job:
+    settings = _settings(arguments, overrides)
+    if settings.engines.backend == "vllm" and importlib.util.find_spec("vllm") is None:
+        overrides = [*overrides, IN_PROCESS]
+        settings = _settings(arguments, overrides)
+        print(
+            "launch: vLLM is not installed (no wheel for this system): models run inside the "
+            f"training process ({IN_PROCESS} train.use_deepspeed=false)",
+            file=sys.stderr,
+        )
+    folder = check_run(settings, arguments.config_name)
+    settings.run_name = folder.name
+    named = [o for o in overrides if not o.startswith("run_name=")] + [f"run_name={folder.name}"]
+    script = [SCRIPT, *arguments.hydra, "--config-name", arguments.config_name, *named]
+    ranks = _ranks(arguments, settings, gpus)
+    launcher = ["-m", "src.launch.ranks", *ranks.flags] if ranks else []
+    return Job(
+        settings=settings,
+        folder=folder,
+        ranks=ranks,
+        command=[sys.executable, *launcher, *script],
+        environment=_environment(settings, gpus, grace_s),
+    )
+
+
+def _ranks(arguments: Arguments, settings: TrainRLConfig, gpus: int) -> Ranks | None:
+    """How accelerate starts the trainer; None where one process does without."""
+    if settings.train.use_deepspeed:
+        ranks = plan_ranks(arguments, gpus)
+        check_batch(settings, ranks.processes)
+        return ranks
+    if arguments.accelerate:
+        raise ConfigError(
+            f"{arguments.accelerate[0]}: train.use_deepspeed=false (implied by {IN_PROCESS}) "
+            "runs one process without accelerate; leave its flags out"
+        )
+    check_batch(settings, 1)
+    return None
+
+
+def _environment(settings: TrainRLConfig, gpus: int, grace_s: int) -> dict[str, str]:
+    variables = dict(VARIABLES)
+    if settings.train.use_deepspeed:
+        variables["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"] = str(grace_s)
+        if not gpus:
+            variables["DS_ACCELERATOR"] = "cpu"
+    return variables
+
+
+def with_manifest(environment: Mapping[str, str], manifest: Path | None) -> dict[str, str]:
+    """The environment of a training that uses the launcher's engines."""
+    from src.vllm.engines import MANIFEST_VARIABLE
+
+    return {**environment, **({MANIFEST_VARIABLE: str(manifest)} if manifest else {})}

@@ -1,0 +1,71 @@
+"""Outlives the launcher by a moment: if that is killed outright, ends whatever it had started.
+
+    python -m src.launch.reaper TOKEN GRACE_SECONDS
+
+Everything a job starts carries the job's token in its environment; nothing is found by name.  The
+launcher writes the pid of the training to our standard input, and `done` when all is over; an end
+of input without it means that the launcher is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import time
+
+import psutil
+
+JOB = "TUTOR_RL_JOB"
+
+
+def members(token: str) -> list[psutil.Process]:
+    """Living processes whose job token begins with this one."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(JOB, "").startswith(token):
+                found.append(process)
+    return found
+
+
+def kill_members(token: str) -> None:
+    """SIGKILL all of them, until none is left that could start another."""
+    for _ in range(50):
+        if not (alive := members(token)):
+            return
+        for process in alive:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(alive, timeout=0.2)
+
+
+def end_training(process: psutil.Process, token: str, grace_s: float) -> None:
+    """SIGTERM to the training, time to write a checkpoint, then SIGKILL to all that is left."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.terminate()
+    deadline = time.monotonic() + grace_s
+    while time.monotonic() < deadline and members(token):
+        time.sleep(0.2)
+    kill_members(token)
+
+
+def main(arguments: list[str]) -> int:
+    token, grace_s = arguments[0], float(arguments[1])
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    training: psutil.Process | None = None
+    for line in sys.stdin:
+        if line.strip() == "done":
+            return 0
+        with contextlib.suppress(psutil.NoSuchProcess):
+            training = psutil.Process(int(line))
+    if training is not None:
+        end_training(training, f"{token}-training", grace_s)
+    time.sleep(0.5)  # engines end themselves when their parent is gone
+    kill_members(token)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,148 @@
+"""Runs one job: engines up, training in its own session, and at any end nothing of either left."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from types import FrameType
+
+import psutil
+
+from config.errors import RunError
+from src.launch.jobs import Job, with_manifest
+from src.launch.ranks import shell_code
+from src.launch.reaper import JOB, end_training, kill_members
+from src.vllm.engines import EngineSet
+from src.vllm.spec import plan_engines
+from utils.hydra_entry import ROOT
+
+NOTICE_S = 30.0  # a dead engine's training gets so long to end by itself
+POLL_S = 0.2
+
+
+class Interrupted(BaseException):
+    """A signal asked the launcher to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+class Signals:
+    """The first of SIGINT, SIGTERM, SIGHUP raises Interrupted; a later one shortens the grace."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.training: subprocess.Popen[bytes] | None = None
+        self.token = ""
+
+    def install(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._handle)
+
+    def _handle(self, number: int, _: FrameType | None) -> None:
+        self.received += 1
+        if self.received == 1:
+            raise Interrupted(number)
+        if self.training is not None:
+            kill_members(f"{self.token}-training")
+
+
+def run_job(job: Job, signals: Signals, grace_s: float) -> int:
+    """The training's exit code, or 128 + n where signal n ended the launcher."""
+    token = f"job-{uuid.uuid4().hex}"
+    signals.token = token
+    os.environ[JOB] = token  # engines inherit it
+    with _reaper(token, grace_s) as reaper:
+        try:
+            specs = plan_engines(job.settings)
+            if not specs:
+                return _train(job, None, signals, reaper, grace_s)
+            say(f"starting {len(specs)} engines: {', '.join(s.name for s in specs)}")
+            started = time.monotonic()
+            with EngineSet(specs, job.settings.engines, job.folder) as engines:
+                say(f"engines ready in {time.monotonic() - started:.0f} s")
+                return _train(job, engines, signals, reaper, grace_s)
+        except Interrupted as interruption:
+            return 128 + interruption.number
+        finally:
+            kill_members(token)
+            os.environ.pop(JOB, None)
+
+
+@contextlib.contextmanager
+def _reaper(token: str, grace_s: float) -> Iterator[subprocess.Popen[bytes]]:
+    """The process that cleans up if we are killed outright."""
+    environment = {k: v for k, v in os.environ.items() if k != JOB}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "src.launch.reaper", token, str(grace_s)],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(BrokenPipeError):
+            process.communicate(b"done\n")
+
+
+def _train(
+    job: Job,
+    engines: EngineSet | None,
+    signals: Signals,
+    reaper: subprocess.Popen[bytes],
+    grace_s: float,
+) -> int:
+    environment = with_manifest(job.environment, engines.manifest if engines else None)
+    environment[JOB] = f"{signals.token}-training"
+    training = subprocess.Popen(
+        job.command, cwd=ROOT, env={**os.environ, **environment}, start_new_session=True
+    )
+    handle = psutil.Process(training.pid)
+    signals.training = training
+    try:
+        assert reaper.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            reaper.stdin.write(f"{training.pid}\n".encode())
+            reaper.stdin.flush()
+        return _wait(training, engines)
+    except Interrupted as interruption:
+        say(f"{interruption}: asking the training to end (up to {grace_s:.0f} s; again: at once)")
+        raise
+    finally:
+        if training.poll() is None:
+            end_training(handle, f"{signals.token}-training", grace_s)
+            training.wait()
+        kill_members(f"{signals.token}-training")
+        signals.training = None
+
+
+def _wait(training: subprocess.Popen[bytes], engines: EngineSet | None) -> int:
+    """The training's exit code; RunError where an engine died and the training did not notice."""
+    next_check = time.monotonic()
+    died: tuple[float, RunError] | None = None
+    while (code := training.poll()) is None:
+        time.sleep(POLL_S)
+        if died is not None and time.monotonic() - died[0] > NOTICE_S:
+            raise died[1]
+        if engines is not None and died is None and time.monotonic() >= next_check:
+            next_check = time.monotonic() + 1.0
+            try:
+                engines.check()
+            except RunError as error:
+                died = (time.monotonic(), error)
+    if died is not None and code == 0:
+        raise died[1]
+    return shell_code(code)
+
+
+def say(text: str) -> None:
+    print(f"launch: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,51 @@
+"""The classroom's prompts: which files there are, and what each may speak of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from config.schema import GenerationSettings
+from utils.prompts import Prompt, load_prompt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompts:
+    """Every prompt of the classroom, loaded and checked."""
+
+    teacher: Prompt
+    tutor_opening: Prompt
+    personas: dict[str, Prompt]
+    student_attempt: Prompt
+    attempt_wrapper: Prompt
+    initial_attempt: Prompt
+    final: Prompt
+
+    @classmethod
+    def load(cls, settings: GenerationSettings) -> Prompts:
+        """Raises ConfigError naming the setting of a prompt that cannot be used."""
+        student = frozenset({"problem", "student_name"})
+
+        def load(key: str, variables: frozenset[str]) -> Prompt:
+            return load_prompt(
+                getattr(settings, key), setting=f"generation.{key}", variables=variables
+            )
+
+        return cls(
+            teacher=load(
+                "teacher_prompt_path",
+                student | {"answer", "use_thinking", "force_thinking", "student_persona"},
+            ),
+            tutor_opening=load("tutor_opening_prompt_path", student),
+            personas={
+                name: load_prompt(
+                    path,
+                    setting=f"generation.student_personas_prompts_paths.{name}",
+                    variables=student,
+                )
+                for name, path in sorted(settings.student_personas_prompts_paths.items())
+            },
+            student_attempt=load("student_attempt_prompt_path", student),
+            attempt_wrapper=load("initial_attempt_wrapper_prompt_path", student | {"attempt"}),
+            initial_attempt=load("student_initial_attempt_prompt_path", frozenset({"problem"})),
+            final=load("student_final_prompt_path", student),
+        )

@@ -1,0 +1,101 @@
+"""From a config and running engines to a classroom: who sits where, with which prompts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from config.schema import EvalConfig, GenerationSettings, ModelSettings, TrainRLConfig
+from src.chat_template import ChatRenderer
+from src.classroom import Classroom
+from src.embedded import resolve_model
+from src.inference_providers.base import Provider
+from src.inference_providers.hosted import hosted_provider
+from src.judges import build_judges
+from src.lesson import Scorer, Seats
+from src.participants import Seat
+from src.prompts import Prompts
+from src.vllm.spec import is_hosted
+from utils.rewards import RewardSettings
+from utils.rules import needs_judge
+
+log = logging.getLogger(__name__)
+Config = TrainRLConfig | EvalConfig
+
+
+def load_tokenizer(model: ModelSettings, role: str) -> Any:
+    """The tokenizer of a local model."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(
+        resolve_model(model.model_name_or_path, setting=f"{role}_model.model_name_or_path"),
+        revision=model.revision,
+        trust_remote_code=model.trust_remote_code,
+    )
+
+
+def build_seat(
+    role: str, model: ModelSettings, provider: Provider, tokenizer: Any | None = None
+) -> Seat:
+    """A role's seat; a local model is spoken to in ids of its own chat template."""
+    renderer = None
+    if provider.gives_tokens:
+        renderer = ChatRenderer(
+            tokenizer or load_tokenizer(model, role),
+            model_name=f"{role}_model.model_name_or_path",
+        )
+        for note in renderer.notes:
+            log.info("%s (%s): %s", role, model.model_name_or_path, note)
+    return Seat(
+        role=role,
+        provider=provider,
+        renderer=renderer,
+        context_length=model.vllm.max_length,
+        temperature=model.vllm.temperature,
+        top_p=model.vllm.top_p,
+        top_k=max(0, model.vllm.top_k),
+    )
+
+
+def check_prompts(generation: GenerationSettings) -> Prompts:
+    """Load every prompt, before anything slow begins.  Raises ConfigError."""
+    if not needs_judge(generation):
+        build_judges(generation, None)
+    return Prompts.load(generation)
+
+
+def build_classroom(
+    cfg: Config,
+    local: Mapping[str, Provider],
+    *,
+    evaluation: bool,
+    tokenizers: Mapping[str, Any] | None = None,
+    scorer: Scorer | None = None,
+) -> Classroom:
+    """A classroom on these providers (`local`: role -> provider; hosted roles are made here)."""
+    providers = dict(local)
+    wanted = ["teacher", "student"] + (["judge"] if needs_judge(cfg.generation) else [])
+    for role in wanted:
+        model: ModelSettings = getattr(cfg, f"{role}_model")
+        if is_hosted(model):
+            providers[role] = hosted_provider(model, cfg.engines)
+    seats = {
+        role: build_seat(
+            role, getattr(cfg, f"{role}_model"), providers[role], (tokenizers or {}).get(role)
+        )
+        for role in wanted
+    }
+    return Classroom(
+        cfg.generation,
+        Seats(
+            teacher=seats["teacher"],
+            student=seats["student"],
+            judges=build_judges(cfg.generation, seats.get("judge")),
+            scorer=scorer,
+        ),
+        Prompts.load(cfg.generation),
+        RewardSettings.of(cfg.generation, cfg.reward_model),
+        seed=cfg.seed,
+        evaluation=evaluation,
+    )

@@ -1,0 +1,1 @@
+"""Supervised fine-tuning and preference training of a tutor on whole conversations."""

@@ -1,0 +1,156 @@
+"""Tutoring conversations about small arithmetic, made from our own sentences: no download.
+
+A source of rows for `dataset.train_datasets`: `name_or_path: src.sft.lessons:conversations`.  The
+tutor asks for one step at a time, takes up what the student says, never states the answer and ends
+with its tag; the student is right, or wrong in a step and right when asked again.  Problems are
+split like the generated ones of utils/procedural.py: none is both in train and held out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from config.schema import GenerationSettings
+from utils.procedural import is_held_out, wants_held_out
+from utils.prompts import load_prompt
+from utils.seeding import keyed_rng
+
+END = "<end_of_conversation>"
+PRAISE = ("Right!", "Good.", "Yes, that is right.", "Well done.", "Exactly.")
+AGAIN = ("Not quite.", "Nearly.", "Let us look at that again.", "Hmm, check that once more.")
+SAYS = ("{}", "It is {}.", "I think {}.", "{}?", "That is {}.")
+NOW_YOU = (
+    "Now put the parts together and solve the problem yourself.",
+    "You have all the parts. Put them together and write your answer in a box.",
+    "Now you can finish it alone. Give it a try.",
+)
+THANKS = ("Thank you for showing me.", "Good that you tried it.", "Thanks, let us check it.")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A question with its answer, and what helps if the answer was wrong."""
+
+    question: str
+    answer: int
+    help: str
+
+
+def conversations(
+    split: str, seed: int, *, size: int = 200, wrong: float = 0.3, attempted: float = 0.5
+) -> Iterator[dict[str, Any]]:
+    """`size` rows with `messages`, `opening`, `problem` and `answer`.
+
+    `wrong`: how often the student errs in a step; `attempted`: the share of conversations that
+    the student opens with an attempt of its own (a wrong one).
+    """
+    held_out = wants_held_out(split, "split")
+    paths = GenerationSettings()
+    names = frozenset({"problem", "student_name", "student_persona", "answer", "attempt"})
+    load = {
+        key: load_prompt(getattr(paths, key), setting=f"generation.{key}", variables=names | _FLAGS)
+        for key in (
+            "teacher_prompt_path",
+            "tutor_opening_prompt_path",
+            "initial_attempt_wrapper_prompt_path",
+        )
+    }
+    made = 0
+    for index in range(100 * size):
+        rng = keyed_rng(seed, "lesson", split, index)
+        problem, answer, steps = _sum(rng) if rng.random() < 0.5 else _product(rng)
+        if is_held_out(problem) != held_out:
+            continue
+        values = {"problem": problem, "student_name": rng.choice(paths.student_names)}
+        values |= dict.fromkeys(_FLAGS, False)
+        messages = [_message("system", load["teacher_prompt_path"].render(**values))]
+        opening = load["tutor_opening_prompt_path"].render(**values)
+        if began := rng.random() < attempted:
+            guess = answer + rng.choice((-10, -2, -1, 1, 2, 10))
+            attempt = load["initial_attempt_wrapper_prompt_path"].render(
+                **values, attempt=f"I got {guess}."
+            )
+            messages.append(_message("user", attempt))
+        messages += _talk(rng, steps, began, wrong)
+        yield {"messages": messages, "opening": opening, "problem": problem, "answer": str(answer)}
+        made += 1
+        if made == size:
+            return
+
+
+_FLAGS = frozenset({"use_thinking", "force_thinking"})
+
+
+def _message(role: str, content: str) -> dict[str, str]:
+    return {"role": role, "content": content}
+
+
+def _talk(rng: Random, steps: list[Step], began: bool, wrong: float) -> list[dict[str, str]]:
+    """Tutor and student in turn, from the tutor's first to its last message."""
+    talk: list[dict[str, str]] = []
+    before = f"{rng.choice(THANKS)} " if began else ""
+    for step in steps:
+        talk.append(_message("assistant", before + step.question))
+        if rng.random() < wrong:
+            miss = step.answer + rng.choice((-1, 1, 2))
+            talk.append(_message("user", rng.choice(SAYS).format(miss)))
+            talk.append(_message("assistant", f"{rng.choice(AGAIN)} {step.help}"))
+        talk.append(_message("user", rng.choice(SAYS).format(step.answer)))
+        before = f"{rng.choice(PRAISE)} "
+    talk.append(_message("assistant", f"{before}{rng.choice(NOW_YOU)} {END}"))
+    return talk
+
+
+def _sum(rng: Random) -> tuple[str, int, list[Step]]:
+    """a + b with at most two digits each: ones, then tens."""
+    digits = rng.choice((1, 2))
+    a, b = (rng.randint(0 if digits == 1 else 10, 10**digits - 1) for _ in range(2))
+    (ten_a, one_a), (ten_b, one_b) = divmod(a, 10), divmod(b, 10)
+    if digits == 1:
+        question = f"Start at {max(a, b)}. How many do you have to count on from there?"
+        return f"What is {a} + {b}?", a + b, [
+            Step(question, min(a, b), f"The two numbers are {a} and {b}. Which is the smaller one?")
+        ]  # fmt: skip
+    ones = one_a + one_b
+    asked = rng.choice(("Let us start with the ones.", "Look at the ones first."))
+    steps = [
+        Step(
+            f"{asked} What is {one_a} + {one_b}?",
+            ones,
+            f"Count on from {max(one_a, one_b)}, {min(one_a, one_b)} more. Where do you end?",
+        )
+    ]
+    tens, carried = ten_a + ten_b + ones // 10, ", and the 1 you carry" if ones > 9 else ""
+    extra = " + 1" if ones > 9 else ""
+    steps.append(
+        Step(
+            f"And the tens{carried}: what is {ten_a} + {ten_b}{extra}?",
+            tens,
+            f"Take it slowly: first {ten_a} + {ten_b}{', then one more' if extra else ''}.",
+        )
+    )
+    return f"What is {a} + {b}?", a + b, steps
+
+
+def _product(rng: Random) -> tuple[str, int, list[Step]]:
+    """a * b with one digit each: five groups and the rest, or so many groups."""
+    a, b = rng.randint(0, 9), rng.randint(0, 9)
+    if a <= 5:
+        groups = (
+            f"{a} * {b} means {a} groups of {b}." if a != 1 else f"1 * {b} is one group of {b}."
+        )
+        question = f"{groups} How many groups will you add up?"
+        return f"What is {a} * {b}?", a * b, [Step(question, a, "Look at the first number.")]
+    rest = a - 5
+    steps = [
+        Step(
+            f"Split {a} groups of {b} into 5 groups and {rest}. What is 5 * {b}?",
+            5 * b,
+            f"Count by fives, {b} times.",
+        ),
+        Step(f"What is {rest} * {b}?", rest * b, f"That is {b} taken {rest} times."),
+    ]
+    return f"What is {a} * {b}?", a * b, steps

@@ -1,0 +1,125 @@
+"""A fine-tuning run from settings to a saved model: the job of train_sft.py."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from transformers import TrainerCallback, set_seed
+
+from config.schema import TrainSFTConfig
+from src.grpo.callbacks import PoliteStop
+from src.sft.data import load_sets
+from src.sft.model import load_tokenizer, save_model
+from src.sft.trainers import build_trainer
+from utils.logs import set_up_logging
+from utils.run_folder import RunFolder, open_run
+
+log = logging.getLogger(__name__)
+SHOWN = (
+    ("held-out loss", "eval_loss"),
+    ("held-out token accuracy", "eval_mean_token_accuracy"),
+    ("held-out preference accuracy", "eval_rewards/accuracies"),
+    ("held-out preference margin", "eval_rewards/margins"),
+    ("training loss", "loss"),
+)
+
+
+def train(cfg: TrainSFTConfig) -> int:
+    """Train, or go on with an unfinished run of the same settings; the exit code."""
+    with open_run(cfg) as run:
+        set_up_logging(file=run.path / "log.txt")
+        tokenizer = load_tokenizer(cfg.model)
+        sets = load_sets(cfg, tokenizer)
+        log.info("%d rows to train on, %d held out", len(sets.train), len(sets.held_out or ()))
+        set_seed(cfg.seed)  # of new adapters
+        stop = PoliteStop(1)
+        trainer = build_trainer(cfg, tokenizer, sets, run, [_Watch(run), stop])
+        checkpoint = last_checkpoint(run.checkpoints)
+        if checkpoint is not None:
+            step = int(checkpoint.name.rpartition("-")[2])
+            log.info("resuming %s from step %d", run.name, step)
+            run.drop_metrics_after(step)
+            trainer.args.eval_on_start = False  # the run has that line
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        if stop.told:
+            log.info("stopped; the same command goes on from here")
+            return 130
+        if sets.held_out is not None:
+            trainer.evaluate()
+        save_model(trainer, tokenizer, run.path)
+        trainer.accelerator.wait_for_everyone()
+        if run.lead:
+            _finish(cfg, run)
+    return 0
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that was written to its end (the trainer's state comes last)."""
+    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+    return max(whole, key=lambda p: int(p.name.rpartition("-")[2]), default=None)
+
+
+def _finish(cfg: TrainSFTConfig, run: RunFolder) -> None:
+    run.finish()
+    console = Console()
+    console.print(summary(run))
+    console.print(f"model: {run.path / 'model'}", highlight=False, soft_wrap=True)
+    if cfg.huggingface.push_to_hub:
+        console.print(f"pushed to {push(cfg, run.path / 'model')}", highlight=False)
+
+
+def summary(run: RunFolder) -> Table:
+    """First against last value of what was measured."""
+    table = Table(title=run.name, title_justify="left")
+    for name in ("", "before", "after"):
+        table.add_column(name, justify="left" if not name else "right")
+    rows = run.metrics()
+    for label, key in SHOWN:
+        values = [row[key] for row in rows if row.get(key) is not None]
+        if values:
+            table.add_row(label, f"{values[0]:.4f}", f"{values[-1]:.4f}")
+    return table
+
+
+def push(cfg: TrainSFTConfig, folder: Path) -> str:
+    """Upload the model's folder; the repository is private unless `huggingface.private=false`."""
+    from huggingface_hub import HfApi
+
+    api = HfApi()
+    repo = api.create_repo(
+        cfg.huggingface.name, private=cfg.huggingface.private, exist_ok=True
+    ).repo_id
+    api.upload_folder(repo_id=repo, folder_path=folder)
+    return repo
+
+
+class _Watch(TrainerCallback):
+    """metrics.jsonl, and a bar on the lead rank's terminal."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self._run = run
+        self._bar = Progress(console=Console(stderr=True), transient=True, disable=not run.lead)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._task = self._bar.add_task("training", total=state.max_steps)
+        self._bar.start()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._bar.update(self._task, completed=state.global_step)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._bar.stop()
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any
+    ) -> None:
+        if not logs:
+            return
+        self._run.add_metrics(state.global_step, logs)
+        if "loss" in logs:
+            self._bar.update(self._task, description=f"training, loss {logs['loss']:.3f}")

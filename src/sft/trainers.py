@@ -1,0 +1,73 @@
+"""TRL's trainers on rows that carry their own masks.
+
+SFT takes `labels` as they are.  MDPO is TRL's DPO on whole conversations: the log-probability of a
+side is the sum over the tutor's tokens, and the student's words in between count for neither side
+(multi-turn DPO, the paper's second baseline).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+from trl import DPOTrainer, SFTTrainer
+from trl.trainer.dpo_trainer import DataCollatorForPreference
+
+from config.schema import TrainSFTConfig
+from src.sft.arguments import mdpo_arguments, sft_arguments
+from src.sft.data import Sets
+from src.sft.model import can_pack, load_model, lora_config
+from utils.run_folder import RunFolder
+
+
+class TutorPairs(DataCollatorForPreference):
+    """TRL's collator, with the rows' own masks in place of "everything after the prompt"."""
+
+    def torch_call(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+        batch = super().torch_call(examples)
+        mask = torch.zeros_like(batch["completion_mask"])
+        sides = [(e, side) for side in ("chosen", "rejected") for e in examples]
+        for row, (example, side) in enumerate(sides):
+            start, own = len(example["prompt_ids"]), example[f"{side}_mask"]
+            mask[row, start : start + len(own)] = torch.tensor(own)
+        return batch | {"completion_mask": mask}
+
+
+class MDPOTrainer(DPOTrainer):
+    """DPO on rows that are tokens already."""
+
+    def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
+        return dataset
+
+
+def build_trainer(
+    cfg: TrainSFTConfig, tokenizer: Any, sets: Sets, run: RunFolder, callbacks: list[Any]
+) -> SFTTrainer | MDPOTrainer:
+    """The trainer of `train.method`."""
+    common = {
+        "processing_class": tokenizer,
+        "train_dataset": sets.train,
+        "eval_dataset": sets.held_out,
+        "peft_config": lora_config(cfg.model.lora),
+        "callbacks": callbacks,
+    }
+    if cfg.train.method == "sft":
+        packing = can_pack(cfg.train.packing)
+        return SFTTrainer(
+            load_model(cfg.model, packing=packing),
+            args=sft_arguments(cfg, run.path, packing=packing),
+            **common,
+        )
+    return MDPOTrainer(
+        load_model(cfg.model, packing=False),
+        ref_model=_reference(cfg),
+        args=mdpo_arguments(cfg, run.path),
+        data_collator=TutorPairs(pad_token_id=tokenizer.pad_token_id),
+        **common,
+    )
+
+
+def _reference(cfg: TrainSFTConfig) -> PreTrainedModel | None:
+    """The frozen starting model; with adapters it is the model without them."""
+    return None if cfg.model.lora.enable else load_model(cfg.model, packing=False)

@@ -1,0 +1,179 @@
+"""Asks one engine: token ids in, sampled ids and their logprobs out, over its Unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import aiohttp
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+
+from src.inference_providers.base import (
+    ChatMessage,
+    Completion,
+    GaveUp,
+    ProviderError,
+    Sampling,
+)
+from src.vllm.engines import Engine
+
+ATTEMPTS = 4
+
+
+class _Retryable(Exception):
+    """A request that may succeed if it is asked again; carries what happened."""
+
+
+class EngineProvider:
+    """A provider backed by one of our servers.
+
+    `check` is called when the server cannot be reached; it raises ProviderError if an engine has
+    died (`EngineSet.check`).  One instance may be used from successive event loops.
+    """
+
+    gives_tokens = True
+
+    def __init__(self, engine: Engine, check: Callable[[], None], deadline_s: float) -> None:
+        self.engine, self.name = engine, engine.spec.model
+        self._check, self._deadline_s = check, deadline_s
+        self._session: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def complete_tokens(self, prompt_ids: Sequence[int], sampling: Sampling) -> Completion:
+        """Continue these ids.
+
+        Raises GaveUp if this request cannot be answered (too long, or failed for good after
+        bounded retries), ProviderError if the engine is dead or silent.
+        """
+        answer = await self._ask(request_body(self.engine.spec.name, prompt_ids, sampling))
+        return read_answer(answer, self.name)
+
+    async def complete_messages(
+        self, messages: Sequence[ChatMessage], sampling: Sampling
+    ) -> Completion:
+        """Refused: prompts of our engines are ids that we rendered, so nobody can forge a turn."""
+        raise NotImplementedError("engines are asked with token ids; render the messages first")
+
+    async def score_tokens(self, ids: Sequence[int]) -> list[float]:
+        """Logprobs of ids[1:] given what stands before each, at temperature 1; length - 1."""
+        body = {
+            "model": self.engine.spec.name,
+            "prompt": list(ids),
+            "max_tokens": 1,
+            "temperature": 0.0,
+            "prompt_logprobs": 0,
+        }
+        rows = (await self._ask(body))["choices"][0]["prompt_logprobs"]
+        return [row[str(i)]["logprob"] for i, row in zip(ids[1:], rows[1:], strict=True)]
+
+    async def close(self) -> None:
+        session, self._session = self._session, None
+        if session is not None and self._loop is asyncio.get_running_loop():
+            await session.close()
+
+    async def _ask(self, body: dict[str, Any]) -> dict[str, Any]:
+        attempts = AsyncRetrying(
+            retry=retry_if_exception_type(_Retryable),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=wait_exponential(multiplier=0.1, max=2.0),
+            reraise=True,
+        )
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                return await attempts(self._post, body)
+        except TimeoutError:
+            self._check()
+            raise ProviderError(
+                f"engine {self.engine.spec.name}: no answer in {self._deadline_s:.0f} s"
+                f" (engines.request_timeout_s); its log: {self.engine.log}"
+            ) from None
+        except _Retryable as error:
+            self._check()
+            raise GaveUp(f"engine {self.engine.spec.name}: {error} ({ATTEMPTS} attempts)") from None
+
+    async def _post(self, body: dict[str, Any]) -> dict[str, Any]:
+        try:
+            async with self._connection().post(
+                "http://localhost/v1/completions", json=body
+            ) as response:
+                payload = await response.read()
+        except aiohttp.ClientConnectionError as error:
+            self._check()
+            raise _Retryable(f"connection lost: {error}") from None
+        if response.status == 200:
+            return json.loads(payload)
+        self._refuse(response.status, payload.decode(errors="replace"))
+
+    def _refuse(self, status: int, text: str) -> Any:
+        """400: this request; 5xx: perhaps only now; anything else: our mistake, for every call."""
+        said = f"answered {status}: {_message(text)}"
+        if status >= 500:
+            self._check()
+            raise _Retryable(said)
+        if status == 400:
+            raise GaveUp(f"engine {self.engine.spec.name}: {said}")
+        raise ProviderError(f"engine {self.engine.spec.name}: {said}")
+
+    def _connection(self) -> aiohttp.ClientSession:
+        loop = asyncio.get_running_loop()
+        if self._session is None or self._loop is not loop:
+            connector = aiohttp.UnixConnector(path=str(self.engine.socket), limit=0)
+            # the deadline is ours, around all attempts
+            timeout = aiohttp.ClientTimeout(total=None)
+            self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
+            self._loop = loop
+        return self._session
+
+
+def request_body(model: str, prompt_ids: Sequence[int], sampling: Sampling) -> dict[str, Any]:
+    """The body of POST /v1/completions.  Every field that shapes the distribution is given."""
+    body: dict[str, Any] = {
+        "model": model,
+        "prompt": list(prompt_ids),
+        "max_tokens": sampling.max_tokens,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": max(sampling.top_k, 0),
+        "stop_token_ids": list(sampling.stop_token_ids),
+        "return_token_ids": True,
+        # as written: the end-of-turn token is left out of the text by vLLM, others are not ours
+        # to drop
+        "skip_special_tokens": False,
+    }
+    if sampling.seed is not None:
+        body["seed"] = sampling.seed
+    if sampling.logprobs:
+        body["logprobs"] = 0  # of the sampled token only
+    if sampling.json_schema is not None:
+        body["structured_outputs"] = {"json": sampling.json_schema}
+    return body
+
+
+def read_answer(answer: dict[str, Any], name: str) -> Completion:
+    """A Completion from vLLM's answer; raises ProviderError if ids and logprobs disagree."""
+    choice, usage = answer["choices"][0], answer["usage"]
+    ids = tuple(choice["token_ids"])
+    logprobs = None
+    if choice.get("logprobs") is not None:
+        logprobs = tuple(choice["logprobs"]["token_logprobs"])
+        if len(logprobs) != len(ids):
+            raise ProviderError(f"{name}: {len(ids)} token ids came with {len(logprobs)} logprobs")
+    return Completion(
+        text=choice["text"],
+        stop_reason="length" if choice["finish_reason"] == "length" else "stop",
+        token_ids=ids,
+        logprobs=logprobs,
+        prompt_tokens=usage["prompt_tokens"],
+        completion_tokens=usage["completion_tokens"],
+    )
+
+
+def _message(text: str) -> str:
+    """The error message of an OpenAI-like error body, or the body."""
+    try:
+        error = json.loads(text).get("error", text)
+        return str(error["message"] if isinstance(error, dict) else error)[:300]
+    except (ValueError, AttributeError, KeyError):
+        return text.strip()[:300]

@@ -1,0 +1,97 @@
+"""Who may be asked now: the scheduling of residency, as pure state without clocks or servers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ticket:
+    """One request's place at the gate; compared by identity."""
+
+    engine: str
+
+
+@dataclass(slots=True)
+class Gate:
+    """Requests pass while their engine is awake; the others wait for their group's turn.
+
+    `groups` are the sets of engines that may be awake together; engines in none of them are
+    always awake.  The caller moves it on: `ask`, `leave`, and, whenever something changed,
+    `admit` and `next_group`; it sleeps and wakes the engines itself and then calls `switched`.
+    """
+
+    groups: Sequence[frozenset[str]]
+    current: frozenset[str] = frozenset()  # the group that is awake
+    waiting: list[Ticket] = field(default_factory=list)
+    active: Counter[str] = field(default_factory=Counter)
+    switching: bool = False
+
+    def is_gated(self, engine: str) -> bool:
+        return any(engine in group for group in self.groups)
+
+    def ask(self, engine: str) -> Ticket:
+        """Queue one request; it may start when `admit` returns its ticket."""
+        ticket = Ticket(engine)
+        self.waiting.append(ticket)
+        return ticket
+
+    def admit(self) -> list[Ticket]:
+        """The requests that start now, in the order they came."""
+        admitted = [t for t in self.waiting if self._open(t.engine)]
+        self.waiting = [t for t in self.waiting if not self._open(t.engine)]
+        self.active.update(t.engine for t in admitted)
+        return admitted
+
+    def leave(self, ticket: Ticket) -> None:
+        """A request has ended, or is no longer wanted."""
+        if ticket in self.waiting:
+            self.waiting.remove(ticket)
+            return
+        self.active[ticket.engine] -= 1
+
+    def next_group(self) -> frozenset[str] | None:
+        """The group to wake now: the one most waited for, once the awake one is idle.
+
+        None while anything runs on a gated engine, while a switch is under way, or if nobody
+        waits for a sleeping engine.  Ties go to whoever has waited longest.
+        """
+        if self.switching or not self.waiting or self._busy():
+            return None
+        if any(self._open(t.engine) for t in self.waiting):
+            return None
+        wanted = Counter(g for t in self.waiting for g in self.groups if t.engine in g)
+        first = self.waiting[0].engine
+        return max(self.groups, key=lambda g: (wanted[g], first in g))
+
+    def switch(self) -> None:
+        """A switch begins: nobody passes to a gated engine until `switched`."""
+        self.switching = True
+
+    def switched(self, awake: frozenset[str]) -> None:
+        self.switching, self.current = False, awake
+
+    def _open(self, engine: str) -> bool:
+        if not self.is_gated(engine):
+            return True
+        return not self.switching and engine in self.current
+
+    def _busy(self) -> bool:
+        return any(n and self.is_gated(engine) for engine, n in self.active.items())
+
+
+def groups_of(residency: str, roles: dict[str, Iterable[str]]) -> list[frozenset[str]]:
+    """The groups of a residency, from {engine that sleeps: its roles}.
+
+    `phase`: those of tutor and student together, those of judges together; an engine of both
+    stands in both.  `turn`: each engine alone.  `always`: none is gated.
+    """
+    if residency == "always":
+        return []
+    if residency == "turn":
+        return [frozenset({engine}) for engine in roles]
+    dialog = frozenset(e for e, r in roles.items() if {"teacher", "student"} & set(r))
+    judging = frozenset(e for e, r in roles.items() if "judge" in r)
+    return [group for group in dict.fromkeys((dialog, judging)) if group]

@@ -1,0 +1,201 @@
+"""Which engines are awake: requests wait at a gate, and engines sleep and wake around them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from src.inference_providers.base import ChatMessage, Completion, ProviderError, Sampling
+from src.vllm.client import EngineProvider
+from src.vllm.control import EngineControl
+from src.vllm.engines import EngineSet
+from src.vllm.gate import Gate, Ticket, groups_of
+from src.vllm.spec import EngineSpec
+
+LINGER_S = 0.02  # an awake group gets this long to be asked again before another is woken
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A weights file and the version that it must have."""
+
+    path: Path
+    version: int
+
+
+class Residency:
+    """Sleeps and wakes the engines of one node; one instance a node, in the lead process.
+
+    Before the first use it asks each engine whether it sleeps.  A switch is one task at a time:
+    who leaves is put to sleep first, then who comes is woken, so two groups are never awake
+    together.
+    """
+
+    def __init__(
+        self, specs: Sequence[EngineSpec], controls: Mapping[str, EngineControl], residency: str
+    ) -> None:
+        self.specs = {spec.name: spec for spec in specs}
+        self.controls = controls
+        sleeping = {name: spec.roles for name, spec in self.specs.items() if spec.sleeps}
+        self.gate = Gate(groups_of(residency, sleeping))
+        self._awake: set[str] | None = None
+        self._weights: dict[str, Published] = {}
+        self._admitted: dict[Ticket, asyncio.Future[None]] = {}
+        self._switcher: asyncio.Task[None] | None = None
+        self._failure: Exception | None = None
+
+    def awake(self) -> frozenset[str]:
+        """The names of the engines that are awake."""
+        if self._awake is None:
+            self._awake = {n for n, c in self.controls.items() if not c.is_sleeping()}
+            gated = {n for n in self._awake if self.gate.is_gated(n)}
+            self.gate.current = next((g for g in self.gate.groups if gated == g), frozenset())
+        return frozenset(self._awake)
+
+    @contextlib.asynccontextmanager
+    async def using(self, engine: str) -> AsyncIterator[None]:
+        """Wait until the engine is awake, and keep it so inside."""
+        if not self.gate.is_gated(engine):
+            yield
+            return
+        self._raise_failure()
+        ticket = self.gate.ask(engine)
+        admitted = self._admitted[ticket] = asyncio.get_running_loop().create_future()
+        self._move_on()
+        try:
+            await admitted
+            yield
+        finally:
+            self._admitted.pop(ticket, None)
+            self.gate.leave(ticket)
+            self._move_on()
+
+    def set_weights(self, engine: str, path: Path, version: int) -> None:
+        """From now on the engine has these weights: loaded now if it is awake, else as it wakes.
+
+        Blocking; to be called while no request runs on the engine.
+        """
+        self._raise_failure()
+        if self.gate.active[engine]:
+            raise RuntimeError(f"engine {engine}: new weights while requests are running")
+        self._weights[engine] = Published(path, version)
+        if engine in self.awake():
+            self.controls[engine].load_weights(path, version)
+
+    def rest(self) -> None:
+        """Put every engine that sleeps to sleep, to leave the memory to the trainer.  Blocking."""
+        self._raise_failure()
+        if self.gate.waiting or self._switcher is not None:
+            raise RuntimeError("engines cannot rest while requests wait")
+        for engine in sorted(self.awake()):
+            if self.gate.is_gated(engine):
+                self._sleep(engine)
+        self.gate.switched(frozenset())
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _move_on(self) -> None:
+        for ticket in self.gate.admit():
+            future = self._admitted[ticket]
+            if not future.done():
+                future.set_result(None)
+        if self._switcher is None and self.gate.next_group() is not None:
+            self._switcher = asyncio.get_running_loop().create_task(self._switch())
+
+    async def _switch(self) -> None:
+        try:
+            await asyncio.sleep(LINGER_S)
+            group = self.gate.next_group()
+            if group is not None:
+                await self._switch_to(group)
+        except asyncio.CancelledError:
+            raise  # the loop is closing
+        except Exception as error:
+            self._fail(error)  # every waiter and every later caller gets it
+        else:
+            self._switcher = None
+            self._move_on()
+        finally:
+            self._switcher = None
+
+    async def _switch_to(self, group: frozenset[str]) -> None:
+        self.gate.switch()
+        try:
+            await asyncio.to_thread(self._change_to, group)
+        except asyncio.CancelledError:
+            self._failure = ProviderError("engines: interrupted while they were being woken")
+            raise
+        self.gate.switched(group)
+
+    def _fail(self, error: Exception) -> None:
+        self._failure = error
+        for future in self._admitted.values():
+            if not future.done():
+                future.set_exception(error)
+
+    def _change_to(self, group: frozenset[str]) -> None:
+        gated = {engine for engine in self.awake() if self.gate.is_gated(engine)}
+        for engine in sorted(gated - group):
+            self._sleep(engine)
+        for engine in sorted(group - gated):
+            self._wake(engine)
+
+    def _sleep(self, engine: str) -> None:
+        """Level 2 where a file holds the weights, level 1 (a copy in RAM) otherwise."""
+        self.awake()
+        self._awake.discard(engine)
+        self.controls[engine].sleep(level=2 if engine in self._weights else 1)
+
+    def _wake(self, engine: str) -> None:
+        """One operation: an engine with published weights gets them before its KV cache."""
+        control, current = self.controls[engine], self._weights.get(engine)
+        if current is None:
+            control.wake()
+        else:
+            control.wake("weights")
+            control.load_weights(current.path, current.version)
+            control.wake("kv_cache")
+        if control.is_sleeping():
+            raise ProviderError(f"engine {engine}: did not wake up; it has to be restarted")
+        self._awake.add(engine)
+
+
+class ResidentProvider:
+    """An engine's provider that waits for its engine to be awake."""
+
+    gives_tokens = True
+
+    def __init__(self, inner: EngineProvider, residency: Residency) -> None:
+        self.inner, self.residency, self.name = inner, residency, inner.name
+        self._engine = inner.engine.spec.name
+
+    async def complete_tokens(self, prompt_ids: Sequence[int], sampling: Sampling) -> Completion:
+        async with self.residency.using(self._engine):
+            return await self.inner.complete_tokens(prompt_ids, sampling)
+
+    async def complete_messages(
+        self, messages: Sequence[ChatMessage], sampling: Sampling
+    ) -> Completion:
+        return await self.inner.complete_messages(messages, sampling)
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+
+def providers_of(engines: EngineSet) -> tuple[dict[str, ResidentProvider], Residency]:
+    """A provider per role that has an engine, and the residency behind them all."""
+    controls = {name: engine.control for name, engine in engines.engines.items()}
+    specs = [engine.spec for engine in engines.engines.values()]
+    residency = Residency(specs, controls, engines.settings.residency)
+    deadline_s = engines.settings.request_timeout_s
+    providers: dict[str, ResidentProvider] = {}
+    for engine in engines.engines.values():
+        inner = EngineProvider(engine, engines.check, deadline_s)
+        provider = ResidentProvider(inner, residency)
+        providers |= dict.fromkeys(engine.spec.roles, provider)
+    return providers, residency

@@ -1,0 +1,99 @@
+"""The file that hands new weights to the engines: written as tensors come, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import struct
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import xxhash
+from safetensors import SafetensorError, safe_open
+
+HEADER_BYTES = 1 << 20  # kept free at the front, since names are known only at the end
+FILE_NAME = "weights.safetensors"
+_DTYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
+_CHUNK = 1 << 24
+
+
+class Refused(ValueError):
+    """A weights file that must not be loaded: torn, stale, or of another model."""
+
+
+def publish(tensors: Iterable[tuple[str, torch.Tensor]], folder: Path, version: int) -> Path:
+    """Write (name, tensor) pairs as they come to `folder/weights.safetensors`, and return it.
+
+    One tensor at a time is in memory.  The file appears by an atomic rename when it is complete,
+    and the previous one stays until then: for that moment there are two.  Its metadata holds
+    `version` and a digest of the data.  Raises OSError where the disk is full; nothing is left.
+    """
+    target, draft = folder / FILE_NAME, folder / f".{FILE_NAME}.{os.getpid()}"
+    try:
+        with draft.open("wb") as file:
+            file.seek(8 + HEADER_BYTES)
+            entries, digest = _write_tensors(tensors, file)
+            entries["__metadata__"] = {"version": str(version), "xxh3": digest, "format": "pt"}
+            header = json.dumps(entries, separators=(",", ":")).encode()
+            if len(header) > HEADER_BYTES:
+                raise ValueError(f"the names of {len(entries)} weights need {len(header)} bytes")
+            file.seek(0)
+            file.write(struct.pack("<Q", HEADER_BYTES) + header.ljust(HEADER_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return target
+
+
+def _write_tensors(
+    tensors: Iterable[tuple[str, torch.Tensor]], file: Any
+) -> tuple[dict[str, Any], str]:
+    entries: dict[str, Any] = {}
+    digest, offset = xxhash.xxh3_64(), 0
+    for name, tensor in tensors:
+        if name in entries:
+            raise ValueError(f"{name} is published twice")
+        data = tensor.detach().to("cpu").contiguous()
+        raw = data.reshape(-1).view(torch.uint8).numpy()
+        digest.update(raw)
+        file.write(raw)
+        entries[name] = {
+            "dtype": _DTYPES[data.dtype],
+            "shape": list(data.shape),
+            "data_offsets": [offset, offset + raw.nbytes],
+        }
+        offset += raw.nbytes
+    return entries, digest.hexdigest()
+
+
+@contextlib.contextmanager
+def open_published(path: Path, version: int) -> Iterator[Any]:
+    """The published file as safetensors' lazy reader, if it is whole and of this version.
+
+    Raises Refused otherwise, before anything was read from it for use.
+    """
+    try:
+        with safe_open(path, framework="pt") as published:
+            metadata = published.metadata() or {}
+            if metadata.get("version") != str(version):
+                raise Refused(f"{path} holds version {metadata.get('version')}, not {version}")
+            if _digest(path) != metadata.get("xxh3"):
+                raise Refused(f"{path}: its data is not what was written")
+            yield published
+    except (SafetensorError, OSError) as error:
+        raise Refused(f"{path}: {error}") from None
+
+
+def _digest(path: Path) -> str:
+    digest = xxhash.xxh3_64()
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        file.seek(8 + length)
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,34 @@
+"""What all tests share: no test sees this machine's keys, ranks or Hydra's leftovers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+LEFT_OUT = (
+    *("HF_TOKEN", "WANDB_API_KEY", "OPENROUTER_API_KEY", "GEMINI_API_KEY"),
+    *("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
+    *("TUTOR_RL_ENGINES", "TUTOR_RL_JOB", "TUTOR_RL_GRACE_SECONDS"),
+)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _plain_environment() -> Iterator[None]:
+    kept = {name: os.environ.pop(name) for name in LEFT_OUT if name in os.environ}
+    os.environ["WANDB_MODE"] = "disabled"
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    yield
+    os.environ.update(kept)
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of real data slices beside the repository; skips where it is not there."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no real data here: {folder}")
+    return folder

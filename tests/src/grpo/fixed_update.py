@@ -1,0 +1,109 @@
+"""Two optimizer steps on fixed trajectories; prints loss and gradient norm as JSON.
+
+    [accelerate launch …] tests/src/grpo/fixed_update.py MODEL OUT [MICRO_BATCH]
+"""
+
+import json
+import sys
+from pathlib import Path
+from random import Random
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+
+from datasets import Dataset
+from transformers import AutoTokenizer, TrainerCallback
+
+from config.schema import TrainRLConfig, TrainSettings
+from src.grpo.arguments import grpo_arguments
+from src.grpo.node import Node
+from src.grpo.rollout import Rollout
+from src.grpo.trainer import ClassroomGRPOTrainer, SharedWeights
+from utils.problems import Problem
+from utils.records import ConversationRecord, Trajectory
+from utils.rewards import NAMES
+
+PROBLEMS, SAMPLES = 4, 2
+
+
+def fixed(problem: Problem, sample: int) -> ConversationRecord:
+    """A made-up conversation of uneven length; one of them is left out of its group."""
+    rng = Random(f"{problem.id}/{sample}")
+    length = rng.randint(5, 30)
+    mask = [1, *(rng.randint(0, 1) for _ in range(length - 2)), 1]
+    out = problem.id == "p1" and sample == 1
+    reward = rng.random()
+    return ConversationRecord(
+        problem_id=problem.id,
+        sample=sample,
+        problem="?",
+        answer="1",
+        excluded="missing_verdict" if out else None,
+        rewards={} if out else {**dict.fromkeys(NAMES, 0.0), "solve": reward, "total": reward},
+        trajectory=Trajectory(
+            prompt_ids=[rng.randint(0, 250) for _ in range(rng.randint(3, 12))],
+            completion_ids=[rng.randint(0, 250) for _ in range(length)],
+            mask=mask,
+            logprobs=[-3.0 - rng.random() if m else None for m in mask],
+        ),
+    )
+
+
+class Collect(TrainerCallback):
+    def __init__(self) -> None:
+        self.rows: list[dict[str, float]] = []
+
+    def on_log(self, args, state, control, logs=None, **_):  # type: ignore[no-untyped-def]
+        if logs and "loss" in logs:
+            self.rows.append({k: logs[k] for k in ("loss", "grad_norm", "kl")})
+
+
+def main() -> None:
+    model, out = sys.argv[1], Path(sys.argv[2])
+    micro = int(sys.argv[3]) if len(sys.argv) > 3 else 2
+    cfg = TrainRLConfig(
+        train=TrainSettings(
+            number_of_problems_per_batch=PROBLEMS,
+            num_samples_per_problem=SAMPLES,
+            per_device_train_batch_size=micro,
+            max_steps=2,
+            mu=2,
+            beta=0.1,
+            learning_rate=1e-3,
+            optimizer="adamw_torch",
+            dtype="float32",
+            gradient_checkpointing=False,
+        )
+    )
+    import os
+
+    arguments = grpo_arguments(cfg, out, world_size=int(os.environ.get("WORLD_SIZE", "1")))
+    arguments.model_init_kwargs = {"dtype": "float32"}
+    arguments.save_strategy = "no"
+    problems = [Problem(id=f"p{i}", text="?", answer="1") for i in range(PROBLEMS)]
+    rollout = Rollout(
+        Node(),
+        problems,
+        lambda ps, ss, step, epoch: [fixed(p, s) for p, s in zip(ps, ss, strict=True)],
+        samples_per_problem=SAMPLES,
+        filler=0,
+        metrics=lambda records: {"classroom/held": float(len(records))},
+    )
+    collect = Collect()
+    trainer = ClassroomGRPOTrainer(
+        model=model,
+        args=arguments,
+        rollout=rollout,
+        sampler=SharedWeights(),
+        train_dataset=Dataset.from_dict(
+            {"prompt": [p.id for p in problems], "index": list(range(PROBLEMS))}
+        ),
+        processing_class=AutoTokenizer.from_pretrained(model),
+        callbacks=[collect],
+    )
+    trainer.train()
+    if trainer.is_world_process_zero():
+        (out / "losses.json").write_text(json.dumps(collect.rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""The engine client against a scripted server on a real Unix socket: bodies, retries, deadlines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from src.inference_providers.base import GaveUp, ProviderError, Sampling
+from src.vllm.client import ATTEMPTS, EngineProvider, read_answer, request_body
+from src.vllm.engines import Engine, last_words
+from src.vllm.spec import EngineSpec
+
+SAMPLING = Sampling(temperature=0.7, max_tokens=5, logprobs=True, stop_token_ids=(2, 9), seed=4)
+ANSWER = {
+    "choices": [
+        {
+            "text": "hi",
+            "finish_reason": "stop",
+            "token_ids": [5, 6, 2],
+            "logprobs": {"token_logprobs": [-0.1, -0.2, -0.3]},
+        }
+    ],
+    "usage": {"prompt_tokens": 3, "completion_tokens": 3},
+}
+Handler = Callable[[web.Request], Any]
+
+
+@asynccontextmanager
+async def served(
+    folder: Path, handler: Handler, check: Callable[[], None] = lambda: None, deadline_s: float = 20
+) -> AsyncIterator[EngineProvider]:
+    app = web.Application()
+    app.router.add_post("/v1/completions", handler)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    socket = folder / "e.sock"
+    await web.UnixSite(runner, str(socket)).start()
+    spec = EngineSpec(name="engine", model="model", roles=("teacher",))
+    engine = Engine(spec=spec, socket=socket, log=folder / "e.log", pid=1, started=0.0)
+    provider = EngineProvider(engine, check, deadline_s)
+    try:
+        yield provider
+    finally:
+        await provider.close()
+        await runner.cleanup()
+
+
+def test_the_body_gives_every_field_that_shapes_the_distribution() -> None:
+    schema = {"type": "object"}
+    sampling = Sampling(
+        temperature=0.7, max_tokens=5, top_p=0.9, top_k=-1, json_schema=schema, seed=None
+    )
+    body = request_body("engine", (1, 2, 3), sampling)
+    assert body == {
+        "model": "engine",
+        "prompt": [1, 2, 3],
+        "max_tokens": 5,
+        "temperature": 0.7,
+        "top_p": 0.9,
+        "top_k": 0,
+        "stop_token_ids": [],
+        "return_token_ids": True,
+        "skip_special_tokens": False,
+        "structured_outputs": {"json": schema},
+    }
+    assert request_body("e", [1], SAMPLING)["logprobs"] == 0
+    assert request_body("e", [1], SAMPLING)["seed"] == 4
+
+
+def test_ids_without_as_many_logprobs_are_an_error() -> None:
+    broken = {**ANSWER, "choices": [{**ANSWER["choices"][0], "token_ids": [5, 6]}]}
+    with pytest.raises(ProviderError, match="2 token ids came with 3 logprobs"):
+        read_answer(broken, "m")
+
+
+async def test_an_answer_becomes_a_completion(tmp_path: Path) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        assert (await request.json())["prompt"] == [1, 2, 3]
+        return web.json_response(ANSWER)
+
+    async with served(tmp_path, handler) as provider:
+        completion = await provider.complete_tokens([1, 2, 3], SAMPLING)
+    assert completion.token_ids == (5, 6, 2) and completion.logprobs == (-0.1, -0.2, -0.3)
+    assert (completion.text, completion.stop_reason) == ("hi", "stop")
+
+
+@pytest.mark.parametrize("lost", [False, True])
+async def test_a_passing_failure_is_asked_again(tmp_path: Path, lost: bool) -> None:
+    calls = []
+
+    async def handler(request: web.Request) -> web.Response:
+        calls.append(1)
+        if len(calls) < 3:
+            if lost:
+                request.transport.close()
+            return web.json_response({}, status=503)
+        return web.json_response(ANSWER)
+
+    async with served(tmp_path, handler) as provider:
+        assert (await provider.complete_tokens([1], SAMPLING)).text == "hi"
+    assert len(calls) == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "calls_made", "error"), [(400, 1, GaveUp), (404, 1, ProviderError), (500, 4, GaveUp)]
+)
+async def test_failures_by_class(
+    tmp_path: Path, status: int, calls_made: int, error: type[Exception]
+) -> None:
+    calls = []
+
+    async def handler(request: web.Request) -> web.Response:
+        calls.append(1)
+        return web.json_response({"error": {"message": "too long"}}, status=status)
+
+    async with served(tmp_path, handler) as provider:
+        with pytest.raises(error, match=f"answered {status}: too long"):
+            await provider.complete_tokens([1], SAMPLING)
+    assert len(calls) == calls_made <= ATTEMPTS
+
+
+async def test_a_silent_engine_ends_the_run_at_the_deadline(tmp_path: Path) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        await asyncio.sleep(5)
+        return web.json_response(ANSWER)
+
+    async with served(tmp_path, handler, deadline_s=0.2) as provider:
+        with pytest.raises(ProviderError, match=r"engines\.request_timeout_s"):
+            await provider.complete_tokens([1], SAMPLING)
+
+
+async def test_a_dead_engine_ends_the_run_with_what_the_check_says(tmp_path: Path) -> None:
+    def check() -> None:
+        raise ProviderError("engine engine died: out of memory")
+
+    async def handler(request: web.Request) -> web.Response:
+        request.transport.close()
+        return web.Response()
+
+    async with served(tmp_path, handler, check) as provider:
+        with pytest.raises(ProviderError, match="died: out of memory"):
+            await provider.complete_tokens([1], SAMPLING)
+
+
+def test_one_provider_serves_successive_event_loops(tmp_path: Path) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.json_response(ANSWER)
+
+    kept: list[EngineProvider] = []
+
+    async def once() -> str:
+        async with served(tmp_path, handler) as provider:
+            kept.append(provider)
+            return (await kept[0].complete_tokens([1], SAMPLING)).text
+
+    assert [asyncio.run(once()) for _ in range(2)] == ["hi", "hi"]
+
+
+def test_last_words_are_the_errors_of_a_log(tmp_path: Path) -> None:
+    log = tmp_path / "e.log"
+    log.write_text(
+        "(APIServer pid=1) INFO 11-23 06:42:41 [a.py:1] starting\n"
+        "(EngineCore pid=2) ERROR 11-23 06:42:42 [core.py:9] Traceback (most recent call last):\n"
+        '(EngineCore pid=2) ERROR 11-23 06:42:42 [core.py:9]   File "x.py", line 3, in f\n'
+        "(EngineCore pid=2) ERROR 11-23 06:42:42 [core.py:9] ValueError: max_model_len is 9\n"
+        "(APIServer pid=1) INFO 11-23 06:42:43 [a.py:1] stopping\n"
+    )
+    assert last_words(log) == "ValueError: max_model_len is 9"
+    log.write_text("one\ntwo\nthree\n")
+    assert last_words(log) == "two | three"
+    assert last_words(tmp_path / "none") == "it wrote no log"

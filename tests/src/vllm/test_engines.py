@@ -1,0 +1,274 @@
+"""Real vLLM servers on the CPU: tokens, weights, sleep, ports, death.  One pair for all tests.
+
+The tests of this module run in their order: the last one kills a server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from config.schema import EngineSettings
+from src.inference_providers.base import GaveUp, ProviderError, Sampling
+from src.vllm.engines import EngineSet
+from src.vllm.residency import providers_of
+from src.vllm.spec import EngineSpec
+from src.vllm.weights import publish
+from tests.tiny import save_tiny_model
+
+IDS = [10, 33, 47, 112, 60, 222, 9, 40, 31, 50]
+SAMPLED = Sampling(temperature=0.8, max_tokens=12, logprobs=True, seed=5)
+VERDICT = {
+    "type": "object",
+    "properties": {"decision": {"enum": ["OK", "REJECT"]}},
+    "required": ["decision"],
+    "additionalProperties": False,
+}
+
+
+def engine_spec(role: str, model: Path, **changes: Any) -> EngineSpec:
+    values = {"max_length": 512, "cpu_kv_cache_gib": 0.1, "dtype": "float32", **changes}
+    return EngineSpec(name=role, model=str(model), roles=(role,), **values)
+
+
+@pytest.fixture(scope="module")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSet]:
+    """Tutor with a tied head, judge with its own; slept weights of level 2 are lost for real."""
+    base = tmp_path_factory.mktemp("engines")
+    specs = [
+        engine_spec(role, save_tiny_model(base / role, tied=tied), fault="nan_on_sleep")
+        for role, tied in (("teacher", True), ("judge", False))
+    ]
+    settings = EngineSettings(residency="phase", start_timeout_s=240)
+    with EngineSet(specs, settings, base / "run") as started:
+        yield started
+
+
+def transformers_model(engines: EngineSet, role: str, moved_by: int | None = None) -> Any:
+    """The model of an engine's checkpoint; all weights moved if a seed is given."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    folder = engines.engines[role].spec.model
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    if moved_by is not None:
+        torch.manual_seed(moved_by)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.1)
+    return model
+
+
+def logprobs_by(model: Any, ids: list[int], temperature: float = 1.0) -> list[float]:
+    import torch
+
+    with torch.no_grad():
+        rows = (model(torch.tensor([ids])).logits[0] / temperature).log_softmax(-1)
+    return [rows[at, token].item() for at, token in enumerate(ids[1:])]
+
+
+def gap(one: Any, other: Any) -> float:
+    return max(abs(a - b) for a, b in zip(one, other, strict=True))
+
+
+def sleeping(engines: EngineSet) -> dict[str, bool]:
+    return {name: engine.control.is_sleeping() for name, engine in engines.engines.items()}
+
+
+def test_engines_start_asleep_and_are_found_again(engines: EngineSet) -> None:
+    assert sleeping(engines) == {"teacher": True, "judge": True}
+    found = EngineSet.attach(engines.manifest)
+    assert found.engines == engines.engines and found.weights_folder == engines.weights_folder
+    found.stop()  # not its own: nothing happens
+    found.check()
+
+
+def test_nothing_listens_beyond_the_socket_and_loopback(engines: EngineSet) -> None:
+    for engine in engines.engines.values():
+        folder = engine.socket.parent
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert stat.S_IMODE(engines.weights_folder.stat().st_mode) == 0o700
+        leader = psutil.Process(engine.pid)
+        for process in [leader, *leader.children(recursive=True)]:
+            assert os.getpgid(process.pid) == engine.pid
+            listening = [c for c in process.net_connections("inet") if c.status == "LISTEN"]
+            assert {c.laddr.ip for c in listening} <= {"127.0.0.1", "::1"}
+
+
+async def test_a_completion_holds_every_sampled_id_with_its_logprob(engines: EngineSet) -> None:
+    providers, _ = providers_of(engines)
+    tutor = providers["teacher"]
+    first = await tutor.complete_tokens(IDS, SAMPLED)
+    assert first == await tutor.complete_tokens(IDS, SAMPLED)  # the seed decides
+    ids, logprobs = list(first.token_ids or ()), list(first.logprobs or ())
+    assert len(ids) == len(logprobs) == first.completion_tokens
+    model = transformers_model(engines, "teacher")
+    at = len(IDS) - 1
+    assert gap(logprobs, logprobs_by(model, IDS + ids, temperature=0.8)[at:]) < 1e-4
+    # a stop token is sampled like any other: its id and logprob are there, its text is not
+    stop = Sampling(temperature=0.8, max_tokens=12, logprobs=True, seed=5, stop_token_ids=(ids[3],))
+    cut = await tutor.complete_tokens(IDS, stop)
+    assert cut.stop_reason == "stop" and cut.token_ids == tuple(ids[: ids.index(ids[3]) + 1])
+    assert gap(cut.logprobs, logprobs[: len(cut.token_ids)]) < 1e-5
+    assert len(cut.text) < len(first.text)
+    short = await tutor.complete_tokens(IDS, Sampling(temperature=0.0, max_tokens=2))
+    assert (short.stop_reason, short.completion_tokens, short.logprobs) == ("length", 2, None)
+    await tutor.close()
+
+
+async def test_a_judge_keeps_to_a_schema_and_a_long_prompt_is_one_lost_request(
+    engines: EngineSet,
+) -> None:
+    providers, _ = providers_of(engines)
+    judge = providers["judge"]
+    schema = Sampling(temperature=1.0, max_tokens=40, json_schema=VERDICT)
+    answers = await asyncio.gather(*(judge.complete_tokens(IDS, schema) for _ in range(4)))
+    for answer in answers:
+        assert json.loads(answer.text)["decision"] in ("OK", "REJECT")
+        assert " " not in answer.text
+    with pytest.raises(GaveUp, match="512"):
+        await judge.complete_tokens([7] * 600, SAMPLED)
+    await judge.close()
+
+
+@pytest.mark.parametrize("role", ["teacher", "judge"])  # tied head, own head
+async def test_published_weights_are_what_the_engine_computes_with(
+    engines: EngineSet, role: str, tmp_path: Path
+) -> None:
+    providers, residency = providers_of(engines)
+    provider = providers[role]
+    before = transformers_model(engines, role)
+    await provider.complete_tokens(IDS, SAMPLED)  # wakes it
+    assert gap(await provider.inner.score_tokens(IDS), logprobs_by(before, IDS)) < 1e-4
+    after = transformers_model(engines, role, moved_by=7)
+    folder = engines.weights_folder / role
+    folder.mkdir()
+    residency.set_weights(role, publish(after.state_dict().items(), folder, 3), 3)
+    scored = await provider.inner.score_tokens(IDS)
+    assert gap(scored, logprobs_by(after, IDS)) < 1e-4
+    assert gap(scored, logprobs_by(before, IDS)) > 0.1
+    assert engines.engines[role].control.loaded_version() == 3
+    # asleep at level 2 the weights are lost; waking brings them back before anything is asked
+    residency.rest()
+    assert residency.awake() == set() and all(sleeping(engines).values())
+    again = await provider.complete_tokens(IDS, SAMPLED)
+    expected = logprobs_by(after, [*IDS, *again.token_ids], temperature=0.8)[len(IDS) - 1 :]
+    assert gap(again.logprobs, expected) < 1e-4
+    residency.rest()
+    await provider.close()
+
+
+def test_files_that_do_not_fit_are_refused_and_change_nothing(
+    engines: EngineSet, tmp_path: Path
+) -> None:
+    import torch
+
+    engine = engines.engines["teacher"]
+    engine.control.wake()
+    state = dict(transformers_model(engines, "teacher", moved_by=7).state_dict())
+    without_head = {n: t for n, t in state.items() if n != "lm_head.weight"}  # tied: optional
+    good = publish(without_head.items(), tmp_path, 4)
+    assert engine.control.load_weights(good, 4) == 4
+
+    norm = "model.norm.weight"
+    wrong = {
+        "is missing": {n: t for n, t in state.items() if n != norm},
+        "is not in the model": {**state, "model.extra": torch.zeros(2)},
+        "has shape": {**state, norm: torch.zeros(65)},
+    }
+    for at, (reason, tensors) in enumerate(wrong.items()):
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        with pytest.raises(ProviderError, match=reason):
+            engine.control.load_weights(publish(tensors.items(), folder, 5), 5)
+    with pytest.raises(ProviderError, match="version 4, not 5"):
+        engine.control.load_weights(good, 5)
+    good.write_bytes(good.read_bytes()[:-1000])
+    with pytest.raises(ProviderError, match="not loaded"):
+        engine.control.load_weights(good, 4)
+    assert engine.control.loaded_version() == 4
+
+
+@pytest.mark.parametrize("residency", ["turn", "phase"])
+async def test_a_rollout_is_the_same_whoever_sleeps(engines: EngineSet, residency: str) -> None:
+    """Tutor and judge are asked by six conversations; only one of them is ever awake."""
+    for engine in engines.engines.values():
+        if not engine.control.is_sleeping():
+            engine.control.sleep(level=1)
+    engines.settings.residency = residency
+    providers, manager = providers_of(engines)
+    weights = engines.weights_folder / "teacher" / "weights.safetensors"
+    manager.set_weights("teacher", weights, 3)
+    greedy = Sampling(temperature=0.0, max_tokens=4)
+    awake = []
+
+    async def conversation(at: int) -> list[int]:
+        ids = [*IDS, at]
+        for role in ("teacher", "judge", "teacher"):
+            answer = await providers[role].complete_tokens(ids, greedy)
+            awake.append(manager.awake())
+            ids += answer.token_ids
+        return ids
+
+    async with asyncio.timeout(60):
+        rows = await asyncio.gather(*(conversation(at) for at in range(6)))
+    assert all(len(row) > len(IDS) + 6 for row in rows)
+    assert {len(names) for names in awake} == {1}
+    assert sum(not asleep for asleep in sleeping(engines).values()) == 1
+    manager.rest()
+    for provider in providers.values():
+        await provider.close()
+
+
+async def test_a_killed_engine_ends_the_run_with_its_name(engines: EngineSet) -> None:
+    providers, _ = providers_of(engines)
+    engine = engines.engines["judge"]
+    long = Sampling(temperature=1.0, max_tokens=400)
+    asked = asyncio.create_task(providers["judge"].complete_tokens(IDS, long))
+    watch = asyncio.create_task(engines.watch(0.1))
+    await asyncio.sleep(0.5)
+    for process in psutil.Process(engine.pid).children(recursive=True):
+        process.send_signal(signal.SIGKILL)
+    for waiting in (asked, watch):
+        with pytest.raises(ProviderError, match=r"engine judge .* died"):
+            async with asyncio.timeout(30):
+                await waiting
+    with pytest.raises(ProviderError, match="judge"):
+        EngineSet.attach(engines.manifest)
+    for provider in providers.values():
+        await provider.close()
+
+
+def test_stopping_leaves_nothing(engines: EngineSet) -> None:
+    pids = [e.pid for e in engines.engines.values()]
+    folders = {engines.weights_folder, *(e.socket.parent for e in engines.engines.values())}
+    engines.stop()
+    left = [p.pid for p in psutil.process_iter() if _group(p.pid) in pids]
+    assert left == [] and not any(folder.exists() for folder in folders)
+    assert not engines.manifest.exists()
+
+
+def _group(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
+
+
+def test_an_engine_that_cannot_start_says_why(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    specs = [engine_spec("student", tmp_path / "empty")]
+    with (
+        pytest.raises(ProviderError, match=r"^engine student .* died with exit code \d+: .*onfig"),
+        EngineSet(specs, EngineSettings(), tmp_path / "run"),
+    ):
+        pass

@@ -1,0 +1,112 @@
+"""The scheduling of residency as pure state: hand-made examples, and any load at all."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from src.vllm.gate import Gate, groups_of
+
+ROLES = {"tutor": ("teacher",), "student": ("student",), "judge": ("judge",)}
+
+
+def step(gate: Gate) -> list[str]:
+    """Admit, or switch and admit; the engines of those admitted."""
+    admitted = gate.admit()
+    if not admitted and (group := gate.next_group()):
+        gate.switch()
+        assert gate.admit() == []
+        gate.switched(group)
+        admitted = gate.admit()
+    return [ticket.engine for ticket in admitted]
+
+
+def test_groups_by_residency() -> None:
+    assert groups_of("always", ROLES) == []
+    assert groups_of("turn", ROLES) == [{"tutor"}, {"student"}, {"judge"}]
+    assert groups_of("phase", ROLES) == [{"tutor", "student"}, {"judge"}]
+    shared = {"tutor": ("teacher",), "rest": ("student", "judge")}
+    assert groups_of("phase", shared) == [{"tutor", "rest"}, {"rest"}]
+    assert groups_of("phase", {"tutor": ("teacher",), "student": ("student",)}) == [
+        {"tutor", "student"}
+    ]
+    assert groups_of("phase", {"all": ("teacher", "student", "judge")}) == [{"all"}]
+
+
+def test_nothing_switches_while_the_awake_group_works_or_is_wanted() -> None:
+    gate = Gate(groups_of("phase", ROLES))
+    tutor = gate.ask("tutor")
+    judge = gate.ask("judge")
+    assert step(gate) == ["tutor"]  # a tie: who came first
+    assert step(gate) == []  # the tutor is busy
+    student = gate.ask("student")
+    gate.leave(tutor)
+    assert step(gate) == ["student"]  # the awake group is still wanted
+    gate.leave(student)
+    assert step(gate) == ["judge"]
+    gate.leave(judge)
+    assert step(gate) == [] and gate.current == {"judge"}
+
+
+def test_the_group_most_waited_for_is_woken() -> None:
+    gate = Gate(groups_of("turn", ROLES))
+    for engine in ("tutor", "judge", "student", "judge"):
+        gate.ask(engine)
+    assert step(gate) == ["judge", "judge"]
+
+
+def test_a_shared_engine_is_asked_in_whichever_group_is_awake() -> None:
+    gate = Gate(groups_of("phase", {"tutor": ("teacher",), "rest": ("student", "judge")}))
+    first = gate.ask("tutor")
+    assert step(gate) == ["tutor"] and gate.current == {"tutor", "rest"}
+    gate.ask("rest")
+    gate.leave(first)
+    assert step(gate) == ["rest"] and gate.current == {"tutor", "rest"}
+
+
+def test_a_request_that_is_no_longer_wanted_neither_waits_nor_works() -> None:
+    gate = Gate(groups_of("turn", ROLES))
+    gate.leave(gate.ask("judge"))
+    assert gate.next_group() is None
+    running = gate.ask("tutor")
+    step(gate)
+    gate.leave(running)
+    gate.ask("student")
+    assert step(gate) == ["student"]
+
+
+@given(
+    residency=st.sampled_from(["turn", "phase", "always"]),
+    plans=st.lists(
+        st.lists(st.sampled_from(["tutor", "student", "judge", "free"]), max_size=6), max_size=8
+    ),
+    order=st.randoms(use_true_random=False),
+)
+def test_any_load_ends_and_only_awake_engines_work(
+    residency: str, plans: list[list[str]], order: object
+) -> None:
+    """Conversations each ask their engines one after the other, and end in any order."""
+    gate = Gate(groups_of(residency, ROLES))
+    left = [list(plan) for plan in plans]
+    asking, running = {}, {}
+    for _ in range(1000):
+        for at, plan in enumerate(left):
+            if plan and at not in asking and at not in running:
+                asking[at] = gate.ask(plan.pop(0))
+        if not asking and not running:
+            break
+        admitted = gate.admit()
+        if not admitted and (group := gate.next_group()):
+            assert not any(gate.is_gated(t.engine) for t in running.values())
+            gate.switch()
+            gate.switched(group)
+            admitted = gate.admit()
+            assert admitted
+        for at in [at for at, ticket in asking.items() if ticket in admitted]:
+            running[at] = asking.pop(at)
+        for ticket in running.values():
+            assert not gate.is_gated(ticket.engine) or ticket.engine in gate.current
+        assert running  # otherwise nobody could ever go on
+        done = order.choice(sorted(running))
+        gate.leave(running.pop(done))
+    assert not any(left) and not gate.waiting and not +gate.active

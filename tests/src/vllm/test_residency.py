@@ -1,0 +1,152 @@
+"""Residency over scripted engines that object to being used asleep or without their weights."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from src.inference_providers.base import ProviderError
+from src.vllm.control import EngineControl
+from src.vllm.residency import Residency
+from src.vllm.spec import EngineSpec
+
+FILE = Path("weights.safetensors")
+
+
+class ScriptedEngine(EngineControl):
+    """Keeps what a real engine would keep in memory, and says what was done to it."""
+
+    def __init__(self, name: str, log: list[str]) -> None:
+        super().__init__(name, Path("no.sock"))
+        self.log, self.asleep = log, {"weights", "kv_cache"}
+        self.lost, self.loads, self.fails = False, 0, False
+
+    def is_sleeping(self) -> bool:
+        return bool(self.asleep)
+
+    def sleep(self, level: int) -> None:
+        self.log.append(f"{self.name} sleeps {level}")
+        self.asleep, self.lost = {"weights", "kv_cache"}, level == 2
+
+    def wake(self, *tags: str) -> None:
+        if self.fails:
+            raise ProviderError(f"engine {self.name}: no memory")
+        self.log.append(f"{self.name} wakes {' '.join(tags)}".strip())
+        self.asleep -= set(tags) or self.asleep
+
+    def load_weights(self, path: Path, version: int) -> int:
+        assert "weights" not in self.asleep, "weights were loaded into memory that sleeps"
+        self.log.append(f"{self.name} loads {version}")
+        self.lost = False
+        return version
+
+    def use(self) -> None:
+        assert not self.asleep, f"{self.name} was asked while asleep"
+        assert not self.lost, f"{self.name} was asked without weights"
+
+
+def classroom(residency: str) -> tuple[Residency, dict[str, ScriptedEngine], list[str]]:
+    log: list[str] = []
+    roles = {"tutor": ("teacher",), "student": ("student",), "judge": ("judge",)}
+    sleeps = residency != "always"
+    specs = [
+        EngineSpec(name=n, model=n, roles=r, updatable=n == "tutor", sleeps=sleeps)
+        for n, r in roles.items()
+    ]
+    engines = {name: ScriptedEngine(name, log) for name in roles}
+    if residency == "always":
+        for engine in engines.values():
+            engine.asleep = set()
+    return Residency(specs, engines, residency), engines, log
+
+
+async def converse(
+    residency: Residency, engines: Mapping[str, ScriptedEngine], turns: int, pause: float
+) -> None:
+    for _ in range(turns):
+        for name in ("tutor", "student"):
+            async with residency.using(name):
+                await asyncio.sleep(pause)
+                engines[name].use()
+    async with residency.using("judge"):
+        await asyncio.sleep(pause)
+        engines["judge"].use()
+
+
+@pytest.mark.parametrize("kind", ["turn", "phase", "always"])
+async def test_a_rollout_ends_and_nobody_is_used_asleep(kind: str) -> None:
+    residency, engines, log = classroom(kind)
+    for version in (1, 2):
+        residency.set_weights("tutor", FILE, version)
+        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+            for at in range(12):
+                group.create_task(converse(residency, engines, 1 + at % 3, 0.001 * (at % 2)))
+        residency.rest()
+        assert residency.awake() == (engines.keys() if kind == "always" else set())
+    if kind == "always":
+        assert log == ["tutor loads 1", "tutor loads 2"]
+    if kind == "phase":
+        each = ["tutor wakes weights", "tutor loads 1", "tutor wakes kv_cache"]
+        assert log[:8] == [
+            "student wakes", *each, "student sleeps 1", "tutor sleeps 2", "judge wakes",
+            "judge sleeps 1",
+        ]  # fmt: skip
+        assert log[8:] == [line.replace("loads 1", "loads 2") for line in log[:8]]
+
+
+async def test_without_published_weights_the_tutor_sleeps_with_a_copy() -> None:
+    residency, _, log = classroom("turn")
+    for name in ("tutor", "student", "tutor"):
+        async with residency.using(name):
+            assert residency.awake() == {name}
+    assert log == ["tutor wakes", "tutor sleeps 1", "student wakes", "student sleeps 1",
+                   "tutor wakes"]  # fmt: skip
+
+
+async def test_new_weights_reach_an_awake_tutor_at_once_and_not_under_a_request() -> None:
+    residency, _, log = classroom("phase")
+    async with residency.using("tutor"):
+        with pytest.raises(RuntimeError, match="requests are running"):
+            residency.set_weights("tutor", FILE, 1)
+    residency.set_weights("tutor", FILE, 2)
+    assert log[-1] == "tutor loads 2"
+
+
+async def test_a_failed_wake_reaches_everybody_who_waits_and_who_comes_later() -> None:
+    residency, engines, _ = classroom("phase")
+    engines["judge"].fails = True
+    async with residency.using("tutor"):
+        waiting = [asyncio.create_task(_enter(residency, "judge")) for _ in range(3)]
+        await asyncio.sleep(0)
+    for task in waiting:
+        with pytest.raises(ProviderError, match="judge: no memory"):
+            await task
+    with pytest.raises(ProviderError, match="judge: no memory"):
+        await _enter(residency, "student")
+
+
+async def test_cancelled_requests_give_up_their_place() -> None:
+    residency, _, _ = classroom("turn")
+    async with residency.using("tutor"):
+        waiting = asyncio.create_task(_enter(residency, "judge"))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+    async with asyncio.timeout(5):
+        await _enter(residency, "student")
+    assert residency.awake() == {"student"}
+
+
+def test_one_residency_serves_successive_event_loops() -> None:
+    residency, engines, _ = classroom("phase")
+    for _ in range(2):
+        asyncio.run(converse(residency, engines, 2, 0.0))
+        residency.rest()
+
+
+async def _enter(residency: Residency, engine: str) -> None:
+    async with residency.using(engine):
+        return

@@ -1,0 +1,117 @@
+"""Server command lines, read by vLLM's own argument parser."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from config.errors import ConfigError
+from src.vllm.server import Machine, _visible_gpus, place_on_gpus, server_command
+from src.vllm.spec import EngineSpec
+
+EIGHT = Machine(gpus=tuple("01234567"), cores=8)
+
+
+def spec(**changes: object) -> EngineSpec:
+    values = {"name": "teacher", "model": "org/m", "roles": ("teacher",), **changes}
+    return EngineSpec(**values)
+
+
+def command(machine: Machine, **changes: object) -> tuple[list[str], dict[str, str]]:
+    return server_command(spec(**changes), machine, Path("/s/t.sock"), Path("/s"))
+
+
+@pytest.fixture(scope="module")
+def parser() -> argparse.ArgumentParser:
+    from vllm.entrypoints.launchers.cli_args import make_arg_parser
+    from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+    return make_arg_parser(FlexibleArgumentParser())
+
+
+def test_cpu_command_is_what_vllm_understands(parser: argparse.ArgumentParser) -> None:
+    argv, environment = command(Machine(cores=2), max_length=512, cpu_kv_cache_gib=0.5)
+    read = parser.parse_args(argv[3:])
+    assert (read.model, read.uds, read.served_model_name) == ("org/m", "/s/t.sock", ["teacher"])
+    assert (read.max_model_len, read.kv_cache_memory_bytes) == (512, 2**29)
+    assert read.generation_config == "vllm" and read.logprobs_mode == "processed_logprobs"
+    assert read.distributed_executor_backend == "uni" and not read.enable_sleep_mode
+    assert read.structured_outputs_config.disable_any_whitespace
+    assert environment["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
+    assert "CUDA_VISIBLE_DEVICES" not in environment
+
+
+@pytest.mark.parametrize(
+    ("tensor", "data", "from_0", "gpus", "instances"),
+    [
+        (2, -1, True, "0,1,2,3,4,5,6,7", 4),
+        (2, 1, True, "0,1", 1),
+        (2, 2, False, "4,5,6,7", 2),
+        (4, 1, False, "4,5,6,7", 1),
+        (1, 3, True, "0,1,2", 3),
+        (8, -1, True, "0,1,2,3,4,5,6,7", 1),
+    ],
+)
+def test_gpu_command_and_placement(
+    parser: argparse.ArgumentParser, tensor: int, data: int, from_0: bool, gpus: str, instances: int
+) -> None:
+    argv, environment = command(
+        EIGHT,
+        tensor_parallel=tensor,
+        data_parallel=data,
+        from_0=from_0,
+        quantization="fp8",
+        kv_cache_memory_bytes=2**30,
+        gpu_memory_utilization=0.325,
+        revision="abc",
+        lora_rank=20,
+    )
+    read = parser.parse_args(argv[3:])
+    assert environment["CUDA_VISIBLE_DEVICES"] == gpus
+    assert (read.tensor_parallel_size, read.data_parallel_size) == (tensor, instances)
+    assert read.enable_sleep_mode and not read.enforce_eager
+    assert (read.gpu_memory_utilization, read.kv_cache_memory_bytes) == (0.325, 2**30)
+    assert (read.quantization, read.revision, read.max_lora_rank) == ("fp8", "abc", 32)
+    assert "VLLM_ENABLE_V1_MULTIPROCESSING" not in environment
+
+
+def test_engines_that_never_sleep_do_not_pay_for_sleep_mode(
+    parser: argparse.ArgumentParser,
+) -> None:
+    argv, _ = command(EIGHT, sleeps=False, enforce_eager=True)
+    read = parser.parse_args(argv[3:])
+    assert not read.enable_sleep_mode and read.enforce_eager
+
+
+def test_extra_arguments_win_and_may_ask_for_cpu_workers(parser: argparse.ArgumentParser) -> None:
+    extra = (("max_num_seqs", "7"), ("--tensor-parallel-size", "2"), ("enable-log-requests", ""))
+    argv, environment = command(Machine(cores=2), extra_args=extra)
+    read = parser.parse_args(argv[3:])
+    assert (read.max_num_seqs, read.tensor_parallel_size) == (7, 2) and read.enable_log_requests
+    assert read.distributed_executor_backend is None
+    assert "VLLM_ENABLE_V1_MULTIPROCESSING" not in environment
+
+
+def test_too_few_gpus_name_the_setting() -> None:
+    four = Machine(gpus=("0", "1", "2", "3"))
+    with pytest.raises(ConfigError, match=r"^teacher_model\.vllm\.number_of_gpus_per_instance"):
+        place_on_gpus(spec(tensor_parallel=8), four)
+    with pytest.raises(ConfigError, match=r"^teacher_model\.vllm\.max_number_of_instances"):
+        place_on_gpus(spec(tensor_parallel=2, data_parallel=3), four)
+
+
+def test_an_unknown_fault_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^engines\.fault"):
+        command(Machine(), fault="nonsense")
+
+
+def test_visible_gpus_are_those_of_cuda_visible_devices() -> None:
+    assert _visible_gpus({"CUDA_VISIBLE_DEVICES": "3, 1"}) == ("3", "1")
+    assert _visible_gpus({"CUDA_VISIBLE_DEVICES": ""}) == ()
+    assert _visible_gpus({"CUDA_VISIBLE_DEVICES": "-1"}) == ()
+    assert place_on_gpus(spec(tensor_parallel=1, data_parallel=1), Machine(gpus=("3", "1"))) == (
+        ("3",),
+        1,
+    )

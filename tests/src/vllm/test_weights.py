@@ -1,0 +1,99 @@
+"""The weights file: whole and of the right version, or refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from src.vllm.weights import FILE_NAME, HEADER_BYTES, Refused, open_published, publish
+
+
+def tensors() -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return {
+        "a.weight": torch.randn(3, 5, generator=generator),
+        "b.weight": torch.randn(4, 2, generator=generator).bfloat16(),
+        "c.weight": torch.randn(6, 4, generator=generator).half().t(),  # not contiguous
+        "d.empty": torch.zeros(0, 3),
+    }
+
+
+def test_what_is_published_is_what_safetensors_reads(tmp_path: Path) -> None:
+    path = publish(tensors().items(), tmp_path, 3)
+    read = load_file(path)
+    assert read.keys() == tensors().keys()
+    for name, tensor in tensors().items():
+        assert read[name].dtype == tensor.dtype and torch.equal(read[name], tensor)
+    with open_published(path, 3) as published:
+        assert torch.equal(published.get_tensor("a.weight"), tensors()["a.weight"])
+    assert [p.name for p in tmp_path.iterdir()] == [FILE_NAME]
+
+
+def test_another_version_is_refused(tmp_path: Path) -> None:
+    path = publish(tensors().items(), tmp_path, 3)
+    with pytest.raises(Refused, match="version 3, not 4"), open_published(path, 4):
+        pass
+
+
+@pytest.mark.parametrize("cut", [1, 100, 200])
+def test_a_torn_file_is_refused(tmp_path: Path, cut: int) -> None:
+    path = publish(tensors().items(), tmp_path, 3)
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(Refused), open_published(path, 3):
+        pass
+
+
+def test_changed_data_is_refused(tmp_path: Path) -> None:
+    path = publish(tensors().items(), tmp_path, 3)
+    data = bytearray(path.read_bytes())
+    data[8 + HEADER_BYTES + 7] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(Refused, match="not what was written"), open_published(path, 3):
+        pass
+
+
+def test_a_missing_file_and_another_kind_of_file_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refused), open_published(tmp_path / "none", 1):
+        pass
+    (tmp_path / "text").write_text("hello")
+    with pytest.raises(Refused), open_published(tmp_path / "text", 1):
+        pass
+
+
+def test_an_interrupted_publication_leaves_the_previous_file_alone(tmp_path: Path) -> None:
+    path = publish(tensors().items(), tmp_path, 3)
+
+    def interrupted():
+        yield "a.weight", torch.zeros(3, 5)
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        publish(interrupted(), tmp_path, 4)
+    with open_published(path, 3) as published:
+        assert torch.equal(published.get_tensor("a.weight"), tensors()["a.weight"])
+    assert [p.name for p in tmp_path.iterdir()] == [FILE_NAME]
+
+
+def test_a_name_given_twice_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="published twice"):
+        publish([("a", torch.zeros(1)), ("a", torch.zeros(1))], tmp_path, 1)
+
+
+def test_one_tensor_at_a_time_is_held(tmp_path: Path) -> None:
+    """64 tensors of 1 MiB from a generator: the peak stays far from their sum."""
+    import tracemalloc
+
+    import numpy
+
+    def stream():
+        for at in range(64):
+            yield f"t{at}", torch.from_numpy(numpy.full(1 << 18, at, dtype=numpy.float32))
+
+    tracemalloc.start()
+    publish(stream(), tmp_path, 1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 << 20

@@ -1,0 +1,1 @@
+"""Pure helpers: answers, rewards, verdicts, statistics, data, records.  No torch, no engines."""

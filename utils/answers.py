@@ -1,0 +1,76 @@
+"""Whether a solution's boxed answer is the right one: safe in threads, beside asyncio, in time.
+
+Numbers, fractions, units, percentages, tuples, intervals, sets and words are compared in plain
+Python, in microseconds; only what is left (unknowns, functions, equations) goes to math-verify, in
+a process of its own that the kernel ends when its time is up.  An answer that could not be shown
+equal in time is not equal.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from functools import lru_cache
+
+from utils import symbolic
+from utils.answer_forms import equal_forms
+
+MAX_LENGTH = 1000  # characters of an answer; longer ones are compared as they stand
+_BOX = re.compile(r"\\f?box(?:ed)?(?![a-zA-Z])\s*")
+_BARE = re.compile(r"([^$\n]*?)\s*(?:\$|\\\)|\\\]|\n|[.,;]\s|[.,;]?\s*$)")
+_log = logging.getLogger(__name__)
+
+
+def last_boxed(text: str) -> str | None:
+    """What the last \\boxed or \\fbox of a text holds; None where there is none, or it is cut off.
+
+    Braces nest and escaped ones are text.  `\\boxed 5` holds what follows up to the end of the
+    formula, line or clause.
+    """
+    last = max(_BOX.finditer(text), key=lambda box: box.start(), default=None)
+    if last is None:
+        return None
+    if text[last.end() : last.end() + 1] != "{":
+        bare = _BARE.match(text, last.end())
+        return (bare[1].strip() or None) if bare else None
+    depth, escaped = 0, False
+    for place in range(last.end(), len(text)):
+        character = text[place]
+        if escaped:
+            escaped = False
+        elif character == "\\":
+            escaped = True
+        elif character in "{}":
+            depth += 1 if character == "{" else -1
+            if depth == 0:
+                return text[last.end() + 1 : place].strip()
+    return None
+
+
+def is_correct(solution: str, answer: str) -> bool:
+    """Whether the solution's own last box holds the answer.
+
+    May take as long as `symbolic.WALL_LIMIT_S` (plus waiting for a free slot); call it through
+    `asyncio.to_thread` from a loop.
+    """
+    boxed = last_boxed(solution)
+    return boxed is not None and equal(boxed, answer)
+
+
+@lru_cache(maxsize=16384)
+def equal(a: str, b: str) -> bool:
+    """Whether two answers say the same; symmetric.  What counts: `utils.answer_leaf`.
+
+    Nothing equals an empty answer.  Raises RuntimeError where math-verify cannot be started.
+    """
+    a, b = a.strip(), b.strip()
+    if not a or not b:
+        return False
+    if max(len(a), len(b)) > MAX_LENGTH:
+        return a == b
+    verdict = equal_forms(a, b)
+    if verdict is None:
+        verdict = symbolic.compare(a, b)
+        if verdict is None:
+            _log.warning("answers: no verdict in time on %.60r and %.60r: not equal", a, b)
+    return bool(verdict)

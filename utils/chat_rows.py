@@ -1,0 +1,148 @@
+"""What a row of tutoring conversation must be: checked before anything is trained.
+
+The tutor speaks as the assistant, the student as the user.  A row that cannot be used is either an
+error that names file and row, or (by setting) left out and counted by its reason.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from config.errors import ConfigError
+
+T = TypeVar("T")
+ROLES = ("system", "user", "assistant")
+MESSAGES, PAIR = ("messages",), ("prompt", "chosen", "rejected")
+
+
+class BadRow(ValueError):
+    """A row that cannot be trained on: a reason to count by, and what exactly is wrong."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRow:
+    """One conversation.  `opening` stands for the user where a chat template demands one first."""
+
+    messages: tuple[dict[str, str], ...]
+    opening: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairRow:
+    """Two continuations of one prompt, the first one better; each begins with the tutor."""
+
+    prompt: tuple[dict[str, str], ...]
+    chosen: tuple[dict[str, str], ...]
+    rejected: tuple[dict[str, str], ...]
+    opening: str = ""
+
+
+@dataclass(slots=True)
+class Sieve:
+    """Lets good rows through; bad ones are errors, or counted by reason with one example each."""
+
+    drop: bool
+    setting: str
+    dropped: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, make: Callable[[], T], where: str) -> T | None:
+        """`make()`, or None for a bad row that is left out."""
+        try:
+            return make()
+        except BadRow as error:
+            if not self.drop:
+                raise ConfigError(
+                    f"{self.setting}: {where}: {error} (train.bad_rows=drop leaves such rows out)"
+                ) from None
+            self.dropped[error.reason] += 1
+            self.examples.setdefault(error.reason, where)
+            return None
+
+    def summary(self) -> str:
+        """`3 over-long (first: FILE:7), 1 ...`; empty where nothing was left out."""
+        return ", ".join(
+            f"{count} {reason} (first: {self.examples[reason]})"
+            for reason, count in self.dropped.most_common()
+        )
+
+
+def read_chat(row: Mapping[str, Any]) -> ChatRow:
+    """The conversation of a row with the column `messages`.  Raises BadRow."""
+    messages = read_messages(row["messages"])
+    if messages[-1]["role"] != "assistant":
+        raise BadRow("ends with the student", "the conversation ends with the student")
+    return ChatRow(messages=messages, opening=str(row.get("opening") or ""))
+
+
+def read_pair(row: Mapping[str, Any]) -> PairRow:
+    """The pair of a row with the columns `prompt`, `chosen` and `rejected`.  Raises BadRow."""
+    prompt = as_messages(row["prompt"], "prompt") if row["prompt"] else ()
+    if any(message["role"] == "assistant" for message in prompt):
+        raise BadRow("malformed", "prompt: holds a tutor's message")
+    sides = []
+    for side in ("chosen", "rejected"):
+        messages = as_messages(row[side], side)
+        if not messages or messages[0]["role"] != "assistant":
+            raise BadRow("malformed", f"{side}: does not begin with the tutor (assistant)")
+        whole = read_messages([*prompt, *messages], side)
+        if whole[-1]["role"] != "assistant":
+            raise BadRow("ends with the student", f"{side}: ends with the student")
+        sides.append(whole[len(whole) - len(messages) :])
+    if sides[0] == sides[1]:
+        raise BadRow("equal sides", "chosen and rejected are the same conversation")
+    opening = str(row.get("opening") or "")
+    return PairRow(prompt=prompt, chosen=sides[0], rejected=sides[1], opening=opening)
+
+
+def as_messages(value: Any, what: str = "messages") -> tuple[dict[str, str], ...]:
+    """A list of {role, content}, also as JSON text.  Raises BadRow for anything else."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except json.JSONDecodeError:
+            raise BadRow("malformed", f"{what}: not a list of messages, but text") from None
+    if not isinstance(value, Sequence) or not value:
+        raise BadRow("malformed", f"{what}: not a list of messages")
+    messages = []
+    for number, message in enumerate(value, 1):
+        if not isinstance(message, Mapping) or not {"role", "content"} <= message.keys():
+            raise BadRow("malformed", f"{what}: message {number} has no role and content")
+        role, content = message["role"], message["content"]
+        if role not in ROLES:
+            expected = ", ".join(ROLES)
+            raise BadRow(
+                "unexpected role",
+                f"{what}: message {number} has the role {role!r}, expected {expected}",
+            )
+        if not isinstance(content, str) or not content.strip():
+            raise BadRow("empty message", f"{what}: message {number} has no text")
+        messages.append({"role": role, "content": content.strip()})
+    return tuple(messages)
+
+
+def read_messages(value: Any, what: str = "messages") -> tuple[dict[str, str], ...]:
+    """Messages in an order that can be trained on: one system message at most, first; a tutor's
+    turn; never two tutor's turns in a row.  Raises BadRow.
+    """
+    messages = as_messages(value, what)
+    for number, message in enumerate(messages[1:], 2):
+        role, before = message["role"], messages[number - 2]["role"]
+        if role == "system":
+            raise BadRow("malformed", f"{what}: message {number} is a system message, not first")
+        if role == before == "assistant":
+            raise BadRow(
+                "two tutor turns in a row", f"{what}: messages {number - 1} and {number} are both"
+                " the tutor's",
+            )  # fmt: skip
+    if all(message["role"] != "assistant" for message in messages):
+        raise BadRow("no tutor turn", f"{what}: the tutor (assistant) says nothing")
+    return messages

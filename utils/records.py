@@ -1,0 +1,246 @@
+"""The one record: a conversation, complete enough to recompute every reward, metric and page.
+
+JSON Lines, one conversation a line, in `conversations.jsonl`.  While a batch runs, lines go to a
+journal as conversations finish; when it is whole they are settled into the record in canonical
+order, so that the file does not depend on who finished first.  A field added later has a default.
+
+    python -m utils.records check FILE
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+SCHEMA = 1
+RECORD_NAME = "conversations.jsonl"
+JOURNAL_NAME = "conversations.journal.jsonl"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Message(_Model):
+    """One turn: as written, and what the others saw of it."""
+
+    role: Literal["teacher", "student"]
+    content: str
+    visible: str
+    tokens: int = 0
+    stop_reason: Literal["stop", "length"] = "stop"
+
+
+class VerdictRecord(_Model):
+    """One judge's answer to one rule; `decision` None is a missing verdict."""
+
+    decision: Literal["OK", "REJECT"] | None
+    reasoning: str = ""
+    raw: str = ""
+    attempts: int = 1
+
+
+class Solution(_Model):
+    """One attempt of the student at the whole problem; `answer` is its last box, if any."""
+
+    text: str
+    answer: str | None = None
+    correct: bool = False
+    score: float | None = None  # by a reward model, where one is configured
+
+
+class Trajectory(_Model):
+    """The tutor's tokens as sampled; the three lists after the prompt have one length.
+
+    `mask` is 1 exactly on sampled tutor tokens; `logprobs` is None where the mask is 0.
+    """
+
+    prompt_ids: list[int]
+    completion_ids: list[int]
+    mask: list[int]
+    logprobs: list[float | None]
+
+
+class Usage(_Model):
+    """What one role was paid for."""
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float = 0.0
+
+
+class ConversationRecord(_Model):
+    """One conversation, from the problem to the rewards."""
+
+    schema_version: int = Field(SCHEMA, alias="schema")
+    run: str = ""
+    split: Literal["train", "eval"] = "train"
+    step: int = 0
+    problem_id: str
+    sample: int = 0
+    problem: str
+    answer: str
+    source: str = ""
+    extra: dict[str, Any] = Field(default_factory=dict)  # the problem's other columns
+    type: Literal["guided", "attempted"] = "guided"
+    student_name: str | None = None
+    student_persona: str = ""
+    seed: int = 0
+    messages: list[Message] = Field(default_factory=list)
+    stop_reason: Literal["tutor_ended", "max_turns", "max_tokens", "error"] = "max_turns"
+    error: str | None = None
+    verdicts: dict[str, list[VerdictRecord]] = Field(default_factory=dict)
+    initial_solutions: list[Solution] = Field(default_factory=list)
+    solutions: list[Solution] = Field(default_factory=list)
+    rewards: dict[str, float] = Field(default_factory=dict)  # empty: left out of its group
+    excluded: str | None = None  # why it was left out
+    ped_rm: list[float] = Field(default_factory=list)  # of each tutor turn; empty: not scored
+    trajectory: Trajectory | None = None
+    timing: dict[str, float] = Field(default_factory=dict)
+    usage: dict[str, Usage] = Field(default_factory=dict)
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    @property
+    def key(self) -> tuple[str, int, str, int]:
+        """What names a conversation within a run."""
+        return (self.split, self.step, self.problem_id, self.sample)
+
+    def to_json(self) -> str:
+        """One line, without the line end."""
+        return self.model_dump_json(by_alias=True)
+
+    @classmethod
+    def from_json(cls, line: str) -> ConversationRecord:
+        return cls.model_validate_json(line)
+
+
+class RecordWriter:
+    """Appends conversations as they finish; settles them in order when their batch is whole."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.record, self.journal = folder / RECORD_NAME, folder / JOURNAL_NAME
+
+    def add(self, conversation: ConversationRecord) -> None:
+        """Append to the journal, and push it to the operating system at once."""
+        with self.journal.open("a", encoding="utf-8") as file:
+            file.write(conversation.to_json() + "\n")
+
+    def settle(self) -> None:
+        """Move the journal into the record, sorted by conversation key.
+
+        Killed between the append and the unlink, the next `settle` appends nothing twice: what
+        the record already holds is skipped.
+        """
+        waiting = list(read(self.journal, torn_tail=True)) if self.journal.exists() else []
+        if not waiting:
+            return
+        known = {c.key for c in read(self.record, torn_tail=True)} if self.record.exists() else ()
+        fresh = {c.key: c for c in waiting if c.key not in known}
+        _drop_torn_tail(self.record)
+        with self.record.open("a", encoding="utf-8") as file:
+            for key in sorted(fresh):
+                file.write(fresh[key].to_json() + "\n")
+        self.journal.unlink()
+
+    def rewind(self, step: int) -> None:
+        """Forget training conversations from `step` on: a resumed run holds them again."""
+        self.journal.unlink(missing_ok=True)
+        if not self.record.exists():
+            return
+        draft = self.record.with_suffix(".tmp")
+        with draft.open("w", encoding="utf-8") as file:
+            for conversation in read(self.record, torn_tail=True):
+                if conversation.split != "train" or conversation.step < step:
+                    file.write(conversation.to_json() + "\n")
+        draft.replace(self.record)
+
+
+def _drop_torn_tail(path: Path) -> None:
+    """Cut a last line that a killed process left without its end."""
+    if not path.exists():
+        return
+    data = path.read_bytes()
+    if data and not data.endswith(b"\n"):
+        with path.open("r+b") as file:
+            file.truncate(data.rfind(b"\n") + 1)
+
+
+def read(path: Path, *, torn_tail: bool = False) -> Iterator[ConversationRecord]:
+    """Conversations of one file, in its order.
+
+    Raises ValueError naming file and line; with `torn_tail`, an unfinished last line is skipped.
+    """
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if torn_tail and not line.endswith("\n"):
+                return
+            try:
+                yield ConversationRecord.from_json(line)
+            except ValidationError as error:
+                first = error.errors()[0]
+                where = ".".join(map(str, first["loc"])) or "line"
+                raise ValueError(f"{path}:{number}: {where}: {first['msg']}") from None
+
+
+def load_run(folder: Path) -> list[ConversationRecord]:
+    """Every finished conversation of a run folder, settled or still in the journal."""
+    found: dict[tuple[str, int, str, int], ConversationRecord] = {}
+    for name in (RECORD_NAME, JOURNAL_NAME):
+        if (folder / name).exists():
+            for conversation in read(folder / name, torn_tail=True):
+                found.setdefault(conversation.key, conversation)
+    return list(found.values())
+
+
+def check(path: Path) -> list[str]:
+    """What is wrong with a record file, a line each; empty where nothing is."""
+    problems: list[str] = []
+    seen: set[tuple[str, int, str, int]] = set()
+    try:
+        for number, conversation in enumerate(read(path), 1):
+            if conversation.key in seen:
+                problems.append(f"{path}:{number}: conversation {conversation.key} stands twice")
+            seen.add(conversation.key)
+            problems += [f"{path}:{number}: {p}" for p in _inconsistencies(conversation)]
+    except (OSError, ValueError) as error:
+        problems.append(str(error))
+    return problems
+
+
+def _inconsistencies(conversation: ConversationRecord) -> Iterable[str]:
+    row = conversation.trajectory
+    if row is not None:
+        lengths = {len(row.completion_ids), len(row.mask), len(row.logprobs)}
+        if len(lengths) != 1:
+            yield f"trajectory: ids, mask and logprobs differ in length: {sorted(lengths)}"
+        elif any((m == 1) != (p is not None) for m, p in zip(row.mask, row.logprobs, strict=True)):
+            yield "trajectory: a logprob where the mask is 0, or none where it is 1"
+    parts = {k: v for k, v in conversation.rewards.items() if k != "total"}
+    total = conversation.rewards.get("total")
+    if total is not None and abs(total - sum(parts.values())) > 1e-9:
+        yield f"rewards: total {total} is not the sum {sum(parts.values())}"
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 2 or arguments[0] != "check":
+        print("usage: python -m utils.records check FILE", file=sys.stderr)
+        return 2
+    path = Path(arguments[1])
+    problems = check(path)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if not problems:
+        print(f"{path}: {sum(1 for _ in read(path))} conversations, all valid")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

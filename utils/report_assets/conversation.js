@@ -1,0 +1,117 @@
+// One conversation: the problem, who said what, what the judges thought, what the student then did.
+
+const ENDINGS = {
+  tutor_ended: "The tutor ended the conversation.",
+  max_turns: "The conversation ran out of turns.",
+  max_tokens: "The conversation ran out of tokens.",
+  error: "The conversation failed.",
+};
+
+function conversationView(data, store, i, body, view) {
+  const index = store.index;
+  const student = body.student || "Student";
+  return [
+    h("header", { class: "problem" },
+      h("p", { class: "kicker" }, facts(data, index, i, body).join(" · ")),
+      h("div", { class: "prose statement", dir: "auto" }, prose(body.problem, view.text)),
+      h("p", { class: "answer" }, "Answer ", h("b", { dir: "auto" }, mathAnswer(body.answer)))),
+    scoreLine(index, i, body),
+    h("ol", { class: "turns" }, body.messages.map((message) => turn(message, student, view))),
+    h("p", { class: "ending" }, ENDINGS[index.stop[i]] || index.stop[i], body.error && h("code", null, legible(body.error))),
+    body.excluded && h("p", { class: "ending" }, `Left out of its group: ${body.excluded.replaceAll("_", " ")}.`),
+    verdictsView(body.verdicts, view),
+    solutionsView("After the conversation", body.after),
+    solutionsView("Before the conversation", body.before),
+    paid(body),
+  ];
+}
+
+function facts(data, index, i, body) {
+  const found = [index.type[i] === "guided" ? "Tutor opens" : "Student's attempt first", index.problem[i]];
+  if (data.runs.length > 1) found.unshift(data.runs[index.run[i]].label);
+  if (index.source[i]) found.push(index.source[i]);
+  if (varies(index.step)) found.push(`step ${index.step[i]}`);
+  if (index.sample[i]) found.push(`sample ${index.sample[i]}`);
+  if (body.persona) found.push(body.persona.replaceAll("_", " "));
+  return found.map((text) => legible(String(text)));
+}
+
+const varies = (column) => column.some((value) => value !== column[0]);
+
+function mathAnswer(answer) {
+  const bare = /[\\^_{}]/.test(answer) && !answer.includes("$");
+  return bare ? typeset(answer, false) || legible(answer) : prose(answer);
+}
+
+function scoreLine(index, i, body) {
+  const parts = Object.entries(body.rewards).filter(([name, value]) => name !== "total" && value !== 0);
+  return h("div", { class: "scores" },
+    dumbbell(index.before[i], index.after[i]),
+    h("div", { class: "rewards" },
+      present(body.rewards.total) && h("span", { class: "total" }, "Reward ", h("b", null, number(body.rewards.total))),
+      parts.map(([name, value]) => h("span", { class: value < 0 ? "chip minus" : "chip plus" }, `${name.replaceAll("_", " ")} ${value > 0 ? "+" : ""}${number(value)}`))));
+}
+
+// Solve rate before and after on one scale.
+function dumbbell(before, after) {
+  if (!present(before) && !present(after)) return null;
+  const x = scale(0, 1, 8, 172);
+  const [from, to] = [before ?? after, after ?? before];
+  return h("div", { class: "dumbbell" },
+    svg("svg", { viewBox: "0 0 180 20", role: "img", "aria-label": `solved ${percent(before, 0)} before, ${percent(after, 0)} after` },
+      svg("line", { class: "grid", x1: 8, x2: 172, y1: 10, y2: 10 }),
+      svg("line", { class: to < from ? "change worse" : "change", x1: x(from), x2: x(to), y1: 10, y2: 10 }),
+      present(before) && svg("circle", { class: "before", cx: x(before), cy: 10, r: 5 }),
+      present(after) && svg("circle", { class: to < from ? "after worse" : "after", cx: x(after), cy: 10, r: 6 })),
+    h("span", null, `${present(before) ? percent(before, 0) : "?"} → ${present(after) ? percent(after, 0) : "?"} solved`));
+}
+
+function turn(message, student, view) {
+  const tutor = message.role === "teacher";
+  const shaded = tutor && view.shade && message.pieces;
+  const text = shaded
+    ? h("div", { class: "prose tokens" }, tokenSpans(message.pieces, message.logprobs))
+    : h("div", { class: "prose", dir: "auto" }, message.text ? prose(message.text, view.text) : h("i", { class: "nothing" }, "(nothing that the other could see)"));
+  return h("li", { class: `turn ${tutor ? "tutor" : "student"}` },
+    h("p", { class: "speaker" }, tutor ? "Tutor" : student, h("small", null, turnFacts(message))),
+    message.hidden && !shaded && h("details", { class: "think", open: Boolean(view.text && message.hidden.toLowerCase().includes(view.text)) },
+      h("summary", null, "Hidden thinking"), h("div", { class: "prose", dir: "auto" }, prose(message.hidden, view.text))),
+    h("div", { class: "bubble" }, text));
+}
+
+function turnFacts(message) {
+  const found = [];
+  if (message.tokens) found.push(`${message.tokens} tokens`);
+  if (message.cut) found.push("cut off");
+  if (present(message.logprob)) found.push(`mean logprob ${number(message.logprob, 2)}`);
+  if (present(message.ped_rm)) found.push(`Ped-RM ${number(message.ped_rm, 2)}`);
+  return found.join(" · ");
+}
+
+function verdictsView(verdicts, view) {
+  const rules = Object.entries(verdicts);
+  if (!rules.length) return null;
+  return h("section", { class: "verdicts", "aria-label": "Verdicts" }, h("h3", null, "What the judges said"),
+    rules.map(([rule, found]) => h("div", { class: "rule" }, h("h4", null, rule.replaceAll("_", " ")),
+      found.map((verdict) => {
+        const [kind, word] = { OK: ["ok", "Accepts"], REJECT: ["reject", "Rejects"] }[verdict.decision] || ["none", "No verdict"];
+        return h("div", { class: `verdict ${kind}` }, h("b", null, word), verdict.reasoning && h("div", { class: "prose", dir: "auto" }, prose(verdict.reasoning, view.text)));
+      }))));
+}
+
+function solutionsView(title, solutions) {
+  if (!solutions.length) return null;
+  const right = solutions.filter((s) => s.correct).length;
+  return h("details", { class: "solutions" },
+    h("summary", null, title, h("span", { class: "tally", "aria-hidden": "true" }, solutions.map((s) => h("i", { class: s.correct ? "right" : "wrong" }))), h("small", null, `${right} of ${solutions.length} right`)),
+    solutions.map((s) => h("div", { class: s.correct ? "solution right" : "solution wrong" },
+      h("p", null, h("b", null, s.correct ? "Right" : "Wrong"), s.answer === null ? " no boxed answer" : [" ", mathAnswer(s.answer)], present(s.score) && ` score ${number(s.score)}`),
+      h("div", { class: "prose", dir: "auto" }, prose(s.text)))));
+}
+
+function paid(body) {
+  const roles = Object.entries(body.usage);
+  if (!roles.length) return null;
+  return h("p", { class: "paid" }, roles.map(([role, [requests, read, written, cost]]) =>
+    `${role}: ${requests} requests, ${count(read)} tokens read, ${count(written)} written${cost ? `, $${cost}` : ""}`).join(" · "));
+}

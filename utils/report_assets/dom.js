@@ -1,0 +1,150 @@
+// Small helpers: elements from data (never from markup), numbers as people read them, the theme.
+
+const SVG = "http://www.w3.org/2000/svg";
+const HIDDEN_CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g;
+
+function build(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes || {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name === "on") {
+      for (const [event, action] of Object.entries(value)) element.addEventListener(event, action);
+    } else if (name === "style") {
+      for (const [property, set] of Object.entries(value)) element.style.setProperty(property, set);
+    } else {
+      element.setAttribute(name, value === true ? "" : String(value));
+    }
+  }
+  append(element, children);
+  return element;
+}
+
+function append(element, children) {
+  for (const child of children.flat(Infinity)) {
+    if (child === null || child === undefined || child === false) continue;
+    element.append(child instanceof Node ? child : document.createTextNode(String(child)));
+  }
+}
+
+const h = (tag, attributes, ...children) => build(document.createElement(tag), attributes, children);
+const svg = (tag, attributes, ...children) =>
+  build(document.createElementNS(SVG, tag), attributes, children);
+
+function replace(element, ...children) {
+  element.textContent = "";
+  append(element, children);
+  return element;
+}
+
+// Control and direction characters would act on the page unseen: show them instead.
+function legible(text) {
+  return text.replace(HIDDEN_CONTROLS, (c) => {
+    const code = c.codePointAt(0);
+    if (code < 0x20) return String.fromCodePoint(0x2400 + code);
+    if (code === 0x7f) return "\u2421";
+    if (code === 0x200d || code === 0x200c) return c; // joiners that scripts and emoji need
+    return `⟨U+${code.toString(16).toUpperCase().padStart(4, "0")}⟩`;
+  });
+}
+
+const present = (value) => value !== null && value !== undefined;
+const percent = (value, digits = 1) =>
+  present(value) ? `${(100 * value).toFixed(digits)}\u202f%` : "–";
+const points = (value) =>
+  present(value) ? `${value < 0 ? "−" : "+"}${Math.abs(100 * value).toFixed(1)}` : "–";
+
+function number(value, digits = 3) {
+  if (!present(value)) return "–";
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  let text;
+  if (size >= 1e5 || size < 1e-3) text = value.toExponential(1);
+  else text = String(Number(value.toPrecision(digits)));
+  return text.replace("-", "−");
+}
+
+const count = (value) => value.toLocaleString("en-US");
+
+// How each metric is written, and which way is better (1 up, -1 down, 0 neither).
+const METRICS = {
+  solve_before: { name: "Solved before", share: true, better: 0 },
+  solve_after: { name: "Solved after", share: true, better: 1 },
+  delta: { name: "Gain", share: true, signed: true, better: 1 },
+  normalised_gain: { name: "Normalised gain", better: 1 },
+  leaked: { name: "Leaked", share: true, better: -1 },
+  rejected: { name: "Rejected", share: true, better: -1 },
+  missing: { name: "Verdict missing", share: true, better: -1 },
+  ped_rm_micro: { name: "Ped-RM, turns", better: 1 },
+  ped_rm_macro: { name: "Ped-RM, conversations", better: 1 },
+  turns: { name: "Messages", better: 0 },
+  tutor_tokens: { name: "Tutor tokens", better: 0 },
+  control_delta: { name: "Gain without tutor", share: true, signed: true, better: 0 },
+  control_difference: { name: "Tutor over control", share: true, signed: true, better: 1 },
+  distinct_openings: { name: "Distinct openings", share: true },
+  own_numbers: { name: "Turns with the problem's numbers", share: true },
+  question_share: { name: "Turns that ask", share: true },
+  turn_length: { name: "Words in a tutor turn" },
+  repeated_turns: { name: "Repeated turns", share: true },
+  ended_early: { name: "Ended in the first turn", share: true },
+  silent_turns: { name: "Silent turns", share: true },
+  groups_without_spread: { name: "Groups without spread", share: true },
+  kl: { name: "KL to the start" },
+};
+
+function metricName(name) {
+  if (METRICS[name]) return METRICS[name].name;
+  const words = name.replace(/^reward_/, "reward: ").replaceAll("_", " ");
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+function metricValue(name, value) {
+  const kind = METRICS[name] || {};
+  if (!present(value)) return "–";
+  if (kind.signed) return `${points(value)}\u202fpp`;
+  return kind.share ? percent(value) : number(value);
+}
+
+// Colours of experiments (seeds of one share it): distinct in both themes, and for most
+// colour-blind readers.
+const COLOURS = 8;
+const colourOf = (group) => `var(--run-${group % COLOURS})`;
+
+function themeButton() {
+  const root = document.documentElement;
+  const dark = () =>
+    root.dataset.theme
+      ? root.dataset.theme === "dark"
+      : matchMedia("(prefers-color-scheme: dark)").matches;
+  const button = h("button", { type: "button", class: "ghost", id: "theme" });
+  const label = () => {
+    button.textContent = dark() ? "Light" : "Dark";
+    button.setAttribute("aria-label", `Switch to the ${dark() ? "light" : "dark"} theme`);
+  };
+  button.addEventListener("click", () => {
+    root.dataset.theme = dark() ? "light" : "dark";
+    label();
+  });
+  label();
+  return button;
+}
+
+let tooltip = null;
+
+function showTooltip(event, lines) {
+  if (!tooltip) {
+    tooltip = h("div", { class: "tooltip", role: "status" });
+    document.body.append(tooltip);
+  }
+  replace(tooltip, lines.map((line) => h("div", null, line)));
+  tooltip.hidden = false;
+  const box = tooltip.getBoundingClientRect();
+  const left = Math.min(event.clientX + 14, innerWidth - box.width - 8);
+  const top = event.clientY + 18 + box.height > innerHeight
+    ? event.clientY - box.height - 12
+    : event.clientY + 18;
+  tooltip.style.setProperty("left", `${left}px`);
+  tooltip.style.setProperty("top", `${top}px`);
+}
+
+function hideTooltip() {
+  if (tooltip) tooltip.hidden = true;
+}

@@ -1,0 +1,21 @@
+// Reads the data and puts the page together.
+
+function start() {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const app = document.getElementById("app");
+  const store = new Store(data);
+  const browser = store.size ? new Browser(data, store) : null;
+  const main = h("main", null, alarms(data), headline(data), planeSection(data), curvesSection(data),
+    rewardsSection(data), monitorsSection(data), groupsSection(data), browser && browser.section(), settingsSection(data));
+  replace(app, header(data), main);
+  for (const item of document.querySelectorAll("#nav li")) item.hidden = !document.getElementById(item.dataset.for);
+  if (browser) {
+    const address = location.hash;
+    browser.refresh();
+    browser.follow(address);
+    addEventListener("hashchange", () => browser.follow(location.hash));
+  }
+  document.documentElement.dataset.ready = "yes";
+}
+
+start();

@@ -1,0 +1,186 @@
+// Everything above the conversations but the charts: headline numbers, monitors, groups.
+
+const HEADLINE = ["solve_before", "solve_after", "delta", "control_delta", "control_difference", "normalised_gain", "leaked", "rejected", "missing", "ped_rm_micro", "ped_rm_macro", "turns", "tutor_tokens"];
+
+const entryOf = (one, name) => {
+  const entry = one.metrics[name];
+  return entry && present(entry.mean) ? entry : null;
+};
+
+// What is compared: each experiment once, repetitions by seed as the mean over them.
+function casesOf(data) {
+  return data.plane.map((point, group) => {
+    const runs = point.runs.map((i) => data.runs[i]);
+    const monitors = runs.map((run) => run.metrics.monitors);
+    return runs.length === 1
+      ? { ...runs[0], group, seeds: 1 }
+      : { label: point.label, name: `${runs.length} seeds`, group, seeds: runs.length, curves: runs[0].curves, metrics: { ...overSeeds(runs.map((run) => run.metrics)), monitors: overSeeds(monitors) } };
+  });
+}
+
+function overSeeds(all) {
+  const found = {};
+  for (const name of Object.keys(all[0])) {
+    const means = all.map((one) => (one[name] || {}).mean).filter(present);
+    if (!means.length) continue;
+    const mean = means.reduce((a, b) => a + b, 0) / means.length;
+    const square = means.reduce((a, b) => a + (b - mean) ** 2, 0);
+    const se = means.length > 1 ? Math.sqrt(square / (means.length - 1) / means.length) : null;
+    const alarm = all.map((one) => one[name].alarm).find(Boolean);
+    found[name] = { mean, se, n: means.length, means: all[0][name].means, alarm };
+  }
+  return found;
+}
+
+function header(data) {
+  const only = data.runs.length === 1 ? data.runs[0] : null;
+  const shown = data.runs.reduce((sum, run) => sum + run.conversations, 0);
+  return h("header", { class: "top" },
+    h("div", { class: "brand" },
+      h("p", { class: "kicker" }, only ? (only.kind === "eval" ? "Evaluation" : "Training run") : "Runs side by side"),
+      h("h1", null, data.title),
+      h("p", { class: "sub" }, `${count(shown)} conversations`, only && ` · ${endings(only)}`)),
+    h("nav", { "aria-label": "Sections" }, navigation(data), themeButton()));
+}
+
+function endings(run) {
+  const words = { tutor_ended: "ended by the tutor", max_turns: "out of turns", max_tokens: "out of tokens", error: "failed" };
+  const all = Object.values(run.metrics.ended).reduce((a, b) => a + b, 0);
+  return Object.entries(run.metrics.ended).map(([reason, n]) => `${percent(n / all, 0)} ${words[reason] || reason}`).join(", ");
+}
+
+function navigation() {
+  const sections = [["headline", "Numbers"], ["plane", "Trade-off"], ["curves", "Curves"], ["rewards", "Rewards"], ["monitors", "Monitors"], ["groups", "Groups"], ["conversations", "Conversations"]];
+  return h("ul", { id: "nav" }, sections.map(([id, name]) => h("li", { "data-for": id }, h("a", { href: `#${id}` }, name))));
+}
+
+function alarms(data) {
+  const found = data.runs.flatMap((run) => run.metrics.alarms.map((text) => ({ run, text })));
+  if (!found.length) return null;
+  return h("aside", { class: "alarms", "aria-label": "Alarms" },
+    h("h2", null, `${found.length} ${found.length === 1 ? "alarm" : "alarms"}`),
+    h("ul", null, found.map(({ run, text }) => {
+      const [name, ...rest] = text.split(": ");
+      return h("li", null, data.runs.length > 1 && h("b", null, `${run.label} · `), h("b", null, metricName(name)), `: ${rest.join(": ")}`);
+    })));
+}
+
+function headline(data) {
+  const cases = casesOf(data);
+  if (data.runs.length === 1) return h("section", { id: "headline", "aria-label": "Numbers" }, tiles(data.runs[0]));
+  const all = data.runs.map((run) => ({ ...run, seeds: 1 }));
+  return h("section", { id: "headline", "aria-label": "Numbers" }, runTable(cases),
+    cases.length < all.length && h("details", { class: "more" }, h("summary", null, `Each of the ${all.length} runs`), runTable(all)));
+}
+
+function tiles(run) {
+  const wanted = [...HEADLINE.filter((name) => !["missing", "ped_rm_macro", "tutor_tokens", "solve_before"].includes(name)), "missing"];
+  const tile = (name) => {
+    const entry = entryOf(run, name);
+    if (!entry || (name === "missing" && entry.mean === 0)) return null;
+    const before = name === "solve_after" ? entryOf(run, "solve_before") : null;
+    const interval = present(entry.low) ? `95 % interval ${metricValue(name, entry.low)} to ${metricValue(name, entry.high)}` : "";
+    return h("div", { class: "tile", title: interval },
+      h("p", { class: "what" }, before ? "Solved, before → after" : metricName(name)),
+      h("p", { class: "value" }, before && h("span", { class: "from" }, percent(before.mean, 0), " → "), before ? percent(entry.mean, 0) : metricValue(name, entry.mean)),
+      h("p", { class: "spread" }, present(entry.se) ? `± ${METRICS[name] && METRICS[name].share ? `${(100 * entry.se).toFixed(1)} pp` : number(entry.se, 2)}` : "", h("span", null, `n ${count(entry.n)}`)),
+      share(name, entry));
+  };
+  return h("div", { class: "tiles" }, wanted.map(tile));
+}
+
+function share(name, entry) {
+  const kind = METRICS[name];
+  if (!kind || !kind.share || kind.signed) return null;
+  const bar = h("div", { class: `bar ${kind.better < 0 ? "bad" : "good"}`, "aria-hidden": "true" }, h("i"));
+  bar.firstChild.style.setProperty("width", `${Math.min(100, 100 * entry.mean)}%`);
+  return bar;
+}
+
+function runTable(cases) {
+  const names = HEADLINE.filter((name) => cases.some((one) => entryOf(one, name)) &&
+    (name !== "missing" || cases.some((one) => (entryOf(one, name) || {}).mean > 0)));
+  return h("div", { class: "scroll" }, h("table", { class: "runs" },
+    h("caption", { class: "hidden" }, "Metrics with standard errors"),
+    h("thead", null, h("tr", null, h("th", { scope: "col" }, "Run"), names.map((name) => h("th", { scope: "col" }, metricName(name))))),
+    h("tbody", null, cases.map((one) => h("tr", null,
+      h("th", { scope: "row" }, swatch(one.group), h("span", null, one.label), one.label !== one.name && h("small", null, one.name)),
+      names.map((name) => metricCell(one, name)))))));
+}
+
+function swatch(group) {
+  const mark = h("i", { class: "swatch", "aria-hidden": "true" });
+  mark.style.setProperty("background", colourOf(group));
+  return mark;
+}
+
+function metricCell(one, name) {
+  const entry = entryOf(one, name);
+  if (!entry) return h("td", null, "–");
+  const interval = present(entry.low) ? `95 % interval ${metricValue(name, entry.low)} to ${metricValue(name, entry.high)}, ` : "";
+  const share = METRICS[name].share;
+  return h("td", { title: `${interval}n ${entry.n}${one.seeds > 1 ? " seeds" : ""}` }, metricValue(name, entry.mean),
+    present(entry.se) && h("small", null, `± ${share ? (100 * entry.se).toFixed(1) : number(entry.se, 2)}`));
+}
+
+function monitorsSection(data) {
+  const cases = casesOf(data);
+  const names = [...new Set(cases.flatMap((one) => Object.keys(one.metrics.monitors)))]
+    .filter((name) => cases.some((one) => present((one.metrics.monitors[name] || {}).mean)));
+  if (!names.length) return null;
+  return h("section", { id: "monitors" }, h("h2", null, "Monitors"),
+    h("p", { class: "lead" }, "Signs of a tutor that is paid for something other than teaching. One that collapses while the reward rises is worth reading conversations for."),
+    h("div", { class: "monitors" }, names.map((name) => h("div", { class: "monitor" }, h("h3", null, metricName(name)),
+      cases.map((one) => monitorRow(one, name, cases.length > 1))))), agreementTable(data));
+}
+
+function monitorRow(one, name, several) {
+  const reading = one.metrics.monitors[name];
+  if (!reading || !present(reading.mean)) return null;
+  const curve = one.seeds === 1 && (one.curves.find((c) => c.name === name && c.from !== "eval") || one.curves.find((c) => c.name === name));
+  return h("div", { class: reading.alarm ? "reading rings" : "reading", title: reading.alarm || reading.means },
+    several && h("span", { class: "who" }, swatch(one.group), one.label),
+    h("b", null, metricValue(name, reading.mean)),
+    present(reading.start) && h("small", null, `from ${metricValue(name, reading.start)}`),
+    curve && sparkline(curve.points, reading.alarm ? "var(--reject)" : colourOf(one.group)),
+    reading.alarm && h("em", null, "alarm"));
+}
+
+function agreementTable(data) {
+  const rows = data.runs.flatMap((run) => run.metrics.agreement.map((entry) => ({ run, entry })));
+  if (!rows.length) return null;
+  return h("details", { class: "more" }, h("summary", null, "Agreement of judges"), h("div", { class: "scroll" }, h("table", null,
+    h("thead", null, h("tr", null, (data.runs.length > 1 ? ["Run"] : []).concat(["One", "Another", "Agree", "Kappa", "95 % interval", "n"]).map((t) => h("th", { scope: "col" }, t)))),
+    h("tbody", null, rows.map(({ run, entry }) => h("tr", null, data.runs.length > 1 && h("td", null, run.label), h("td", null, entry.first), h("td", null, entry.second), h("td", null, percent(entry.share)), h("td", null, number(entry.kappa, 2)),
+      h("td", null, present(entry.low) ? `${number(entry.low, 2)} to ${number(entry.high, 2)}` : "–"), h("td", null, count(entry.n))))))));
+}
+
+function groupsSection(data) {
+  const parts = data.runs.map((run) => [run, Object.entries(run.metrics.by)
+    .filter(([, groups]) => Object.keys(groups).length > 1)
+    .map(([grouping, groups]) => groupTable(run, grouping, groups))]).filter(([, tables]) => tables.length);
+  if (!parts.length) return null;
+  return h("section", { id: "groups" }, h("h2", null, "By group"), parts.map(([run, tables]) => {
+    const inner = h("div", { class: "group-tables" }, tables);
+    return parts.length === 1 ? inner : h("details", { class: "more" }, h("summary", null, swatch(run.group), run.label, run.label !== run.name && ` (${run.name})`), inner);
+  }));
+}
+
+function groupTable(run, grouping, groups) {
+  const names = ["solve_after", "delta", "leaked", "rejected"].filter((name) => Object.values(groups).some((g) => g[name]));
+  return h("div", { class: "scroll" }, h("table", null,
+    h("caption", null, `By ${grouping}`),
+    h("thead", null, h("tr", null, h("th", { scope: "col" }, ""), names.map((name) => h("th", { scope: "col" }, metricName(name))), h("th", { scope: "col" }, "n"))),
+    h("tbody", null, Object.entries(groups).map(([group, entries]) => h("tr", null, h("th", { scope: "row" }, group),
+      names.map((name) => entries[name]
+        ? h("td", null, metricValue(name, entries[name].mean), whisker(entries[name], name === "delta" ? -1 : 0, 1, colourOf(run.group)))
+        : h("td", null, "–")), h("td", null, count((entries.turns || {}).n || 0)))))));
+}
+
+function settingsSection(data) {
+  const able = data.runs.filter((run) => run.settings.length);
+  if (!able.length) return null;
+  return h("section", { id: "settings" }, able.map((run) => h("details", { class: "more" },
+    h("summary", null, `Settings of ${run.name}`),
+    h("dl", { class: "settings" }, run.settings.map(([key, value]) => [h("dt", null, key), h("dd", null, legible(value))])))));
+}
