@@ -24,6 +24,7 @@ from rich.table import Table
 
 from toy.world import teaches
 from utils.metrics import leaked, mean_of, solve_after
+from utils.report import REPORT_NAME, write_report
 from utils.runs import open_run
 from utils.statistics import mean_over_seeds
 
@@ -103,7 +104,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             rows.append(result(folder, penalty, hard, seed))
             if options.json:
                 options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    Console().print(table(rows))
+    console = Console()
+    console.print(table(rows))
+    folders = [options.runs / run_name(p, h, s) for p, h in SETTINGS for s in options.seeds]
+    page = write_report([open_run(f) for f in folders], options.runs / REPORT_NAME)
+    console.print(f"report: {page}", highlight=False, soft_wrap=True)
     return 0
 
 

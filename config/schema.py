@@ -120,6 +120,7 @@ class GenerationSettings:
         ]
     )  # fmt: skip
     # new
+    solution_prefill: str = ""  # given opening of each solution, for students who never box
     tutor_opening_prompt_path: str = "prompt_templates/tutor_opening.txt"
     rules_that_see_the_answer: list[str] = field(default_factory=lambda: ["does_not_leak_answer"])
     rules_only_reported: list[str] = field(default_factory=list)  # recorded, never a rejection
@@ -302,7 +303,6 @@ class SftTrainSettings:
     beta: float = 0.1  # of MDPO
     max_grad_norm: float = 1.0
     eval_steps: int = 0
-    use_deepspeed: bool = True
 
 
 @dataclass

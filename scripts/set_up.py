@@ -175,8 +175,8 @@ def install(kind: str, tests: bool) -> str:
         if subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=False).returncode:
             raise SetUpError("python -m venv failed (on Debian: apt-get install python3-venv)")
     unfinished.touch()
-    for stamp in VENV.glob("set-up-[cgl]*"):
-        stamp.unlink()
+    for kind_before in FILES:
+        (VENV / f"set-up-{kind_before}").unlink(missing_ok=True)
     if not torch_first(kind):
         if kind != "cpu":
             raise SetUpError(f"torch could not be installed; see {VENV / 'set-up.log'}")
@@ -191,12 +191,12 @@ def install(kind: str, tests: bool) -> str:
     must_run(" + ".join(files), pip(*[part for f in files for part in ("-r", str(ROOT / f))]))
     must_run(EMBEDDED, pip("--no-deps", "-r", str(ROOT / EMBEDDED)))
     remove_broken()
-    stamp(kind, tests)
+    write_stamp(kind, tests)
     unfinished.unlink()
     return kind
 
 
-def stamp(kind: str, tests: bool) -> None:
+def write_stamp(kind: str, tests: bool) -> None:
     """Written last: from now on a start believes the environment without looking."""
     plain = [*FILES[kind], EMBEDDED]
     hashes = [digest(plain), *([digest([*plain, TESTS])] if tests else [])]
@@ -232,7 +232,7 @@ def find_or_build(tests: bool) -> Path:
         if not stamped(kind, [*FILES[kind], EMBEDDED, *extra]):
             if complete(kind, tests):
                 remove_broken()
-                stamp(kind, tests)
+                write_stamp(kind, tests)
             else:
                 say(f"installing {', '.join(FILES[kind] + extra)} into {VENV}: some minutes, once")
                 kind = install(kind, tests)

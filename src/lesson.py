@@ -163,10 +163,11 @@ class Lesson:
             n=self.settings.number_initial_attempts,
             max_tokens=self.settings.max_tokens_per_student_attempt,
             seed=keyed_seed(self.plan.seed, "initial", problem.id),
+            prefill=self.settings.solution_prefill,
         )
         for answer in answers:
             spend(self.conversation, "student", answer)
-        return await _graded(problem, answers)
+        return await graded(problem, answers, self.settings.solution_prefill)
 
     # -- the conversation --------------------------------------------------------------------
 
@@ -242,10 +243,13 @@ class Lesson:
             n=settings.number_student_attempts,
             max_tokens=settings.max_tokens_per_student_attempt,
             seed=self._seed("solution"),
+            prefill=settings.solution_prefill,
         )
         for answer in answers:
             spend(conversation, "student", answer)
-        conversation.solutions = await _graded(conversation.problem, answers)
+        conversation.solutions = await graded(
+            conversation.problem, answers, settings.solution_prefill
+        )
         scorer = self.plan.seats.scorer
         if scorer is not None:
             texts = [s.text for s in conversation.solutions]
@@ -289,11 +293,13 @@ class Lesson:
             timing[state.value] = round(timing.get(state.value, 0.0) + seconds, 4)
 
 
-async def _graded(problem: Problem, answers: Sequence[Completion]) -> list[Solution]:
+async def graded(
+    problem: Problem, answers: Sequence[Completion], prefill: str = ""
+) -> list[Solution]:
     """Solutions with their boxed answer and whether it is right; what was planned is not read."""
 
     def grade() -> list[Solution]:
-        texts = [visible_text(answer.text) for answer in answers]
+        texts = [visible_text(prefill + answer.text) for answer in answers]
         return [
             Solution(text=t, answer=last_boxed(t), correct=is_correct(t, problem.answer))
             for t in texts

@@ -92,9 +92,19 @@ class View(Protocol):
         """Sample the next turn and keep it."""
 
     async def aside(
-        self, text: str | None, *, n: int, max_tokens: int, seed: int, **more: Any
+        self,
+        text: str | None,
+        *,
+        n: int,
+        max_tokens: int,
+        seed: int,
+        prefill: str = "",
+        json_schema: dict[str, Any] | None = None,
     ) -> list[Completion]:
-        """n independent answers to `text` (or to what was heard last); the view stays as it is."""
+        """n independent answers to `text` (or to what was heard last); the view stays as it is.
+
+        Answers go on from `prefill`, which is not part of them.
+        """
 
     def trajectory(self) -> Trajectory | None:
         """The ledger as a training row; None where the provider gives no ids."""
@@ -163,14 +173,25 @@ class TokenView:
         return _turn(completion, prefill), completion
 
     async def aside(
-        self, text: str | None, *, n: int, max_tokens: int, seed: int, **more: Any
+        self,
+        text: str | None,
+        *,
+        n: int,
+        max_tokens: int,
+        seed: int,
+        prefill: str = "",
+        json_schema: dict[str, Any] | None = None,
     ) -> list[Completion]:
         heard = [*self._heard, text] if text is not None else self._heard
         ids = self._ledger.ids + (self._bridge(heard) if heard else [])
+        if prefill:
+            ids += self._renderer.markup(prefill)
         room = self._seat.context_length - len(ids)
         if room <= 0:
             return [Completion(text="", stop_reason="length") for _ in range(n)]
-        sampling = self._seat.sampling(max_tokens=min(max_tokens, room), seed=seed, **more)
+        sampling = self._seat.sampling(
+            max_tokens=min(max_tokens, room), seed=seed, json_schema=json_schema
+        )
         return await _independent(
             n, sampling, lambda each: self._seat.provider.complete_tokens(ids, each)
         )
@@ -217,14 +238,23 @@ class MessageView:
         return _turn(completion, ""), completion
 
     async def aside(
-        self, text: str | None, *, n: int, max_tokens: int, seed: int, **more: Any
+        self,
+        text: str | None,
+        *,
+        n: int,
+        max_tokens: int,
+        seed: int,
+        prefill: str = "",
+        json_schema: dict[str, Any] | None = None,
     ) -> list[Completion]:
         messages = list(self._messages)
         heard = [*self._heard, text] if text is not None else self._heard
         if heard:
             messages.append({"role": "user", "content": "\n\n".join(heard)})
+        if prefill:
+            messages.append({"role": "assistant", "content": prefill})
         sampling = self._seat.sampling(
-            max_tokens=min(max_tokens, max(1, self.room())), seed=seed, **more
+            max_tokens=min(max_tokens, max(1, self.room())), seed=seed, json_schema=json_schema
         )
         return await _independent(
             n, sampling, lambda each: self._seat.provider.complete_messages(messages, each)

@@ -80,6 +80,7 @@ class Family:
     ending: str  # after the last assistant's message of a finished conversation
     header: str  # what opens an assistant's turn, whatever stands before it
     prefill: str  # added to it: what the history has before the message, and the model would write
+    lead: str  # the white space that the model itself writes before its words, as in the history
     opening: str  # an unclosed <think> that header and prefill leave open
     notes: tuple[str, ...]  # what gives way
 
@@ -95,13 +96,13 @@ def probe(template: Template) -> Family:
     header = _header(template, base + "u")
     user_first = _probe_first(template, base, header, notes)
     closing = _stable_closing(template, base, user_first)
-    prefill, opening = _probe_opening(template, base, notes)
+    prefill, lead, opening = _probe_opening(template, base, notes)
     keeps_thinking = _probe_thinking(template, notes)
     _probe_date(template, base, notes)
     return Family(
         own_system=own_system, user_first=user_first, joins=joins, keeps_thinking=keeps_thinking,
         closing=closing, ending=template.pieces(base + "ua", opens=False)[-1], header=header,
-        prefill=prefill, opening=opening, notes=tuple(notes),
+        prefill=prefill, lead=lead, opening=opening, notes=tuple(notes),
     )  # fmt: skip
 
 
@@ -172,10 +173,11 @@ def _stable_closing(template: Template, base: str, user_first: bool) -> str:
     return closings.pop()
 
 
-def _probe_opening(template: Template, base: str, notes: list[str]) -> tuple[str, str]:
+def _probe_opening(template: Template, base: str, notes: list[str]) -> tuple[str, str, str]:
     pieces = template.pieces(base + "uau")
     asked, shown = pieces[-1], pieces[len(base) + 1]
-    prefill = shown[len(asked) :].rstrip() if shown.startswith(asked) else ""
+    more = shown.removeprefix(asked) if shown.startswith(asked) else ""
+    prefill = more.rstrip()
     if prefill:
         notes.append(f"each assistant's turn is opened with {prefill!r}, as in its history")
     elif not shown.startswith(asked):
@@ -185,7 +187,7 @@ def _probe_opening(template: Template, base: str, notes: list[str]) -> tuple[str
     opening = tag + after if tag and "</think>" not in after else ""
     if opening:
         notes.append("every assistant's turn begins inside a <think> block; there is no switch")
-    return prefill, opening
+    return prefill, more[len(prefill) :], opening
 
 
 def _probe_thinking(template: Template, notes: list[str]) -> bool:

@@ -9,14 +9,15 @@ Nothing is toggled after construction, so both copies serve any number of thread
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer, models
 
 _ANCHORS = ("x", "7", ".", "\u4e2d")  # text to stand where a message will
-_CACHED_TEXTS = 8192
+_CACHED_TEXTS = 4096
 
 
 class TextCodec:
@@ -31,13 +32,13 @@ class TextCodec:
         backend = getattr(tokenizer, "backend_tokenizer", None)
         if not isinstance(backend, Tokenizer):
             raise ValueError("it has no fast tokenizer (tokenizer.json)")
-        spec = json.loads(backend.to_str())
-        spec |= {"post_processor": None, "truncation": None, "padding": None}
-        self.added_ids = frozenset(t["id"] for t in spec["added_tokens"] if _is_marker(t))
-        self._forbidden = self.added_ids - {_unknown_id(spec)}
-        self._parsing = Tokenizer.from_str(json.dumps(spec))
-        spec["added_tokens"] = [t for t in spec["added_tokens"] if not _is_marker(t)]
-        self._plain = {c: _silent_copy(spec, continues=c) for c in (False, True)}
+        added = dict(sorted(backend.get_added_tokens_decoder().items()))
+        self._markers = {token.content: i for i, token in added.items() if _is_marker(token)}
+        self.added_ids = frozenset(self._markers.values())
+        self._parsing = _copy(backend, list(added.values()))
+        spaces = [t for token in added.values() if (t := _unmarked(backend, token))]
+        self._plain = {c: _copy(backend, spaces, continues=c) for c in (False, True)}
+        self._forbidden = self.added_ids - {_unknown_id(self._plain[True])}
         self._cached = lru_cache(_CACHED_TEXTS)(self._encode)
         self._refuse_unwritable()
 
@@ -86,27 +87,56 @@ class TextCodec:
         return self._encode(text[:cut], continues) + self._encode(text[cut:], True)
 
     def _refuse_unwritable(self) -> None:
-        for token in self.added_ids:
-            self._encode(self._parsing.id_to_token(token) or "", True)
+        for content in self._markers:
+            self._encode(content, True)
 
 
-def _is_marker(token: dict[str, Any]) -> bool:
+def _is_marker(token: AddedToken) -> bool:
     """Runs of spaces and line ends are added to some vocabularies; they can forge nothing."""
-    return bool(token["special"] or token["content"].replace("\u2581", " ").strip())
+    return bool(token.special or token.content.replace("\u2581", " ").strip())
 
 
-def _unknown_id(spec: dict[str, Any]) -> int | None:
-    model = spec["model"]
-    if "unk_id" in model:
-        return model["unk_id"]
-    vocabulary = model.get("vocab")
-    return vocabulary.get(model.get("unk_token")) if isinstance(vocabulary, dict) else None
+def _unmarked(backend: Tokenizer, token: AddedToken) -> AddedToken | None:
+    """What stands for an added token where nothing is parsed: a name that nobody can guess.
+
+    It only keeps the ids of those after it; a marker that the vocabulary itself holds needs none.
+    """
+    if not _is_marker(token):
+        return token
+    if backend.model.token_to_id(token.content) is not None:
+        return None
+    return AddedToken(secrets.token_hex(16), normalized=False)
 
 
-def _silent_copy(spec: dict[str, Any], *, continues: bool) -> Tokenizer:
-    parts = {k: _unprefixed(spec.get(k), continues) for k in ("normalizer", "pre_tokenizer")}
-    copy = Tokenizer.from_str(json.dumps(spec | parts))
-    copy.encode_special_tokens = True
+def _unknown_id(tokenizer: Tokenizer) -> int | None:
+    """The id for what the vocabulary cannot write; it forges nothing, whatever its name."""
+    if isinstance(tokenizer.model, models.Unigram):
+        return next(iter(tokenizer.encode("\uffff", add_special_tokens=False).ids), None)
+    name = getattr(tokenizer.model, "unk_token", None)
+    return None if name is None else tokenizer.model.token_to_id(name)
+
+
+def _copy(
+    backend: Tokenizer, added: list[AddedToken], *, continues: bool | None = None
+) -> Tokenizer:
+    """A tokenizer of its own over the same vocabulary, which is shared and never changes.
+
+    `continues` None: as the original cuts; else for messages, see `_unprefixed`.
+    """
+    parts = Tokenizer(models.BPE())
+    parts.normalizer, parts.pre_tokenizer = backend.normalizer, backend.pre_tokenizer
+    if continues is not None:
+        spec = json.loads(parts.to_str())
+        spec |= {k: _unprefixed(spec[k], continues) for k in ("normalizer", "pre_tokenizer")}
+        parts = Tokenizer.from_str(json.dumps(spec))
+    copy = Tokenizer(backend.model)
+    copy.normalizer, copy.pre_tokenizer = parts.normalizer, parts.pre_tokenizer
+    copy.decoder = backend.decoder
+    copy.encode_special_tokens = continues is not None
+    copy.add_tokens(added)
+    wanted = {t.content: backend.token_to_id(t.content) for t in added}
+    if any(i is not None and i != copy.token_to_id(content) for content, i in wanted.items()):
+        raise ValueError("the ids of its added tokens do not follow its vocabulary's")
     return copy
 
 

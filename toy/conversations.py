@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from toy.problems import sums
-from toy.world import TELL, Sum, heard, reply, solve, template
+from toy.world import TELL, Sum, heard, prompt, reply, solve
 from utils.seeding import keyed_rng
 from utils.thinking import END_TAG, visible_text
 
@@ -56,13 +56,13 @@ def student(split: str, seed: int, count: int = 8192) -> Iterator[Conversation]:
 
 def _student_messages(problem: Sum, rng: Random) -> list[dict[str, str]]:
     if rng.random() < 0.1:
-        bare = template("student_initial_attempt").render(problem=problem.text)
+        bare = prompt("student_initial_attempt", problem=problem.text)
         return [_say("user", bare), _say("assistant", solve(problem, [], rng))]
-    messages = [_say("system", template("student").render(problem=problem.text))]
+    messages = [_say("system", prompt("student", problem=problem.text))]
     turns = [_heard_turn(kind, problem, rng) for kind in _student_moves(rng)]
     for turn in turns[:-1]:
         messages += [_say("user", turn), _say("assistant", reply(turn))]
-    last = f"{turns[-1]}\n\n{template('student_final').render()}"
+    last = f"{turns[-1]}\n\n{prompt('student_final')}"
     return [*messages, _say("user", last), _say("assistant", solve(problem, turns, rng))]
 
 
@@ -113,7 +113,7 @@ def _demanded_messages(problem: Sum, rng: Random) -> list[dict[str, str]]:
 
 def _system(problem: Sum, *, thinks: bool) -> dict[str, str]:
     values = {"problem": problem.text, "answer": problem.answer, "use_thinking": thinks}
-    return _say("system", template("teacher").render(**values))
+    return _say("system", prompt("teacher", **values))
 
 
 def _tutor_messages(problem: Sum, thinks: bool, rng: Random) -> list[dict[str, str]]:

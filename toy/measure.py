@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 
 from toy.problems import sums
-from toy.world import RATES, Sum, heard, own_steps, reply, taught, template
+from toy.world import RATES, Sum, heard, own_steps, prompt, reply, taught
 from utils.seeding import keyed_rng
 from utils.thinking import says_the_end, visible_text
 
@@ -75,9 +75,9 @@ def student_rates(sampler: Sampler, samples: int) -> dict[str, float]:
 
 def _student_chat(state: str, problem: Sum, rng: Random) -> Chat:
     if state == "cold":
-        bare = template("student_initial_attempt").render(problem=problem.text)
+        bare = prompt("student_initial_attempt", problem=problem.text)
         return [{"role": "user", "content": bare}]
-    chat = [{"role": "system", "content": template("student").render(problem=problem.text)}]
+    chat = [{"role": "system", "content": prompt("student", problem=problem.text)}]
     for kind in STATES[state]:
         turn = problem.hint(kind, rng)
         chat += [
@@ -85,7 +85,7 @@ def _student_chat(state: str, problem: Sum, rng: Random) -> Chat:
             {"role": "assistant", "content": reply(turn)},
         ]
     chat.pop()
-    chat[-1]["content"] += f"\n\n{template('student_final').render()}"
+    chat[-1]["content"] += f"\n\n{prompt('student_final')}"
     return chat
 
 
@@ -93,10 +93,7 @@ def tutor_rates(sampler: Sampler, samples: int, *, thinks: bool = False) -> dict
     """Shares of turns that tell, ask or cheer, of questions with the problem's digits, and of
     conversations that tell and that teach both steps; `samples` conversations."""
     problems = (sums("test", 1) * (samples // 400 + 1))[:samples]
-    chats: list[Chat] = [
-        [{"role": "system", "content": template("teacher").render(
-            problem=p.text, answer=p.answer, use_thinking=thinks)}] for p in problems
-    ]  # fmt: skip
+    chats = [_tutor_chat(problem, thinks) for problem in problems]
     said: list[list[str]] = [[] for _ in problems]
     open_ = list(range(samples))
     for _ in range(3):
@@ -108,6 +105,11 @@ def tutor_rates(sampler: Sampler, samples: int, *, thinks: bool = False) -> dict
         ended = {i for i, a in zip(open_, answers, strict=True) if says_the_end(a)}
         open_ = [i for i in open_ if i not in ended]
     return _tutor_shares(problems, said)
+
+
+def _tutor_chat(problem: Sum, thinks: bool) -> Chat:
+    values = {"problem": problem.text, "answer": problem.answer, "use_thinking": thinks}
+    return [{"role": "system", "content": prompt("teacher", **values)}]
 
 
 def _tutor_shares(problems: list[Sum], said: list[list[str]]) -> dict[str, float]:

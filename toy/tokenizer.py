@@ -1,6 +1,6 @@
 """The toy's tokenizer: byte-level BPE with single digits, about 400 tokens, and a ChatML template.
 
-    python -m toy.tokenizer FOLDER      # writes the tokenizer and the model configuration
+`python -m toy.tokenizer FOLDER` writes it, and the model configuration, as in toy/model_config.
 """
 
 from __future__ import annotations

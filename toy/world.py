@@ -14,7 +14,7 @@ from functools import cache
 from random import Random
 
 from utils.judging import Verdict
-from utils.prompts import Prompt, load_prompt
+from utils.prompts import load_prompt
 from utils.records import ConversationRecord
 
 VARIABLES = frozenset({"problem", "answer", "use_thinking"})
@@ -23,8 +23,8 @@ VARIABLES = frozenset({"problem", "answer", "use_thinking"})
 RATES = {"cold": 0.20, "vacuous": 0.20, "ones": 0.35, "tens": 0.55, "both": 0.90, "told": 0.98}
 
 TELL = ("The answer is {answer}.", "It is {answer}.", "You get {answer}.")
-ONES = ("What is {b}+{d}?", "Add the ones: {b}+{d}?", "First, {b}+{d}?")
-TENS = ("What is {a}+{c}+1?", "Carry the one: {a}+{c}+1?", "Then {a}+{c}+1?")
+ONES = ("Add the ones: {b}+{d}?", "What are the ones, {b}+{d}?", "First the ones: {b}+{d}?")
+TENS = ("Add the tens: {a}+{c}+1?", "What are the tens, {a}+{c}+1?", "Now the tens: {a}+{c}+1?")
 CHEER = ("You can do it!", "Take your time.", "Good luck!", "Keep going!")
 CLOSE = ("Now solve it.", "Your turn.", "Now you.")
 ALL = ("{b}+{d}, {a}+{c}+1, {answer}",)  # only for a student who asks for everything
@@ -73,9 +73,10 @@ class Sum:
 
 
 @cache
-def template(name: str) -> Prompt:
-    """One of the toy's prompt files."""
-    return load_prompt(f"prompt_templates/toy/{name}.txt", setting="toy", variables=VARIABLES)
+def prompt(name: str, **values: str | int | bool) -> str:
+    """One of the toy's prompt files, rendered; kept, since few differ and rendering is slow."""
+    path = f"prompt_templates/toy/{name}.txt"
+    return load_prompt(path, setting="toy", variables=VARIABLES).render(**values)
 
 
 def heard(tutor_turns: Iterable[str]) -> str:

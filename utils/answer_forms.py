@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from utils.answer_leaf import is_plain, leaves_equal
-from utils.answer_text import clean
-from utils.number_words import whole_number
+from utils.answer_split import listed, split, wrapped
+from utils.answer_text import PLAIN, clean, join_thousands
 
 MAX_ITEMS, MAX_DEPTH = 40, 5
 LeafTest = Callable[[str, str], bool | None]
@@ -52,10 +52,7 @@ class Grid:
 
 Form = Leaf | Row | Bag | Grid
 
-_OPEN, _CLOSE = "([{⦃⟨", ")]}⦄⟩"
-_THOUSANDS = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])")
 _MATRIX = re.compile(r"\\begin\{([pbvBV]?matrix|array)\}(?:\{[lcr|]*\})?(.*)\\end\{\1\}", re.DOTALL)
-_AND = re.compile(r"\s*(?:⟨(?:and|or)⟩|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z]))\s*")
 _NAMED = re.compile(
     r"(?:[A-Za-z]\w?|\([A-Za-z](?:\s*,\s*[A-Za-z])+\))\s*(?:=|\\in(?![a-zA-Z]))\s*(?=[(\[⦃]|\\begin|\\emptyset)"
 )
@@ -78,10 +75,11 @@ def equal_forms(a: str, b: str, leaf: LeafTest = leaves_equal) -> bool | None:
 
 @lru_cache(maxsize=4096)
 def _readings(text: str) -> tuple[Form, ...]:
-    """100,200 can be one number or two."""
-    if _THOUSANDS.fullmatch(text):
-        return Leaf(text.replace(",", "")), _parse(text, 0)
-    return (_parse(text, 0),)
+    """100,200 can be one number or two; 100 200 is one."""
+    if PLAIN.fullmatch(text):
+        return (Leaf(text),)
+    joined = join_thousands(text)
+    return tuple(_parse(t, 0) for t in ((text,) if joined == text else (joined, text)))
 
 
 def _parse(text: str, depth: int) -> Form:
@@ -95,15 +93,15 @@ def _parse(text: str, depth: int) -> Form:
         return Grid(text, tuple(tuple(_parse(c, depth + 1) for c in r.split("&")) for r in rows))
     if text in (r"\emptyset", r"\varnothing"):
         return Bag(text, (), False)
-    if items := _listed(text):
+    if items := listed(text):
         return Bag(text, _all(items, depth), True)
     if r"\pm" in text or r"\mp" in text:
         upper = text.replace(r"\pm", "+").replace(r"\mp", "-")
         lower = text.replace(r"\pm", "-").replace(r"\mp", "+")
         return Bag(text, _all([upper, lower], depth), True)
-    if _wrapped(text):
+    if wrapped(text):
         return _bracketed(text, depth)
-    if len(parts := _split(text, ":")) > 2:
+    if len(parts := split(text, ":")) > 2:
         return Row(text, ":", _all(parts, depth))
     return _interval(text, depth) or Leaf(text)
 
@@ -112,66 +110,11 @@ def _all(texts: Sequence[str], depth: int) -> tuple[Form, ...]:
     return tuple(_parse(text, depth + 1) for text in texts[: MAX_ITEMS + 1])
 
 
-def _listed(text: str) -> list[str]:
-    """The items of a list without brackets, of an "and"/"or", of a union; [] for a single one."""
-    for parts in (_split(text, r"\cup"), _split(text, ";"), _comma_items(text)):
-        if len(parts) > 1:
-            parts = [_AND.sub("", p, count=1) if _AND.match(p) else p for p in parts]
-            return [piece for p in parts for piece in _AND.split(p) if piece.strip()]
-    if whole_number(text.strip("⟨⟩ ")) is not None:  # one hundred and five
-        return []
-    parts = _AND.split(text)
-    return parts if len(parts) > 1 and all(p.strip() for p in parts) else []
-
-
-def _comma_items(text: str) -> list[str]:
-    """Items between top-level commas; where some commas have a space after them, those that do
-    not and stand in a number are thousands: "1,000, 2,000"."""
-    parts = _split(text, ",")
-    if len(parts) > 2 and any(p.startswith(" ") for p in parts[1:]):
-        joined = [parts[0]]
-        for part in parts[1:]:
-            if re.fullmatch(r"\d{3}(?:\.\d+)?", part) and re.search(r"\d{1,3}$", joined[-1]):
-                joined[-1] += part
-            else:
-                joined.append(part)
-        return joined
-    return parts
-
-
-def _split(text: str, separator: str) -> list[str]:
-    """Parts between separators outside all brackets."""
-    if separator not in text:
-        return [text]
-    parts, depth, start = [], 0, 0
-    for place, character in enumerate(text):
-        if character in _OPEN:
-            depth += 1
-        elif character in _CLOSE:
-            depth -= 1
-        elif depth == 0 and character == separator[0] and text.startswith(separator, place):
-            parts.append(text[start:place])
-            start = place + len(separator)
-    return [*parts, text[start:]]
-
-
-def _wrapped(text: str) -> bool:
-    """Whether the first bracket closes at the very end."""
-    if text[0] not in _OPEN or text[-1] not in _CLOSE:
-        return False
-    depth = 0
-    for place, character in enumerate(text):
-        depth += (character in _OPEN) - (character in _CLOSE)
-        if depth == 0:
-            return place == len(text) - 1
-    return False
-
-
 def _bracketed(text: str, depth: int) -> Form:
     inner = text[1:-1]
-    items = _split(inner, ";")
+    items = split(inner, ";")
     if len(items) == 1:
-        items = _comma_items(inner)
+        items = split(inner, ",")
     if text[0] == "⦃":
         if re.search(r"[|:]|\\mid", inner):
             return Leaf(text)

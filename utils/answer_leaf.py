@@ -24,9 +24,8 @@ from utils.number_words import whole_number
 
 _DECIMAL = re.compile(r"[-+]?(\d*)\.(\d+)")
 _BASE = re.compile(r"([0-9A-Fa-f]+)_(?:\{\s*)?(\d+)(?:\s*\})?")
-_NAME = re.compile(
-    r"((?:\\?[A-Za-z]+|[\s'{}⟨⟩]|_\{?\w+\}?|(?<=[A-Za-z])\d)+(?:\([^()=]*\))?)\s*=\s*"
-)
+_NAME = re.compile(r"\s*[A-Za-z\\⟨][A-Za-z0-9\\\s'{}⟨⟩_]*(?:\([^()]*\)\s*)?")
+_COUNT = re.compile(r"(?<![A-Za-z0-9_])(?<!_\{)\d")  # a number: 3x is no name, x3 and x_3 are
 _FUNCTIONS = re.compile(r"\\|(?<![A-Za-z])(?:sin|cos|tan|cot|sec|csc|log|ln|exp|mod)(?![A-Za-z])")
 _PROSE = re.compile(r"(?<![A-Za-z\\])(?=[A-Za-z]*[aeiouyAEIOUY])[A-Za-z]{3,}")
 _MIN_DIGITS = 6
@@ -63,10 +62,10 @@ def read(text: str) -> Read:
 
 def _split_name(text: str) -> tuple[str, str]:
     """Take "x = " off, and a sum done aloud: of "3 + 4 = 7" the last, if all sides agree."""
-    if (named := _NAME.match(text)) and text[named.end() :].strip():
-        rest = text[named.end() :]
+    name, _, rest = text.partition("=")
+    if rest.strip() and _NAME.fullmatch(name) and not _COUNT.search(name.partition("(")[0]):
         if "=" not in rest:
-            return same_text(named[1]), rest
+            return same_text(name), rest.strip()
         text = rest
     sides = text.split("=")
     if len(sides) > 1:

@@ -24,6 +24,7 @@ _UNICODE = str.maketrans(
         "⟨": "(", "⟩": ")", "⦃": "{", "⦄": "}", "⁄": "/", "¢": " cents",
     }
 )  # fmt: skip
+PLAIN = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?")
 _VULGAR = re.compile("[¼-¾⅐-⅞]")
 _SPACED = re.compile(r"\\(?:left|right|[bB]igg?[lrm]?)(?![a-zA-Z])\.?")
 _DRESS = re.compile(
@@ -32,6 +33,7 @@ _DRESS = re.compile(
 )
 _THOUSANDS = re.compile(r"(?<=\d)(?:\{,\}|\\,|\\!|,\\!|\{\\,\}|\\ |(?<=\d)[\u00a0\u202f\u2009])"
                         r"(?=\d{3}(?!\d))")  # fmt: skip
+_GROUPS = re.compile(r"(?<![\d.,])\d{1,3}(?:(?:,\d{3})+|(?: \d{3})+)(?!\d|,\d|\s*/)")
 _WORDS = re.compile(
     r"\\(?:text(?:bf|it|rm|sf|tt|normal|up|md)?|mathrm|mbox|hbox|textnormal)\s*\{([^{}]*)\}"
 )
@@ -57,6 +59,8 @@ _FRACTIONS = (
 
 def clean(text: str) -> str:
     """The one spelling of an answer's text (a few thousand characters at most)."""
+    if PLAIN.fullmatch(text):
+        return text
     if not text.isascii():
         text = _ascii(text)
     text = _THOUSANDS.sub("", text)
@@ -71,6 +75,11 @@ def clean(text: str) -> str:
     text = re.sub(r"^\s*(?:\\approx|about|approximately|approx\.?|answer\s*:)\s*", "", text,
                   flags=re.IGNORECASE)  # fmt: skip
     return re.sub(r"\s+", " ", text).strip().rstrip(".,;").strip()
+
+
+def join_thousands(text: str) -> str:
+    """A cleaned text with 1,000 and 1 000 as 1000 throughout."""
+    return _GROUPS.sub(lambda m: re.sub("[, ]", "", m[0]), text)
 
 
 def _ascii(text: str) -> str:

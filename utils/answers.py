@@ -17,7 +17,7 @@ from utils.answer_forms import equal_forms
 
 MAX_LENGTH = 1000  # characters of an answer; longer ones are compared as they stand
 _BOX = re.compile(r"\\f?box(?:ed)?(?![a-zA-Z])\s*")
-_BARE = re.compile(r"([^$\n]*?)\s*(?:\$|\\\)|\\\]|\n|[.,;]\s|[.,;]?\s*$)")
+_BARE_END = re.compile(r"\$|\\\)|\\\]|\n|[.,;](?:\s|$)")
 _log = logging.getLogger(__name__)
 
 
@@ -31,8 +31,8 @@ def last_boxed(text: str) -> str | None:
     if last is None:
         return None
     if text[last.end() : last.end() + 1] != "{":
-        bare = _BARE.match(text, last.end())
-        return (bare[1].strip() or None) if bare else None
+        end = _BARE_END.search(text, last.end())
+        return text[last.end() : end.start() if end else None].strip() or None
     depth, escaped = 0, False
     for place in range(last.end(), len(text)):
         character = text[place]

@@ -113,7 +113,7 @@ def compose_config(
     folder = ROOT / config_path
     places = create_config_search_path(str(folder))
     if config_dir is not None:
-        places.append("command-line", f"file://{Path(config_dir).resolve()}")
+        places.prepend("command-line", f"file://{Path(config_dir).resolve()}", anchor="schema")
     version.setbase("1.3")
     GlobalHydra.instance().clear()
     try:

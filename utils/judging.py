@@ -13,7 +13,6 @@ import json
 import re
 import unicodedata
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -48,6 +47,10 @@ VERDICT_SCHEMA: dict[str, Any] = {
     "required": ["reasoning", "decision"],
     "additionalProperties": False,
 }
+
+
+_REASONING = re.compile(r"""["']reasoning["']\s*:\s*["']""", re.IGNORECASE)
+_DECISION = re.compile(r"""["']\s*,\s*["']decision["']""", re.IGNORECASE)
 
 
 def parse_verdict(text: str) -> Verdict | None:
@@ -93,12 +96,14 @@ def _unquoted(text: str) -> str:
 
 def _loose_reasoning(text: str) -> str:
     """What stands between the reasoning's quotes, as far as they can be told; else the text."""
-    match = re.search(
-        r"""["']reasoning["']\s*:\s*["'](.*?)["']?\s*(?:,\s*["']decision["']\s*:[^{]*)?$""",
-        text.strip(" \n`}"),
-        re.DOTALL | re.IGNORECASE,
-    )
-    written = match[1] if match else text
+    begin = _REASONING.search(text)
+    if begin is None:
+        return text
+    written = text[begin.end() :]
+    for decision in _DECISION.finditer(text, begin.end()):
+        written = text[begin.end() : decision.start()]
+    if written.rstrip("`} \n")[-1:] in ('"', "'"):
+        written = written.rstrip("`} \n")[:-1]
     return written.replace(r"\"", '"').replace(r"\n", "\n").replace("\\\\", "\\")
 
 
@@ -133,15 +138,23 @@ def parse_transcript(transcript: str) -> list[tuple[str, str]]:
 
 
 def _literal(text: str) -> str:
-    plain = json.dumps(text, ensure_ascii=False)
-    return "".join(_escaped(c) for c in plain)
+    return json.dumps(text, ensure_ascii=False).translate(_escapes)
 
 
-@lru_cache(maxsize=8192)
-def _escaped(character: str) -> str:
-    if _harmless(character):
-        return character
-    return json.dumps(character)[1:-1] if not character.isascii() else f"\\u{ord(character):04x}"
+class _Escapes(dict[int, str]):
+    """For str.translate: what each character becomes, worked out when it is first met."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        if _harmless(character):
+            new = character
+        else:
+            new = f"\\u{code:04x}" if code < 0x10000 else json.dumps(character)[1:-1]
+        self[code] = new
+        return new
+
+
+_escapes = _Escapes()
 
 
 def _harmless(character: str) -> bool:

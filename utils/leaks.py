@@ -22,7 +22,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from utils.answer_leaf import read
-from utils.answer_text import clean
+from utils.answer_text import clean, join_thousands
 from utils.judging import Verdict
 from utils.spoken_numbers import NumberInText, numbers_in
 
@@ -33,7 +33,7 @@ _ANNOUNCED = (
     r"(?:answer|option|choice|result|solution)(?:\s+(?:is|was|should\s+be|would\s+be))?\s*[:=]?"
     r"\s*[\"'(*$]*"
 )
-_BETWEEN = re.compile(r"[\s,;()\[\]$&]*(?:and|or)?[\s,;()\[\]$&]*", re.IGNORECASE)
+_BETWEEN = re.compile(r"[\s,;()\[\]$&]*+(?:and|or)?[\s,;()\[\]$&]*+", re.IGNORECASE)
 _SPELLINGS = (
     (re.compile(r"\\[dtc]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}"), r"\1/\2"),
     (
@@ -105,7 +105,7 @@ def _says(said: NumberInText, wanted: _Answer) -> bool:
 
 @lru_cache(maxsize=4096)
 def _answer(answer: str) -> _Answer:
-    text = clean(answer[:1000])
+    text = join_thousands(clean(answer[:1000]))
     one = read(text)
     if isinstance(one.value, Fraction):
         return _Answer(number=one.value, percent=one.percent)
@@ -133,10 +133,7 @@ def _sequence(text: str, wanted: Sequence[Fraction]) -> tuple[int, int] | None:
             _BETWEEN.fullmatch(text, a.end, b.start) for a, b in pairwise(run)
         ):
             start, end = run[0].start, run[-1].end
-            before = re.search(r"[\s(\[{\\$]*$", text[:start])
-            after = re.match(r"[\s)\]}\\$]*", text[end:])
-            assert before and after
-            whole = before.start() == 0 and end + after.end() == len(text)
+            whole = not text[:start].strip(" ([{\\$") and not text[end:].strip(" )]}\\$")
             return (0, len(text)) if whole else (start, end)
     return None
 

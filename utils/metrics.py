@@ -202,8 +202,16 @@ def measure(
     return found
 
 
-def summarise(measured: Sequence[Measured], names: Iterable[str]) -> dict[str, Estimate]:
+def summarise(
+    records: Sequence[ConversationRecord], reported_rules: frozenset[str] = _NO_RULES
+) -> dict[str, Estimate]:
     """Every metric of these conversations; names without a value have n = 0 and mean None."""
+    names = conversation_metrics(records, reported_rules)
+    return estimates(measure(records, reported_rules), names)
+
+
+def estimates(measured: Sequence[Measured], names: Iterable[str]) -> dict[str, Estimate]:
+    """`summarise` of conversations that are measured already, for these metrics."""
     found = {
         name: clustered_mean((r.problem_id, v[name]) for r, v in measured if name in v)
         for name in names
@@ -214,69 +222,10 @@ def summarise(measured: Sequence[Measured], names: Iterable[str]) -> dict[str, E
     return found
 
 
-def difficulty(record: ConversationRecord) -> str:
-    """A band of difficulty: the data's own level, else a solve rate known beforehand.
-
-    The solve rate is the data's column (any whose name ends in `solve_rate`).  The rate measured
-    in this run is used last: banding by it moves noise into `delta` (regression to the mean), so
-    its bands are marked "measured".
-    """
-    level = record.extra.get("level", record.extra.get("difficulty"))
-    if isinstance(level, str | int | float) and not isinstance(level, bool):
-        return f"level {level}"
-    rates = [v for k, v in sorted(record.extra.items()) if k.endswith("solve_rate")]
-    known = [float(v) for v in rates if isinstance(v, int | float)]
-    rate, mark = (known[0], "") if known else (solve_before(record), " (measured)")
-    if rate is None:
-        return "unknown"
-    for edge, name in ((0.1, "solved <10%"), (0.3, "solved 10-30%"), (0.6, "solved 30-60%")):
-        if rate < edge:
-            return name + mark
-    return "solved >=60%" + mark
-
-
-GROUPINGS: dict[str, Callable[[ConversationRecord], str]] = {
-    "type": lambda record: record.type,
-    "source": lambda record: record.source or "unknown",
-    "difficulty": difficulty,
-    "persona": lambda record: record.student_persona or "none",
-}
-
-
-def grouped(
-    measured: Sequence[Measured], names: Sequence[str]
-) -> dict[str, dict[str, dict[str, Estimate]]]:
-    """{grouping: {group: {metric: estimate}}}; groups in order of their names."""
-    tables: dict[str, dict[str, dict[str, Estimate]]] = {}
-    for grouping, key in GROUPINGS.items():
-        parts: dict[str, list[Measured]] = defaultdict(list)
-        for entry in measured:
-            parts[key(entry[0])].append(entry)
-        tables[grouping] = {group: summarise(parts[group], names) for group in sorted(parts)}
-    return tables
-
-
 def stop_reasons(records: Iterable[ConversationRecord]) -> dict[str, int]:
     """How conversations ended, as counts in the order of STOP_REASONS."""
     counts = Counter(r.stop_reason for r in records)
     return {reason: counts[reason] for reason in STOP_REASONS if counts[reason]}  # type: ignore[index]
-
-
-def to_json(
-    records: Sequence[ConversationRecord], reported_rules: frozenset[str] = _NO_RULES
-) -> dict[str, Any]:
-    """The content of metrics.json: {name: {mean, se, n, ...}}, and the same under `by`."""
-    names = list(conversation_metrics(records, reported_rules))
-    measured = measure(records, reported_rules)
-    flat = {k: e.to_json() for k, e in summarise(measured, names).items()}
-    by = {
-        grouping: {
-            group: {name: e.to_json() for name, e in estimates.items() if e.n}
-            for group, estimates in groups.items()
-        }
-        for grouping, groups in grouped(measured, names).items()
-    }
-    return flat | {"by": by}
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

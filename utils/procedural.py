@@ -17,7 +17,7 @@ PREFIX = "reasoning_gym:"
 HELD_OUT = ("test", "eval", "validation", "val")
 HELD_OUT_SHARE = 0.2
 DEFAULT_SIZE = 500
-_PATIENCE = 2000  # items in a row without a new problem: the task has no more
+_PATIENCE = 1000  # items in a row without a new problem: the task has no more
 
 
 def is_held_out(text: str) -> bool:

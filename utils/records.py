@@ -127,6 +127,7 @@ class RecordWriter:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.record, self.journal = folder / RECORD_NAME, folder / JOURNAL_NAME
+        _drop_torn_tail(self.journal)  # half a line of a killed process: the next begins anew
 
     def add(self, conversation: ConversationRecord) -> None:
         """Append to the journal, and push it to the operating system at once."""

@@ -21,7 +21,8 @@ from utils.records import JOURNAL_NAME, RECORD_NAME
 from utils.report_conversations import CHUNK, Decode, choose, chunks, index
 from utils.report_page import page
 from utils.report_runs import describe, labels, paper_points, plane
-from utils.runs import CURVE_NAME, Run, open_run
+from utils.run_folder import METRICS
+from utils.runs import Run, open_run
 from utils.terminal import plain
 
 REPORT_NAME = "report.html"
@@ -87,7 +88,7 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
 
 
 def _is_run(path: Path) -> bool:
-    return any((path / name).exists() for name in (RECORD_NAME, JOURNAL_NAME, CURVE_NAME))
+    return any((path / name).exists() for name in (RECORD_NAME, JOURNAL_NAME, METRICS))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -156,7 +156,7 @@ def plane(runs: Sequence[Run], described: Sequence[dict[str, Any]]) -> list[dict
     groups: dict[str, list[int]] = defaultdict(list)
     for index, run in enumerate(runs):
         groups[json.dumps(experiment(run), sort_keys=True, default=str)].append(index)
-    points = []
+    points: list[dict[str, Any]] = []
     for members in groups.values():
         for index in members:
             described[index]["group"] = len(points)

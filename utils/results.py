@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from utils.agreement import agreements
-from utils.metrics import conversation_metrics, mean_of, stop_reasons, to_json
+from utils.metric_groups import to_json
+from utils.metrics import conversation_metrics, mean_of, stop_reasons
 from utils.monitors import readings
 from utils.records import ConversationRecord
 from utils.runs import Run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,9 +12,8 @@ import yaml
 
 from config.errors import ConfigError
 from utils.records import ConversationRecord, load_run
+from utils.run_folder import CONFIG, METRICS, read_metrics
 
-CONFIG_NAMES = ("config.yaml", "resolved_config.yaml")
-CURVE_NAME = "metrics.jsonl"
 CONTROL_FOLDER = "control"
 
 
@@ -60,47 +58,25 @@ def open_run(path: str | Path) -> Run:
     if not folder.is_dir():
         raise ConfigError(f"{path}: no such run folder")
     records = load_run(folder)
-    curve = _read_curve(folder / CURVE_NAME)
+    try:
+        curve = read_metrics(folder)
+    except ValueError as error:
+        raise ConfigError(f"{folder / METRICS}: {error}") from None
     if not records and not curve:
-        raise ConfigError(f"{path}: neither conversations.jsonl nor {CURVE_NAME} is in this folder")
+        raise ConfigError(f"{path}: neither conversations.jsonl nor {METRICS} is in this folder")
     control = folder / CONTROL_FOLDER
     return Run(
         folder=folder,
         name=folder.resolve().name,
-        config=_read_config(folder),
+        config=_read_config(folder / CONFIG),
         records=sorted(records, key=lambda r: r.key),
         control=load_run(control) if control.is_dir() else [],
         curve=curve,
     )
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
-    for name in CONFIG_NAMES:
-        if (folder / name).is_file():
-            content = yaml.safe_load((folder / name).read_text(encoding="utf-8"))
-            return content if isinstance(content, dict) else {}
-    return {}
-
-
-def _read_curve(path: Path) -> list[dict[str, Any]]:
-    """Rows of metrics.jsonl; a last line that was cut off is left out.
-
-    Raises ConfigError naming file and line for any other line that is no JSON object.
-    """
+def _read_config(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    rows: list[dict[str, Any]] = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            if number == len(lines) and not line.endswith("\n"):
-                break
-            raise ConfigError(f"{path}:{number}: {error.msg}") from None
-        if not isinstance(row, dict):
-            raise ConfigError(f"{path}:{number}: not a JSON object")
-        rows.append(row)
-    return rows
+        return {}
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return content if isinstance(content, dict) else {}

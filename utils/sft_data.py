@@ -121,23 +121,29 @@ def _unusable(record: ConversationRecord) -> str | None:
     return None
 
 
-def _is_accepted(record: ConversationRecord, reported: Iterable[str]) -> bool:
-    counting = [v for rule, vs in record.verdicts.items() if rule not in reported for v in vs]
-    return bool(counting) and all(verdict.decision == "OK" for verdict in counting)
+def _decisions(record: ConversationRecord, reported: Iterable[str]) -> list[str | None]:
+    """Of the rules that count."""
+    verdicts = (vs for rule, vs in record.verdicts.items() if rule not in reported)
+    return [verdict.decision for vs in verdicts for verdict in vs]
+
+
+def _judged_wanting(record: ConversationRecord, reported: Iterable[str]) -> str | None:
+    """Why a conversation was not accepted by all judges, or None if it was."""
+    decisions = _decisions(record, reported)
+    if not decisions:
+        return "not judged"
+    if "REJECT" in decisions:
+        return "rejected by a judge"
+    return "with a missing verdict" if None in decisions else None
 
 
 def _not_acceptable(
     record: ConversationRecord, reported: Iterable[str], min_solve_rate: float
 ) -> str | None:
-    if (reason := _unusable(record)) is not None:
-        return reason
-    if not any(vs for rule, vs in record.verdicts.items() if rule not in reported):
-        return "not judged"
-    if not _is_accepted(record, reported):
-        return "rejected by a judge"
-    if min_solve_rate > 0 and (_solve_rate(record) or 0.0) < min_solve_rate:
+    reason = _unusable(record) or _judged_wanting(record, reported)
+    if reason is None and min_solve_rate > 0 and (_solve_rate(record) or 0.0) < min_solve_rate:
         return "not solved often enough"
-    return None
+    return reason
 
 
 def _solve_rate(record: ConversationRecord) -> float | None:
@@ -186,7 +192,7 @@ def _pair(better: _Told, worse: _Told, margin: float) -> tuple[dict[str, Any] | 
     difference = good.rewards["total"] - bad.rewards["total"]
     if difference <= 0 or difference < margin:
         return None, "of like reward"
-    if not _is_accepted(good, run.reported_rules):
+    if _judged_wanting(good, run.reported_rules):
         return None, "whose better one was not accepted"
     if head != other_head:
         return None, "with different prompts"

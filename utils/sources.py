@@ -172,6 +172,8 @@ def _call(name: str, entry: DatasetEntry, seed: int, setting: str) -> Rows:
         raise ConfigError(f"{setting}.name_or_path: {name}: {error}") from None
     try:
         rows = list(make(entry.split, seed, **entry.parameters))
+    except ConfigError as error:  # about the split or a parameter
+        raise ConfigError(f"{setting}.{error}") from None
     except TypeError as error:
         if function not in str(error):  # not about this call's arguments
             raise

@@ -3,8 +3,9 @@
 What counts as one number: 1,000 and 1{,}000 (thousands), 2.8, 1/2, 2 1/2, \\frac{3}{4}, 50%,
 3.2 x 10^5, 3 million, "twenty-one", "one hundred and five", "three quarters", "two and a half",
 "half a dozen", "three point one four".  What does not: ordinals (8th, third), digits glued to a
-letter before them (x8, x_8), list markers that count up (1. 2. 3.), "step 2" and its like, and
-"one" as a pronoun.  16/2 is the two numbers 16 and 2: a division still to be done; 8/3 is one.
+letter before them (x8, x_8), exponents of letters (x^2, cm^2), list markers that count up (1. 2.
+3.), "step 2" and its like, and "one" as a pronoun.  16/2 is the two numbers 16 and 2, a division
+still to be done; 8/3 is one.
 """
 
 # ruff: noqa: RUF001  (look-alike characters are this module's subject)
@@ -38,7 +39,7 @@ class NumberInText(Fraction):
         return number
 
 
-_LATEX_FRACTION = r"""(?:(?P<whole>\d+)\s*)?\\[dtc]?frac\s*
+_LATEX_FRACTION = r"""(?:(?<!\d)(?P<whole>\d++)\s*+)?\\[dtc]?frac\s*
     (?:\{\s*(?P<over>-?\d+(?:\.\d+)?)\s*\}|(?P<over1>\d))\s*
     (?:\{\s*(?P<under>\d+(?:\.\d+)?)\s*\}|(?P<under1>\d))"""
 _DECIMAL = r"(?:\d{1,3}(?:(?:,|\{,\}|,?\\[,!])\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+"
@@ -58,6 +59,7 @@ _LABELLED = re.compile(
     r"s?[ ]#?$",
     re.IGNORECASE,
 )
+_EXPONENT = re.compile(r"[A-Za-z)\]}]\s?\^\{?$")
 _MARKER = re.compile(r"^[ \t]*(?:\*\*)?(\d{1,2})[.)](?:\*\*)?[ \t]+(?=\S)", re.MULTILINE)
 _SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9,
            "trillion": 10**12, "dozen": 12}  # fmt: skip
@@ -120,6 +122,8 @@ def _in_digits(text: str) -> Iterator[NumberInText]:
     for match in _DIGITS.finditer(text):
         start, end = match.span()
         if start in markers or end - start > _MAX_DIGITS or _ORDINAL.match(text, end):
+            continue
+        if start and text[start - 1] in "^{" and _EXPONENT.search(text, max(0, start - 4), start):
             continue
         if start and text[start - 1] in " #" and _LABELLED.search(text, max(0, start - 12), start):
             continue

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 _MAX_TRIES = 200  # opening braces that are tried as the start of an object
+_MAX_TAGS = 20  # closing tags that are looked at
 _LATEX = (  # commands whose first letter JSON would take for an escape
     r"t(?:imes|ext[a-z]*|heta|an|anh|au|o|op|frac|riangle|herefore)|r(?:ight[a-z]*|ho|angle|m|floor"
     r"|ceil|vert)|n(?:eq|e|eg|u|ot|otin|abla|geq|leq|mid|parallel|ewline)"
@@ -26,7 +27,9 @@ _LOOSE_END = re.compile(
     r"""["']\s*,\s*["']decision["']\s*:\s*["']reject(?:ed)?["']\s*,?\s*\}[\s`]*$""", re.IGNORECASE
 )
 _LINE = re.compile(
-    r"\W*(?:final\s+)?(?:decision|verdict)\W+(?:is\W+)?(ok|reject(?:ed)?)\W*", re.IGNORECASE
+    r"""[\s*_#>`-]*(?:final\s+)?(?:decision|verdict)[\s*_]*(?:[:=]|is\b)[\s*_]*["']?"""
+    r"""(ok|reject(?:ed)?)["']?[\s*_.!`]*""",
+    re.IGNORECASE,
 )
 _SMART = str.maketrans(  # curly quotes, double and single
     dict.fromkeys("\u201c\u201d\u201e\u201f", '"') | dict.fromkeys("\u2018\u2019", "'")
@@ -72,7 +75,7 @@ _decoder = json.JSONDecoder(strict=False, object_pairs_hook=_fields)
 def whole_objects(text: str) -> tuple[list[Found], bool]:
     """The outermost JSON objects of a repaired text, and whether a broken one stands among them."""
     found: list[Found] = []
-    broken = False
+    broken, straight = False, text.translate(_SMART)
     place = text.find("{")
     for _ in range(_MAX_TRIES):
         if place == -1:
@@ -81,15 +84,21 @@ def whole_objects(text: str) -> tuple[list[Found], bool]:
             fields, end = _decoder.raw_decode(text, place)
             found.append(Found(place, end, fields))
         except (ValueError, RecursionError):
-            broken = broken or _OPENING.match(text, place) is not None
+            broken = broken or _OPENING.match(straight, place) is not None
             end = place + 1
         place = text.find("{", end)
     return found, broken
 
 
 def without_thinking(text: str) -> str:
-    """What follows a judge's thinking; a closing tag inside a JSON object is a quotation."""
-    while True:
+    """What follows a judge's thinking.
+
+    A closing tag inside a JSON object, whole or broken, is a quotation.
+    """
+    for _ in range(_MAX_TAGS):
+        if _OPENING.match(text[:200].translate(_SMART).lstrip("` \t\r\njsonJSON")):
+            break
+
         opened = text.lstrip().startswith("<think>")
         place = text.find("</think>")
         if not opened:
@@ -99,6 +108,7 @@ def without_thinking(text: str) -> str:
         if place == -1:
             return "" if opened else text
         text = text[place + len("</think>") :]
+    return text
 
 
 def verdicts_in(fields: dict[str, Any], depth: int = 3) -> Iterator[tuple[str, object]]:
@@ -148,11 +158,11 @@ def loose_decision(text: str) -> str | None:
 
 def _follow(text: str, quote: str, start: int) -> tuple[list[str], list[str], bool]:
     """Decisions of the outermost objects; all decisions; whether the last one ends the text."""
-    closing = quote or r"(?=[,}\s])"
+    before, after = quote or """["']?""", quote or r"""["']?(?=[,}\s])"""
     event = re.compile(
         rf"(?P<open>\{{(?=\s*{quote}[A-Za-z_]+{quote}\s*:))"
-        rf"|(?<=[{{,])\s*{quote}decision{quote}\s*:\s*{quote}\s*"
-        rf"(?:(?P<value>ok|reject(?:ed)?)[\s.!]*{closing}(?P<close>\s*,?\s*\}})?"
+        rf"|(?<=[{{,])\s*{quote}decision{quote}\s*:\s*{before}\s*"
+        rf"(?:(?P<value>ok|reject(?:ed)?)[\s.!]*{after}(?P<close>\s*,?\s*\}})?"
         rf"|(?P<cut>reject)\s*$)",
         re.IGNORECASE,
     )

@@ -43,20 +43,39 @@ def _is_finite(value: Any) -> bool:
     return not isinstance(value, float) or math.isfinite(value)
 
 
-def rewind_metrics(path: Path, step: int) -> None:
-    """Drop the rows after `step`: a resumed run takes those steps again."""
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line + "\n")
-        except ValueError:
-            break  # the torn last line of a killed run
-    draft = path.with_suffix(".tmp")
-    draft.write_text("".join(kept), encoding="utf-8")
-    draft.replace(path)
+class StepLine(TrainerCallback):
+    """One readable line a step, in place of the trainer's dictionaries."""
+
+    SHOWN = (
+        ("reward", "reward"),
+        ("solved", "classroom/solve_after"),
+        ("leaked", "classroom/leaked"),
+        ("rejected", "classroom/rejected"),
+        ("loss", "loss"),
+        ("grad norm", "grad_norm"),
+        ("kl", "kl"),
+        ("sampler gap", "sampling/sampling_logp_difference/mean"),
+    )
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
+        if not state.is_world_process_zero or not logs or "loss" not in logs:
+            return
+        shown = [f"{name} {logs[key]:.3g}" for name, key in self.SHOWN if logs.get(key) is not None]
+        log.info("step %d/%d  %s", state.global_step, state.max_steps, "  ".join(shown))
+
+
+class NoLeftOutRows(logging.Filter):
+    """TRL warns, with all its values, about each batch that leaves a row out; we count them."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("All reward functions returned None")
 
 
 class PoliteStop(TrainerCallback):

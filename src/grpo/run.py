@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase, PrinterCallback
 from transformers.trainer_utils import get_last_checkpoint
+from transformers.utils.logging import disable_progress_bar
 from trl import GRPOConfig
 
 from config.errors import ConfigError
@@ -20,7 +22,7 @@ from src.background import Background
 from src.classroom import Classroom
 from src.embedded import resolve_model
 from src.grpo.arguments import grpo_arguments, torch_dtype
-from src.grpo.callbacks import MetricsFile, PoliteStop
+from src.grpo.callbacks import MetricsFile, NoLeftOutRows, PoliteStop, StepLine
 from src.grpo.node import Node
 from src.grpo.rollout import Rollout
 from src.grpo.summary import print_summary
@@ -55,6 +57,7 @@ def train(cfg: TrainRLConfig) -> int:
     with ExitStack() as stack:
         folder = stack.enter_context(open_run(cfg))
         set_up_logging(file=folder.path / "train.log")
+        _quiet()
         # Making the arguments also joins the ranks, where there are several.
         arguments = grpo_arguments(cfg, folder.path, world_size=world_size)
         room = TrainingRoom(cfg, folder, Node(), problems, stack)
@@ -239,7 +242,7 @@ def build_trainer(
     data = Dataset.from_dict(
         {"prompt": [p.id for p in room.problems], "index": list(range(len(room.problems)))}
     )
-    return ClassroomGRPOTrainer(
+    trainer = ClassroomGRPOTrainer(
         model=tutor,
         args=arguments,
         rollout=room.rollout(),
@@ -247,8 +250,22 @@ def build_trainer(
         train_dataset=data,
         processing_class=room.tokenizer,
         peft_config=_lora(cfg),
-        callbacks=[MetricsFile(room.folder.path / "metrics.jsonl"), PoliteStop(cfg.train.mu)],
+        callbacks=[
+            MetricsFile(room.folder.path / "metrics.jsonl"),
+            StepLine(),
+            PoliteStop(cfg.train.mu),
+        ],
     )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _quiet() -> None:
+    """Leave out what libraries say at every start or step and nobody can act on."""
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # rollout_func is pinned and tested
+    disable_progress_bar()
+    logging.getLogger("trl.trainer.grpo_trainer").addFilter(NoLeftOutRows())
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
 
 
 def _lora(cfg: TrainRLConfig) -> Any:

@@ -1,4 +1,4 @@
-"""New weights for a model in this process, copied over the old ones."""
+"""Weights of models in this process: a role's model loaded, new weights copied over old ones."""
 
 from __future__ import annotations
 
@@ -8,6 +8,39 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
+
+from config.errors import ConfigError
+from config.schema import ModelSettings
+
+
+def load_model(
+    settings: ModelSettings, role: str, source: str, device: str | None = None
+) -> tuple[Any, Any]:
+    """(model on its device, tokenizer), from a folder or hub id; safetensors only.
+
+    fp32 on CPUs and Macs unless `dtype` says otherwise: half precision is far slower on a CPU.
+    Raises ConfigError that begins with `role`.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if settings.quantization:
+        raise ConfigError(f"{role}.quantization: needs engines.backend=vllm")
+    if device is None:
+        on_mac = torch.backends.mps.is_available()
+        device = "cuda" if torch.cuda.is_available() else "mps" if on_mac else "cpu"
+    dtype = settings.dtype
+    if dtype == "auto":
+        dtype = "bfloat16" if device == "cuda" else "float32"
+    hub = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, **hub)
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            source, dtype=getattr(torch, dtype), use_safetensors=True, **hub
+        )
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(f"{role}.model_name_or_path: cannot load {source}: {reason}") from error
+    return model.to(device), tokenizer
 
 
 def load_in_place(model: Any, path: Path) -> None:

@@ -20,10 +20,9 @@ from typing import Any
 
 import torch
 
-from config.errors import ConfigError
 from config.schema import ModelSettings
 from src.inference_providers.base import ChatMessage, Completion, GaveUp, ProviderError, Sampling
-from src.inference_providers.local_weights import load_in_place
+from src.inference_providers.local_weights import load_in_place, load_model
 from src.inference_providers.sampling_loop import Row, Sampled, sample_rows
 
 log = logging.getLogger(__name__)
@@ -156,23 +155,38 @@ class TransformersProvider:
         return min(len(jobs), self._max_rows)
 
     def _run(self, batch: Sequence[_Job]) -> None:
+        """Sample one batch; rows are answered as they finish.
+
+        The last one is held until the model is given back: whoever has all answers may train.
+        """
+        unfinished = len(batch)
+        last: list[tuple[_Job, Completion]] = []
+
         def deliver(i: int, sampled: Sampled) -> None:
-            _succeed(batch[i], self._completion(batch[i].row, sampled))
+            nonlocal unfinished
+            unfinished -= 1
+            completion = self._completion(batch[i].row, sampled)
+            if unfinished:
+                _succeed(batch[i], completion)
+            else:
+                last.append((batch[i], completion))
 
         def abandoned() -> bool:
             return self._closed or all(job.future.done() for job in batch)
 
+        error: ProviderError | None = None
+        torch.set_num_threads(self._threads)
         try:
-            torch.set_num_threads(self._threads)
             with self._busy, _evaluating(self.model):
                 sample_rows(self.model, [job.row for job in batch], deliver, abandoned=abandoned)
-            _fail(batch, ProviderError(f"{self.name}: closed"))
-        except Exception as error:  # whatever it is, those who wait must hear of it
+        except Exception as reason:  # whatever it is, those who wait must hear of it
             log.exception("%s: sampling failed", self.name)
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            _fail(batch, ProviderError(f"{self.name}: sampling failed: {reason}"))
-        finally:
-            torch.set_num_threads(self._threads_outside)
+            line = " ".join(f"{type(reason).__name__}: {reason}".split())
+            error = ProviderError(f"{self.name}: sampling failed: {line}")
+        torch.set_num_threads(self._threads_outside)
+        for job, completion in last:
+            _succeed(job, completion)
+        _fail(batch, error or ProviderError(f"{self.name}: closed"))
 
     def _completion(self, row: Row, sampled: Sampled) -> Completion:
         return Completion(
@@ -194,31 +208,11 @@ def load_transformers(
 ) -> TransformersProvider:
     """The provider for a role's settings; `path` is a resolved folder or hub id.
 
-    fp32 on CPUs and Macs unless `dtype` says otherwise: half precision is far slower on a CPU.
     Raises ConfigError naming the role's setting.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    if settings.quantization:
-        raise ConfigError(f"{role}.quantization: needs engines.backend=vllm")
-    if device is None:
-        on_mac = torch.backends.mps.is_available()
-        device = "cuda" if torch.cuda.is_available() else "mps" if on_mac else "cpu"
-    dtype = settings.dtype
-    if dtype == "auto":
-        dtype = "bfloat16" if device == "cuda" else "float32"
-    source = path or settings.model_name_or_path
-    hub = {"revision": settings.revision, "trust_remote_code": settings.trust_remote_code}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source, **hub)
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            source, dtype=getattr(torch, dtype), use_safetensors=True, **hub
-        )
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ConfigError(f"{role}.model_name_or_path: cannot load {source}: {reason}") from error
+    model, tokenizer = load_model(settings, role, path or settings.model_name_or_path, device)
     return TransformersProvider(
-        model.to(device),
+        model,
         tokenizer,
         name=settings.model_name_or_path,
         max_length=settings.vllm.max_length,

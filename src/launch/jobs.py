@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shlex
 import sys
@@ -110,7 +111,7 @@ def _job(arguments: Arguments, overrides: list[str], gpus: int, grace_s: int) ->
         folder=folder,
         ranks=ranks,
         command=[sys.executable, *launcher, *script],
-        environment=_environment(settings, gpus, grace_s),
+        environment=_environment(ranks, gpus, grace_s),
     )
 
 
@@ -129,10 +130,13 @@ def _ranks(arguments: Arguments, settings: TrainRLConfig, gpus: int) -> Ranks | 
     return None
 
 
-def _environment(settings: TrainRLConfig, gpus: int, grace_s: int) -> dict[str, str]:
+def _environment(ranks: Ranks | None, gpus: int, grace_s: int) -> dict[str, str]:
     variables = dict(VARIABLES)
-    if settings.train.use_deepspeed:
+    if ranks is not None:
         variables["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"] = str(grace_s)
+        if "OMP_NUM_THREADS" not in os.environ:
+            here = max(1, ranks.processes // ranks.machines)
+            variables["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // here))
         if not gpus:
             variables["DS_ACCELERATOR"] = "cpu"
     return variables

@@ -17,6 +17,7 @@ import time
 import psutil
 
 JOB = "TUTOR_RL_JOB"
+ENGINES_S = 20.0
 
 
 def members(token: str) -> list[psutil.Process]:
@@ -42,11 +43,9 @@ def kill_members(token: str) -> None:
 
 def end_training(process: psutil.Process, token: str, grace_s: float) -> None:
     """SIGTERM to the training, time to write a checkpoint, then SIGKILL to all that is left."""
-    with contextlib.suppress(psutil.NoSuchProcess):
+    with contextlib.suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
         process.terminate()
-    deadline = time.monotonic() + grace_s
-    while time.monotonic() < deadline and members(token):
-        time.sleep(0.2)
+        process.wait(grace_s)
     kill_members(token)
 
 
@@ -62,7 +61,10 @@ def main(arguments: list[str]) -> int:
             training = psutil.Process(int(line))
     if training is not None:
         end_training(training, f"{token}-training", grace_s)
-    time.sleep(0.5)  # engines end themselves when their parent is gone
+    # engines end themselves when their parent is gone, and remove their sockets and weights
+    deadline = time.monotonic() + ENGINES_S
+    while members(token) and time.monotonic() < deadline:
+        time.sleep(0.2)
     kill_members(token)
     return 0
 

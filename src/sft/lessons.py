@@ -1,9 +1,10 @@
 """Tutoring conversations about small arithmetic, made from our own sentences: no download.
 
-A source of rows for `dataset.train_datasets`: `name_or_path: src.sft.lessons:conversations`.  The
-tutor asks for one step at a time, takes up what the student says, never states the answer and ends
-with its tag; the student is right, or wrong in a step and right when asked again.  Problems are
-split like the generated ones of utils/procedural.py: none is both in train and held out.
+Sources of rows for `dataset.train_datasets`: `name_or_path: src.sft.lessons:conversations`, or
+`:pairs` for MDPO.  The tutor asks for one step at a time, takes up what the student says, never
+states the answer and ends with its tag; the student is right, or wrong in a step and right when
+asked again.  Problems are split like the generated ones of utils/procedural.py: none is both in
+train and held out.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from typing import Any
 
 from config.schema import GenerationSettings
 from utils.procedural import is_held_out, wants_held_out
-from utils.prompts import load_prompt
 from utils.seeding import keyed_rng
+from utils.thinking import END_TAG
+from utils.tutor_prompt import TutorPrompt
 
-END = "<end_of_conversation>"
 PRAISE = ("Right!", "Good.", "Yes, that is right.", "Well done.", "Exactly.")
 AGAIN = ("Not quite.", "Nearly.", "Let us look at that again.", "Hmm, check that once more.")
 SAYS = ("{}", "It is {}.", "I think {}.", "{}?", "That is {}.")
@@ -47,41 +48,63 @@ def conversations(
     `wrong`: how often the student errs in a step; `attempted`: the share of conversations that
     the student opens with an attempt of its own (a wrong one).
     """
-    held_out = wants_held_out(split, "split")
-    paths = GenerationSettings()
-    names = frozenset({"problem", "student_name", "student_persona", "answer", "attempt"})
-    load = {
-        key: load_prompt(getattr(paths, key), setting=f"generation.{key}", variables=names | _FLAGS)
-        for key in (
-            "teacher_prompt_path",
-            "tutor_opening_prompt_path",
-            "initial_attempt_wrapper_prompt_path",
-        )
-    }
-    made = 0
-    for index in range(100 * size):
+    for lesson in _lessons(split, seed, size, attempted):
+        messages = lesson.head + _talk(lesson.rng, lesson.steps, len(lesson.head) > 1, wrong)
+        yield {"messages": messages, **lesson.columns}
+
+
+def pairs(
+    split: str, seed: int, *, size: int = 100, wrong: float = 0.3, attempted: float = 0.5
+) -> Iterator[dict[str, Any]]:
+    """`size` rows with `prompt`, `chosen` (step by step) and `rejected` (the answer is told)."""
+    for lesson in _lessons(split, seed, size, attempted):
+        chosen = _talk(lesson.rng, lesson.steps, len(lesson.head) > 1, wrong)
+        rejected = _tell(lesson.rng, lesson.columns["answer"])
+        yield {"prompt": lesson.head, "chosen": chosen, "rejected": rejected, **lesson.columns}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lesson:
+    """What a conversation is about, and what stands before the tutor's first turn."""
+
+    rng: Random
+    steps: list[Step]
+    head: list[dict[str, str]]
+    columns: dict[str, str]
+
+
+def _lessons(split: str, seed: int, size: int, attempted: float) -> Iterator[_Lesson]:
+    held_out, prompt = wants_held_out(split, "split"), TutorPrompt.of({})
+    names, made, index = GenerationSettings().student_names, 0, 0
+    while made < size:
         rng = keyed_rng(seed, "lesson", split, index)
+        index += 1
         problem, answer, steps = _sum(rng) if rng.random() < 0.5 else _product(rng)
         if is_held_out(problem) != held_out:
             continue
-        values = {"problem": problem, "student_name": rng.choice(paths.student_names)}
-        values |= dict.fromkeys(_FLAGS, False)
-        messages = [_message("system", load["teacher_prompt_path"].render(**values))]
-        opening = load["tutor_opening_prompt_path"].render(**values)
-        if began := rng.random() < attempted:
-            guess = answer + rng.choice((-10, -2, -1, 1, 2, 10))
-            attempt = load["initial_attempt_wrapper_prompt_path"].render(
-                **values, attempt=f"I got {guess}."
-            )
-            messages.append(_message("user", attempt))
-        messages += _talk(rng, steps, began, wrong)
-        yield {"messages": messages, "opening": opening, "problem": problem, "answer": str(answer)}
         made += 1
-        if made == size:
-            return
+        name = rng.choice(names)
+        head = [prompt.system(problem, str(answer), name)]
+        if rng.random() < attempted:
+            guess = answer + rng.choice((-10, -2, -1, 1, 2, 10))
+            head.append(prompt.attempt(problem, f"I got {guess}.", name))
+        opening = prompt.stand_in(problem, name)
+        columns = {"opening": opening, "problem": problem, "answer": str(answer)}
+        yield _Lesson(rng=rng, steps=steps, head=head, columns=columns)
 
 
-_FLAGS = frozenset({"use_thinking", "force_thinking"})
+def _tell(rng: Random, answer: str) -> list[dict[str, str]]:
+    """A tutor that gives the answer away, at once or when asked again."""
+    told = rng.choice(("The answer is {}.", "It is {}.", "That makes {}. Write it down.")).format(
+        answer
+    )
+    if rng.random() < 0.5:
+        return [_message("assistant", f"{told} {END_TAG}")]
+    return [
+        _message("assistant", told),
+        _message("user", rng.choice(("Oh, thanks.", "Okay.", "Why?"))),
+        _message("assistant", f"Just write {answer} in a box. {END_TAG}"),
+    ]
 
 
 def _message(role: str, content: str) -> dict[str, str]:
@@ -100,7 +123,7 @@ def _talk(rng: Random, steps: list[Step], began: bool, wrong: float) -> list[dic
             talk.append(_message("assistant", f"{rng.choice(AGAIN)} {step.help}"))
         talk.append(_message("user", rng.choice(SAYS).format(step.answer)))
         before = f"{rng.choice(PRAISE)} "
-    talk.append(_message("assistant", f"{before}{rng.choice(NOW_YOU)} {END}"))
+    talk.append(_message("assistant", f"{before}{rng.choice(NOW_YOU)} {END_TAG}"))
     return talk
 
 

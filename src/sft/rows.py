@@ -39,9 +39,7 @@ class ConversationTokenizer:
 
     def __init__(self, renderer: ChatRenderer, default_opening: str) -> None:
         self.renderer, self._opening = renderer, default_opening
-        stop = renderer.stop_token_ids[0]
-        whole, rest = renderer.reply("", []), renderer.reply("", [stop])
-        self._end = whole[: len(whole) - len(rest)]  # with what the template writes before it
+        self._end = self._end_of_turn()
 
     def __call__(self, messages: Messages, opening: str = "") -> Tokens:
         """A checked conversation (utils/chat_rows.py), from its first message to its last turn."""
@@ -58,7 +56,7 @@ class ConversationTokenizer:
                 waiting.append(message["content"])
                 continue
             if waiting:
-                self._add(tokens, self.renderer.reply("\n\n".join(waiting), self._end), 0)
+                self._add(tokens, self.renderer.reply("\n\n".join(waiting), self._end), 1)
                 waiting = []
             self._add(tokens, self._turn(message["content"]), 1)
         return tokens
@@ -75,6 +73,16 @@ class ConversationTokenizer:
             columns[f"{name}_ids"] = tokens.ids[common:]
             columns[f"{name}_mask"] = tokens.mask[common:]
         return columns
+
+    def _end_of_turn(self) -> list[int]:
+        """What the tutor samples when it is done: the end token of a last turn (some families
+        write another one in the history), with what the template writes before it."""
+        renderer = self.renderer
+        ending = renderer.codec.markup(renderer.family.ending, after=True)
+        for place, token in enumerate(ending):
+            if token in renderer.codec.added_ids:
+                return list(ending[: place + 1])
+        return [renderer.stop_token_ids[0]]
 
     def _turn(self, text: str) -> list[int]:
         """What the tutor would have sampled: its words after what the template opened for it."""
@@ -94,15 +102,16 @@ def chat_columns(tokenizer: ConversationTokenizer, row: ChatRow, max_length: int
     """The columns that TRL's SFTTrainer takes as they are.  BadRow if over-long."""
     tokens = tokenizer(row.messages, row.opening)
     _refuse_over_long(len(tokens.ids), max_length)
-    return {"input_ids": tokens.ids, "labels": tokens.labels}
+    return {"input_ids": tokens.ids, "labels": tokens.labels, "length": len(tokens.ids)}
 
 
 def pair_columns(tokenizer: ConversationTokenizer, row: PairRow, max_length: int) -> dict[str, Any]:
     """The columns of a preference row.  BadRow if one side is over-long."""
     columns = tokenizer.pair(row)
     longer = max(len(columns["chosen_ids"]), len(columns["rejected_ids"]))
-    _refuse_over_long(len(columns["prompt_ids"]) + longer, max_length)
-    return columns
+    length = len(columns["prompt_ids"]) + longer
+    _refuse_over_long(length, max_length)
+    return columns | {"length": length}
 
 
 def _refuse_over_long(length: int, max_length: int) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from transformers import TrainerCallback, set_seed
+from transformers import PrinterCallback, TrainerCallback, set_seed
+from transformers.utils.logging import disable_progress_bar
 
 from config.schema import TrainSFTConfig
 from src.grpo.callbacks import PoliteStop
@@ -33,12 +34,14 @@ def train(cfg: TrainSFTConfig) -> int:
     """Train, or go on with an unfinished run of the same settings; the exit code."""
     with open_run(cfg) as run:
         set_up_logging(file=run.path / "log.txt")
+        disable_progress_bar()  # one for every file that is read or written
         tokenizer = load_tokenizer(cfg.model)
         sets = load_sets(cfg, tokenizer)
         log.info("%d rows to train on, %d held out", len(sets.train), len(sets.held_out or ()))
         set_seed(cfg.seed)  # of new adapters
         stop = PoliteStop(1)
         trainer = build_trainer(cfg, tokenizer, sets, run, [_Watch(run), stop])
+        trainer.remove_callback(PrinterCallback)
         checkpoint = last_checkpoint(run.checkpoints)
         if checkpoint is not None:
             step = int(checkpoint.name.rpartition("-")[2])

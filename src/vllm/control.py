@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from src.inference_providers.base import ProviderError
+from src.vllm.weights import ADAPTER_FILE, Refused, open_published
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -51,7 +52,7 @@ class EngineControl:
         self._call("POST", "/wake_up", query=[("tags", tag) for tag in tags])
 
     def is_sleeping(self) -> bool:
-        return bool(self._call("GET", "/is_sleeping")["is_sleeping"])
+        return bool(json.loads(self._call("GET", "/is_sleeping"))["is_sleeping"])
 
     def load_weights(self, path: Path, version: int) -> int:
         """Load a published file in place into every worker; returns its version, checked."""
@@ -63,13 +64,29 @@ class EngineControl:
         self.reset_prefix_cache()
         return version
 
+    def load_adapter(self, folder: Path, version: int) -> str:
+        """Load a published LoRA adapter; returns the model name that its requests must give."""
+        try:
+            with open_published(folder / ADAPTER_FILE, version):
+                pass
+        except Refused as reason:
+            raise ProviderError(f"engine {self.name}: adapter not loaded: {reason}") from None
+        name = f"{self.name}-adapter-{version}"
+        body = {"lora_name": name, "lora_path": str(folder), "load_inplace": True}
+        self._call("POST", "/v1/load_lora_adapter", body=body)
+        self.reset_prefix_cache()
+        return name
+
+    def unload_adapter(self, name: str) -> None:
+        self._call("POST", "/v1/unload_lora_adapter", body={"lora_name": name})
+
     def loaded_version(self) -> int | None:
         """The version of the weights in the first worker; None for those it started with."""
         return self.rpc("published_version")[0]["version"]
 
     def reset_prefix_cache(self) -> None:
         """Forget the KV blocks of old weights; refused while requests run."""
-        if not self._call("POST", "/reset_prefix_cache")["success"]:
+        if not json.loads(self._call("POST", "/reset_prefix_cache"))["success"]:
             raise ProviderError(
                 f"engine {self.name}: its prefix cache is in use; weights changed"
                 " while requests were running"
@@ -78,12 +95,13 @@ class EngineControl:
     def rpc(self, method: str, **arguments: str) -> list[Any]:
         """Call a method of the worker extension in every worker; their results."""
         body = {"method": method, "kwargs": arguments, "timeout": self.timeout_s}
-        results = self._call("POST", "/collective_rpc", body=body)["results"]
+        answer = self._call("POST", "/collective_rpc", body=body)
+        results = json.loads(answer)["results"] if answer else None
         if not results:
             raise ProviderError(f"engine {self.name}: {method} gave no result")
         return results
 
-    def _call(self, verb: str, path: str, query: Any = None, body: Any = None) -> Any:
+    def _call(self, verb: str, path: str, query: Any = None, body: Any = None) -> bytes:
         target = f"{path}?{urlencode(query)}" if query else path
         try:
             status, answer = self._request(verb, target, body)
@@ -96,7 +114,7 @@ class EngineControl:
         if status != 200:
             text = answer.decode(errors="replace").strip()[:300]
             raise ProviderError(f"engine {self.name}: {path} answered {status}: {text}")
-        return json.loads(answer) if answer else None
+        return answer
 
     def _request(
         self, verb: str, target: str, body: Any = None, timeout: float | None = None

@@ -40,6 +40,7 @@ class Engine:
     spec: EngineSpec
     socket: Path
     log: Path
+    log_start: int = 0  # bytes of earlier runs before this one's
     pid: int
     started: float  # of the process, by the kernel: a pid alone may be somebody else's by now
 
@@ -55,11 +56,15 @@ class Engine:
         except psutil.NoSuchProcess:
             return False
 
+    def last_words(self) -> str:
+        return last_words(self.log, self.log_start)
+
     def to_json(self) -> dict[str, Any]:
         return {
             "spec": self.spec.to_json(),
             "socket": str(self.socket),
             "log": str(self.log),
+            "log_start": self.log_start,
             "pid": self.pid,
             "started": self.started,
         }
@@ -70,6 +75,7 @@ class Engine:
             spec=EngineSpec.from_json(data["spec"]),
             socket=Path(data["socket"]),
             log=Path(data["log"]),
+            log_start=data["log_start"],
             pid=data["pid"],
             started=data["started"],
         )
@@ -176,6 +182,7 @@ class EngineSet:
         supervisor = [sys.executable, "-m", "src.vllm.supervisor", str(os.getpid()), str(GRACE_S)]
         log = self.log_folder / f"{spec.name}.log"
         with log.open("ab") as output:
+            log_start = output.tell()
             process = subprocess.Popen(
                 [*supervisor, *removed_if_orphaned, "--", *command],
                 cwd=REPOSITORY,
@@ -187,7 +194,14 @@ class EngineSet:
             )
         self._processes[spec.name] = process
         started = psutil.Process(process.pid).create_time()
-        return Engine(spec=spec, socket=socket, log=log, pid=process.pid, started=started)
+        return Engine(
+            spec=spec,
+            socket=socket,
+            log=log,
+            log_start=log_start,
+            pid=process.pid,
+            started=started,
+        )
 
     def _wait_healthy(self, engine: Engine) -> None:
         deadline = time.monotonic() + self.settings.start_timeout_s
@@ -197,7 +211,7 @@ class EngineSet:
                 raise ProviderError(
                     f"engine {engine.spec.name}: not ready after"
                     f" {self.settings.start_timeout_s:.0f} s (engines.start_timeout_s);"
-                    f" {last_words(engine.log)}"
+                    f" {engine.last_words()}"
                 )
             time.sleep(0.1)
 
@@ -228,7 +242,7 @@ class EngineSet:
             if code is not None or not engine.alive():
                 how = f" with exit code {code}" if code is not None else ""
                 raise ProviderError(
-                    f"engine {name} ({engine.spec.model}) died{how}: {last_words(engine.log)}"
+                    f"engine {name} ({engine.spec.model}) died{how}: {engine.last_words()}"
                     f" (whole log: {engine.log})"
                 )
 
@@ -281,10 +295,13 @@ _PREFIX = re.compile(
 _ERROR = re.compile(r"\b[A-Z]\w*(?:Error|Exception)\b|\berror:", re.IGNORECASE)
 
 
-def last_words(log: Path, lines: int = 2) -> str:
-    """The last lines of a server's log that say why it ended: errors if there are any."""
+def last_words(log: Path, start: int = 0, lines: int = 2) -> str:
+    """The last lines of a server's log that say why it ended: errors if there are any.
+
+    `start` is where this run's part begins, in bytes.
+    """
     try:
-        text = log.read_bytes()[-65536:].decode(errors="replace")
+        text = log.read_bytes()[start:][-65536:].decode(errors="replace")
     except OSError:
         return "it wrote no log"
     said = [_PREFIX.sub("", line).strip() for line in text.splitlines() if not _NOISE.match(line)]

@@ -20,7 +20,7 @@ LINGER_S = 0.02  # an awake group gets this long to be asked again before anothe
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A weights file and the version that it must have."""
+    """A weights file, or an adapter's folder, and the version that it must have."""
 
     path: Path
     version: int
@@ -41,19 +41,25 @@ class Residency:
         self.controls = controls
         sleeping = {name: spec.roles for name, spec in self.specs.items() if spec.sleeps}
         self.gate = Gate(groups_of(residency, sleeping))
-        self._awake: set[str] | None = None
+        self._seen_awake: set[str] | None = None
         self._weights: dict[str, Published] = {}
+        self._adapters: dict[str, str] = {}  # engine -> the adapter that its requests name
         self._admitted: dict[Ticket, asyncio.Future[None]] = {}
         self._switcher: asyncio.Task[None] | None = None
         self._failure: Exception | None = None
 
     def awake(self) -> frozenset[str]:
         """The names of the engines that are awake."""
-        if self._awake is None:
-            self._awake = {n for n, c in self.controls.items() if not c.is_sleeping()}
-            gated = {n for n in self._awake if self.gate.is_gated(n)}
+        return frozenset(self._known_awake)
+
+    @property
+    def _known_awake(self) -> set[str]:
+        """What is awake, asked of the engines the first time and kept from then on."""
+        if self._seen_awake is None:
+            self._seen_awake = {n for n, c in self.controls.items() if not c.is_sleeping()}
+            gated = {n for n in self._seen_awake if self.gate.is_gated(n)}
             self.gate.current = next((g for g in self.gate.groups if gated == g), frozenset())
-        return frozenset(self._awake)
+        return self._seen_awake
 
     @contextlib.asynccontextmanager
     async def using(self, engine: str) -> AsyncIterator[None]:
@@ -83,7 +89,11 @@ class Residency:
             raise RuntimeError(f"engine {engine}: new weights while requests are running")
         self._weights[engine] = Published(path, version)
         if engine in self.awake():
-            self.controls[engine].load_weights(path, version)
+            self._load(engine)
+
+    def served_model(self, engine: str) -> str:
+        """The model name to ask the engine for: its own, or that of its current adapter."""
+        return self._adapters.get(engine, engine)
 
     def rest(self) -> None:
         """Put every engine that sleeps to sleep, to leave the memory to the trainer.  Blocking."""
@@ -147,22 +157,34 @@ class Residency:
 
     def _sleep(self, engine: str) -> None:
         """Level 2 where a file holds the weights, level 1 (a copy in RAM) otherwise."""
-        self.awake()
-        self._awake.discard(engine)
-        self.controls[engine].sleep(level=2 if engine in self._weights else 1)
+        whole = engine in self._weights and not self.specs[engine].lora_rank
+        self._known_awake.discard(engine)
+        self.controls[engine].sleep(level=2 if whole else 1)
 
     def _wake(self, engine: str) -> None:
         """One operation: an engine with published weights gets them before its KV cache."""
         control, current = self.controls[engine], self._weights.get(engine)
-        if current is None:
+        if current is None or self.specs[engine].lora_rank:
             control.wake()
+            if current is not None:
+                self._load(engine)
         else:
             control.wake("weights")
-            control.load_weights(current.path, current.version)
+            self._load(engine)
             control.wake("kv_cache")
         if control.is_sleeping():
             raise ProviderError(f"engine {engine}: did not wake up; it has to be restarted")
-        self._awake.add(engine)
+        self._known_awake.add(engine)
+
+    def _load(self, engine: str) -> None:
+        control, current = self.controls[engine], self._weights[engine]
+        if not self.specs[engine].lora_rank:
+            control.load_weights(current.path, current.version)
+            return
+        before = self._adapters.get(engine)
+        name = self._adapters[engine] = control.load_adapter(current.path, current.version)
+        if before is not None and before != name:
+            control.unload_adapter(before)
 
 
 class ResidentProvider:
@@ -176,7 +198,8 @@ class ResidentProvider:
 
     async def complete_tokens(self, prompt_ids: Sequence[int], sampling: Sampling) -> Completion:
         async with self.residency.using(self._engine):
-            return await self.inner.complete_tokens(prompt_ids, sampling)
+            model = self.residency.served_model(self._engine)
+            return await self.inner.complete_tokens(prompt_ids, sampling, model)
 
     async def complete_messages(
         self, messages: Sequence[ChatMessage], sampling: Sampling

@@ -129,7 +129,9 @@ def _on_cpu(
         # the multi-process executor spins, and steals the cores from its neighbours
         flags["distributed-executor-backend"] = "uni"
         environment["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-    environment |= {"OMP_NUM_THREADS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+    # tutor, student, judge and trainer share the cores, and bound threads would fight for some
+    threads = str(max(1, machine.cores // 4))
+    environment |= {"OMP_NUM_THREADS": threads, "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
     if spec.fault == "nan_on_sleep":
         flags["worker-cls"] = FORGETFUL_WORKER
 

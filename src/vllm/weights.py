@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import struct
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from safetensors import SafetensorError, safe_open
 
 HEADER_BYTES = 1 << 20  # kept free at the front, since names are known only at the end
 FILE_NAME = "weights.safetensors"
+ADAPTER_FILE = "adapter_model.safetensors"  # the names that PEFT and vLLM know
+ADAPTER_CONFIG = "adapter_config.json"
 _DTYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
 _CHUNK = 1 << 24
 
@@ -31,7 +35,38 @@ def publish(tensors: Iterable[tuple[str, torch.Tensor]], folder: Path, version: 
     and the previous one stays until then: for that moment there are two.  Its metadata holds
     `version` and a digest of the data.  Raises OSError where the disk is full; nothing is left.
     """
-    target, draft = folder / FILE_NAME, folder / f".{FILE_NAME}.{os.getpid()}"
+    return _publish_file(tensors, folder / FILE_NAME, version)
+
+
+def publish_adapter(
+    tensors: Iterable[tuple[str, torch.Tensor]],
+    config: Mapping[str, Any],
+    folder: Path,
+    version: int,
+) -> Path:
+    """Write a LoRA adapter as PEFT does, to `folder/adapter-<version>`, and return that folder.
+
+    `tensors` as `peft.get_peft_model_state_dict` names them, `config` as `PeftConfig.to_dict`.
+    It appears by an atomic rename; those of other versions are then removed.
+    """
+    target = folder / f"adapter-{version}"
+    draft = Path(tempfile.mkdtemp(prefix=".adapter-", dir=folder))
+    try:
+        _publish_file(tensors, draft / ADAPTER_FILE, version)
+        plain = {k: sorted(v) if isinstance(v, set) else v for k, v in config.items()}
+        (draft / ADAPTER_CONFIG).write_text(json.dumps(plain, default=str))
+        shutil.rmtree(target, ignore_errors=True)
+        draft.replace(target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    for other in folder.glob("adapter-*"):
+        if other != target:
+            shutil.rmtree(other)
+    return target
+
+
+def _publish_file(tensors: Iterable[tuple[str, torch.Tensor]], target: Path, version: int) -> Path:
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         with draft.open("wb") as file:
             file.seek(8 + HEADER_BYTES)

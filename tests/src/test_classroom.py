@@ -66,7 +66,9 @@ def says(text: str) -> ScriptedProvider:
     return ScriptedProvider(lambda ask: text)
 
 
-def hold(room: Classroom, problems: list[Problem] = PROBLEMS, **more: Any) -> list[ConversationRecord]:
+def hold(
+    room: Classroom, problems: list[Problem] = PROBLEMS, **more: Any
+) -> list[ConversationRecord]:
     return asyncio.run(room.run(problems, **({"samples": 2} | more)))
 
 

@@ -58,10 +58,14 @@ def test_specials_and_added_words_are_spelled_out_in_messages_and_parsed_in_mark
     assert codec.decode(codec.markup(text), keep_special=True) == text
 
 
-def test_runs_of_white_space_stay_single_tokens() -> None:
-    codec, _ = marked(byte_level(AddedToken("\n\n", special=False, normalized=False)))
-    assert len(codec.encode("a\n\nb")) == 3
-    assert len(codec.added_ids) == 1
+def test_runs_of_white_space_stay_single_tokens_of_their_own_ids() -> None:
+    rust = byte_level(*(AddedToken(t, normalized=False) for t in ("<a>", "\n\n", "<b>", "   ")))
+    codec, _ = marked(rust)
+    text = "a\n\nb   <a><b>"
+    ids = codec.encode(text)
+    assert [ids[1], ids[3]] == [rust.token_to_id("\n\n"), rust.token_to_id("   ")]
+    assert codec.decode(ids) == text
+    assert len(codec.added_ids) == 3 and codec.added_ids.isdisjoint(ids)
 
 
 @given(st.text(max_size=30))

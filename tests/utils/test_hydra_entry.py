@@ -158,8 +158,6 @@ def test_a_sweep_runs_every_job_and_leaves_no_folder(tmp_path: Path) -> None:
         (["train.mu=7"], 2, "error: train.mu: seven\n"),
         (["train.mu=8"], 1, "error: the engine died of [redacted]\n"),
         (["train.nu=1"], 2, "error: train.nu: no such setting; did you mean train.mu?\n"),
-        (["--config-nam", "x"], 2, "error: --config-nam: no such flag; did you mean "),
-        (["--train.mu=4"], 2, "error: --train.mu: settings are given without dashes: train.mu=4"),
         (["--mu", "4"], 2, "error: --mu: no such flag; did you mean train.mu=...?\n"),
     ],
     ids=lambda value: str(value),

@@ -32,7 +32,7 @@ class Browser {
 
   toolbar() {
     const { data, store } = this;
-    const values = (name) => store.values(name).map((v) => [String(v), legible(String(v))]);
+    const values = (name) => store.values(name).map((v) => [String(v), String(v)]);
     const search = h("input", { type: "search", id: "search", placeholder: "Search what was said", "aria-label": "Search what was said", autocomplete: "off" });
     let timer = 0;
     search.addEventListener("input", () => {

@@ -17,7 +17,7 @@ function conversationView(data, store, i, body, view) {
       h("p", { class: "answer" }, "Answer ", h("b", { dir: "auto" }, mathAnswer(body.answer)))),
     scoreLine(index, i, body),
     h("ol", { class: "turns" }, body.messages.map((message) => turn(message, student, view))),
-    h("p", { class: "ending" }, ENDINGS[index.stop[i]] || index.stop[i], body.error && h("code", null, legible(body.error))),
+    h("p", { class: "ending" }, ENDINGS[index.stop[i]] || index.stop[i], body.error && h("code", null, body.error)),
     body.excluded && h("p", { class: "ending" }, `Left out of its group: ${body.excluded.replaceAll("_", " ")}.`),
     verdictsView(body.verdicts, view),
     solutionsView("After the conversation", body.after),
@@ -33,14 +33,14 @@ function facts(data, index, i, body) {
   if (varies(index.step)) found.push(`step ${index.step[i]}`);
   if (index.sample[i]) found.push(`sample ${index.sample[i]}`);
   if (body.persona) found.push(body.persona.replaceAll("_", " "));
-  return found.map((text) => legible(String(text)));
+  return found;
 }
 
 const varies = (column) => column.some((value) => value !== column[0]);
 
 function mathAnswer(answer) {
   const bare = /[\\^_{}]/.test(answer) && !answer.includes("$");
-  return bare ? typeset(answer, false) || legible(answer) : prose(answer);
+  return bare ? typeset(answer, false) || answer : prose(answer);
 }
 
 function scoreLine(index, i, body) {

@@ -11,7 +11,7 @@ function build(element, attributes, children) {
     } else if (name === "style") {
       for (const [property, set] of Object.entries(value)) element.style.setProperty(property, set);
     } else {
-      element.setAttribute(name, value === true ? "" : String(value));
+      element.setAttribute(name, value === true ? "" : legible(String(value)));
     }
   }
   append(element, children);
@@ -21,7 +21,7 @@ function build(element, attributes, children) {
 function append(element, children) {
   for (const child of children.flat(Infinity)) {
     if (child === null || child === undefined || child === false) continue;
-    element.append(child instanceof Node ? child : document.createTextNode(String(child)));
+    element.append(child instanceof Node ? child : document.createTextNode(legible(String(child))));
   }
 }
 
@@ -35,9 +35,10 @@ function replace(element, ...children) {
   return element;
 }
 
-// Control and direction characters would act on the page unseen: show them instead.
+// Control and direction characters would act on the page unseen: every text and attribute of the
+// page shows them instead.
 function legible(text) {
-  return text.replace(HIDDEN_CONTROLS, (c) => {
+  return text.replaceAll("\r\n", "\n").replace(HIDDEN_CONTROLS, (c) => {
     const code = c.codePointAt(0);
     if (code < 0x20) return String.fromCodePoint(0x2400 + code);
     if (code === 0x7f) return "\u2421";

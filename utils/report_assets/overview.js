@@ -182,5 +182,5 @@ function settingsSection(data) {
   if (!able.length) return null;
   return h("section", { id: "settings" }, able.map((run) => h("details", { class: "more" },
     h("summary", null, `Settings of ${run.name}`),
-    h("dl", { class: "settings" }, run.settings.map(([key, value]) => [h("dt", null, key), h("dd", null, legible(value))])))));
+    h("dl", { class: "settings" }, run.settings.map(([key, value]) => [h("dt", null, key), h("dd", null, value)])))));
 }

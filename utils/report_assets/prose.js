@@ -66,7 +66,7 @@ function tokenSpans(pieces, logprobs) {
       class: "token",
       style: { "--surprise": surprise.toFixed(3) },
       title: `${percent(chance)} (logprob ${logprobs[i].toFixed(2)})`,
-    }, legible(piece));
+    }, piece);
   });
 }
 
@@ -74,5 +74,5 @@ function tokenSpans(pieces, logprobs) {
 function oneLine(text) {
   const bare = text.replace(/\\d?frac\{([^{}]*)\}\{([^{}]*)\}/g, "$1/$2").replace(/\\(?:text|mathrm|mathbf|boxed)\{([^{}]*)\}/g, "$1");
   const signs = bare.replace(/\\([a-zA-Z]+)/g, (source, name) => OPERATORS[name] || SYMBOLS[name] || LARGE[name] || source);
-  return legible(signs.replace(/\\[()[\]]|\$(?=\S[^$]*\$)|(?<=\S)\$(?!\d)/g, ""));
+  return signs.replace(/\\[()[\]]|\$(?=\S[^$]*\$)|(?<=\S)\$(?!\d)/g, "");
 }

@@ -1,6 +1,6 @@
 """Two optimizer steps on fixed trajectories; prints loss and gradient norm as JSON.
 
-    [accelerate launch …] tests/src/grpo/fixed_update.py MODEL OUT [MICRO_BATCH]
+[accelerate launch …] tests/src/grpo/fixed_update.py MODEL OUT [MICRO_BATCH]
 """
 
 import json

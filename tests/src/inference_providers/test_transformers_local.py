@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,15 @@ from tests.src.inference_providers.tiny import byte_tokenizer, save_checkpoint, 
 HOT = Sampling(temperature=1.0, max_tokens=12, seed=1, logprobs=True)
 GREEDY = replace(HOT, temperature=0.0)
 TOKENIZER = byte_tokenizer()
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Beside the worker, the plain passes of these tests gain nothing from more."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -97,8 +106,8 @@ async def test_seeds_differ_and_no_seed_means_a_fresh_one(provider: Any) -> None
 
 
 async def test_the_sampled_distribution_is_the_model_s(provider: Any) -> None:
-    """First tokens of 4,000 seeds against the exact probabilities, for each way to narrow."""
-    prompt, n = prompts(1, seed=5)[0], 4000
+    """First tokens of 1,500 seeds against the exact probabilities, for each way to narrow."""
+    prompt, n = [7, 77, 177], 1500
     provider._max_rows = n
     for narrowed in ({}, {"top_k": 7}, {"top_p": 0.6}, {"top_k": 20, "top_p": 0.9}):
         sampling = Sampling(temperature=1.3, max_tokens=1, logprobs=True, **narrowed)

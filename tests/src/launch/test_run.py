@@ -142,6 +142,7 @@ def test_a_killed_launcher_leaves_nothing(tmp_path: Path, stubborn: bool) -> Non
     assert (tmp_path / "checkpoint-none").exists() != stubborn
 
 
+@pytest.mark.slow
 def test_a_killed_launcher_leaves_no_rank(tmp_path: Path) -> None:
     launch = Launch(tmp_path)
     pids = launch.pids("0", "1")

@@ -174,4 +174,5 @@ def test_last_words_are_the_errors_of_a_log(tmp_path: Path) -> None:
     assert last_words(log) == "ValueError: max_model_len is 9"
     log.write_text("one\ntwo\nthree\n")
     assert last_words(log) == "two | three"
+    assert last_words(log, start=8) == "three"
     assert last_words(tmp_path / "none") == "it wrote no log"

@@ -11,6 +11,7 @@ import os
 import signal
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,11 +116,11 @@ async def test_a_completion_holds_every_sampled_id_with_its_logprob(engines: Eng
     at = len(IDS) - 1
     assert gap(logprobs, logprobs_by(model, IDS + ids, temperature=0.8)[at:]) < 1e-4
     # a stop token is sampled like any other: its id and logprob are there, its text is not
-    stop = Sampling(temperature=0.8, max_tokens=12, logprobs=True, seed=5, stop_token_ids=(ids[3],))
-    cut = await tutor.complete_tokens(IDS, stop)
+    cut = await tutor.complete_tokens(IDS, replace(SAMPLED, stop_token_ids=(ids[3],)))
     assert cut.stop_reason == "stop" and cut.token_ids == tuple(ids[: ids.index(ids[3]) + 1])
     assert gap(cut.logprobs, logprobs[: len(cut.token_ids)]) < 1e-5
-    assert len(cut.text) < len(first.text)
+    at_once = await tutor.complete_tokens(IDS, replace(SAMPLED, stop_token_ids=(ids[0],)))
+    assert (at_once.token_ids, at_once.text) == ((ids[0],), "")
     short = await tutor.complete_tokens(IDS, Sampling(temperature=0.0, max_tokens=2))
     assert (short.stop_reason, short.completion_tokens, short.logprobs) == ("length", 2, None)
     await tutor.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,14 @@ class ScriptedEngine(EngineControl):
         self.log.append(f"{self.name} loads {version}")
         self.lost = False
         return version
+
+    def load_adapter(self, folder: Path, version: int) -> str:
+        assert not self.asleep
+        self.log.append(f"{self.name} adapter {version}")
+        return f"{self.name}-{version}"
+
+    def unload_adapter(self, name: str) -> None:
+        self.log.append(f"{self.name} drops {name}")
 
     def use(self) -> None:
         assert not self.asleep, f"{self.name} was asked while asleep"
@@ -104,6 +113,23 @@ async def test_without_published_weights_the_tutor_sleeps_with_a_copy() -> None:
             assert residency.awake() == {name}
     assert log == ["tutor wakes", "tutor sleeps 1", "student wakes", "student sleeps 1",
                    "tutor wakes"]  # fmt: skip
+
+
+async def test_an_adapter_is_loaded_after_a_whole_wake_and_named_in_requests() -> None:
+    residency, engines, log = classroom("phase")
+    residency.specs["tutor"] = replace(residency.specs["tutor"], lora_rank=8)
+    residency.set_weights("tutor", FILE, 1)
+    await converse(residency, engines, 1, 0.0)
+    assert (
+        residency.served_model("tutor") == "tutor-1" and residency.served_model("judge") == "judge"
+    )
+    assert [line for line in log if "tutor" in line] == [
+        "tutor wakes", "tutor adapter 1", "tutor sleeps 1",
+    ]  # fmt: skip
+    async with residency.using("tutor"):
+        pass
+    residency.set_weights("tutor", FILE, 2)
+    assert log[-2:] == ["tutor adapter 2", "tutor drops tutor-1"]
 
 
 async def test_new_weights_reach_an_awake_tutor_at_once_and_not_under_a_request() -> None:

@@ -66,9 +66,10 @@ def test_a_killed_parent_leaves_no_process_and_no_folder(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(("command", "code"), [("raise SystemExit(3)", 3), (STUBBORN, 137)])
 def test_exit_codes_and_the_insisting_stop(tmp_path: Path, command: str, code: int) -> None:
+    options = [str(os.getpid()), "0.2", str(tmp_path / "x"), "--"]
+    supervise = [sys.executable, "-m", "src.vllm.supervisor", *options]
     supervisor = subprocess.Popen(
-        [sys.executable, "-m", "src.vllm.supervisor", str(os.getpid()), "0.2", str(tmp_path / "x")]
-        + ["--", sys.executable, "-c", command, str(tmp_path)],
+        [*supervise, sys.executable, "-c", command, str(tmp_path)],
         cwd=ROOT,
         start_new_session=True,
     )

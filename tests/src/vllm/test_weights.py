@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from src.vllm.weights import FILE_NAME, HEADER_BYTES, Refused, open_published, publish
+from src.vllm.weights import (
+    ADAPTER_CONFIG,
+    ADAPTER_FILE,
+    FILE_NAME,
+    HEADER_BYTES,
+    Refused,
+    open_published,
+    publish,
+    publish_adapter,
+)
 
 
 def tensors() -> dict[str, torch.Tensor]:
@@ -75,6 +85,16 @@ def test_an_interrupted_publication_leaves_the_previous_file_alone(tmp_path: Pat
     with open_published(path, 3) as published:
         assert torch.equal(published.get_tensor("a.weight"), tensors()["a.weight"])
     assert [p.name for p in tmp_path.iterdir()] == [FILE_NAME]
+
+
+def test_an_adapter_replaces_the_one_before(tmp_path: Path) -> None:
+    config = {"r": 4, "target_modules": {"b", "a"}, "peft_type": "LORA"}
+    for version in (1, 2):
+        folder = publish_adapter(tensors().items(), config, tmp_path, version)
+    assert [p.name for p in tmp_path.iterdir()] == ["adapter-2"] == [folder.name]
+    assert json.loads((folder / ADAPTER_CONFIG).read_text())["target_modules"] == ["a", "b"]
+    with open_published(folder / ADAPTER_FILE, 2) as published:
+        assert set(published.keys()) == tensors().keys()
 
 
 def test_a_name_given_twice_is_an_error(tmp_path: Path) -> None:

@@ -1,0 +1,20 @@
+"""Measure a tutor on held-out problems, or on a benchmark.
+
+python eval.py                                         embedded models, on a CPU
+python eval.py --config-name Qwen2.5-7B-Instruct.yaml  as in the paper
+python eval.py --config-name mathtutorbench | reasoning
+"""
+
+from config.schema import EvalConfig
+from utils.hydra_entry import hydra_entry
+
+
+@hydra_entry("config/eval", EvalConfig, config_name="smollm2")
+def main(cfg: EvalConfig) -> int:
+    from src.evaluation.run import evaluate
+
+    return evaluate(cfg)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Evaluation: held-out problems in the classroom, a control arm, benchmarks, and their results."""

@@ -1,0 +1,129 @@
+"""Asks the tutor every item of a benchmark that the record lacks; answers are records too."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from config.errors import ConfigError
+from config.schema import EvalConfig
+from src.background import Background
+from src.evaluation.items import Item, reasoning_items
+from src.evaluation.local_engines import local_providers
+from src.evaluation.tutor_tasks import tutor_items
+from src.inference_providers.base import Completion, GaveUp, Provider
+from src.inference_providers.hosted import hosted_provider, is_hosted
+from src.judges import gather_or_cancel
+from src.participants import Seat
+from src.setup import build_seat
+from utils.records import (
+    SCHEMA,
+    ConversationRecord,
+    Message,
+    RecordWriter,
+    Solution,
+    Usage,
+    load_run,
+)
+from utils.run_folder import RunFolder
+from utils.seeding import keyed_seed
+from utils.thinking import visible_text
+
+log = logging.getLogger(__name__)
+Question = tuple[Item, int]
+
+
+def hold_benchmark(cfg: EvalConfig, folder: RunFolder, loop: Background, stack: ExitStack) -> None:
+    """Ask what is missing; each answer goes to the journal as it comes."""
+    if cfg.teacher_model.model_name_or_path in ("", "???"):
+        raise ConfigError("teacher_model.model_name_or_path: no value given")
+    items = reasoning_items(cfg) if cfg.eval.task == "reasoning" else tutor_items(cfg)
+    held = {(r.problem_id, r.sample) for r in load_run(folder.path)}
+    missing = [
+        (item, sample)
+        for item in items
+        for sample in range(cfg.num_samples_per_problem)
+        if (item.problem.id, sample) not in held
+    ]
+    if not missing:
+        return
+    log.info("%d items to ask, %d answered already", len(missing), len(held))
+    writer = RecordWriter(folder.path)
+    seat = build_seat("teacher", cfg.teacher_model, _provider(cfg, folder, stack))
+    stack.callback(lambda: loop.run(seat.provider.close()))
+    loop.run(ask_all(cfg, seat, missing, writer, folder.name))
+
+
+def _provider(cfg: EvalConfig, folder: RunFolder, stack: ExitStack) -> Provider:
+    if is_hosted(cfg.teacher_model):
+        return hosted_provider(cfg.teacher_model, cfg.engines, role="teacher_model")
+    return local_providers(cfg, ["teacher"], folder.path, stack)["teacher"]
+
+
+async def ask_all(
+    cfg: EvalConfig, seat: Seat, questions: Sequence[Question], writer: RecordWriter, run: str
+) -> None:
+    """Ask every question; one that fails for good is recorded with its error."""
+    slots = asyncio.Semaphore(cfg.generation.max_concurrent_conversations or len(questions))
+
+    async def one(item: Item, sample: int) -> None:
+        async with slots:
+            try:
+                seed = keyed_seed(cfg.seed, "benchmark", item.problem.id, sample)
+                [answer] = await seat.open(item.chat).aside(
+                    None, n=1, max_tokens=cfg.eval.max_new_tokens, seed=seed
+                )
+            except GaveUp as error:
+                writer.add(to_record(item, sample, run, None, str(error)))
+                return
+        record = await asyncio.to_thread(to_record, item, sample, run, answer)
+        writer.add(record)
+
+    await gather_or_cancel([one(item, sample) for item, sample in questions])
+
+
+def to_record(
+    item: Item, sample: int, run: str, answer: Completion | None, error: str | None = None
+) -> ConversationRecord:
+    """An answer as a record: a graded solution, or one more tutor turn after the history."""
+    messages, solutions = list(item.history), list[Solution]()
+    if answer is not None and item.read is not None:
+        solutions = [item.read(answer.text)]
+    elif answer is not None:
+        messages.append(
+            Message(
+                role="teacher",
+                content=answer.text,
+                visible=visible_text(answer.text),
+                tokens=answer.completion_tokens,
+                stop_reason=answer.stop_reason,
+            )
+        )
+    problem = item.problem
+    return ConversationRecord(
+        schema=SCHEMA,
+        run=run,
+        split="eval",
+        problem_id=problem.id,
+        sample=sample,
+        problem=problem.text,
+        answer=problem.answer,
+        source=problem.source,
+        extra=dict(problem.extra),
+        messages=messages,
+        solutions=solutions,
+        stop_reason="error" if error else "max_turns",
+        error=error,
+        usage={"teacher": _usage(answer)} if answer is not None else {},
+    )
+
+
+def _usage(answer: Completion) -> Usage:
+    return Usage(
+        requests=1,
+        prompt_tokens=answer.prompt_tokens,
+        completion_tokens=answer.completion_tokens,
+        cost_usd=answer.cost_usd,
+    )

@@ -1,0 +1,128 @@
+"""The control arm: the student tries again without any tutor, so that a gain is not just luck.
+
+For each problem the student sees each of its own first attempts and solves the problem once more,
+with the persona, the request and the sampling of the real arm.  What it gains so is what a
+second try is worth; a tutor has to do better (`control_difference` in metrics.json).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from config.schema import EvalConfig
+from src.background import Background
+from src.classroom import Classroom
+from src.inference_providers.base import ChatMessage, Completion, GaveUp
+from src.judges import gather_or_cancel
+from src.lesson import graded
+from utils.problems import Problem
+from utils.prompts import Prompt, load_prompt
+from utils.records import ConversationRecord, RecordWriter, Usage, load_run
+from utils.runs import CONTROL_FOLDER
+from utils.seeding import keyed_seed
+
+RETRY_PROMPT = "prompt_templates/student_retry.txt"
+
+
+def hold_control(
+    cfg: EvalConfig, classroom: Classroom, folder: Path, loop: Background
+) -> None:
+    """Record one control conversation, without messages, for each problem that lacks it."""
+    held = {r.problem_id for r in load_run(folder / CONTROL_FOLDER)}
+    first: dict[str, ConversationRecord] = {}
+    for record in sorted(load_run(folder), key=lambda r: r.key):
+        if record.problem_id not in held and record.initial_solutions:
+            first.setdefault(record.problem_id, record)
+    if not first:
+        return
+    retry = load_prompt(
+        RETRY_PROMPT, setting="eval.control", variables=frozenset({"problem", "student_name"})
+    )
+    writer = RecordWriter(folder / CONTROL_FOLDER)
+    loop.run(_hold_all(cfg, classroom, retry, list(first.values()), writer))
+    writer.settle()
+
+
+async def _hold_all(
+    cfg: EvalConfig,
+    classroom: Classroom,
+    retry: Prompt,
+    records: Sequence[ConversationRecord],
+    writer: RecordWriter,
+) -> None:
+    slots = asyncio.Semaphore(cfg.generation.max_concurrent_conversations or len(records))
+
+    async def one(record: ConversationRecord) -> None:
+        async with slots:
+            writer.add(await _try_again(classroom, retry, record))
+
+    await gather_or_cancel([one(record) for record in records])
+
+
+async def _try_again(
+    classroom: Classroom, retry: Prompt, record: ConversationRecord
+) -> ConversationRecord:
+    """As many solutions as the real arm has, the k-th after the k-th first attempt."""
+    settings = classroom.plan.settings
+    usage = Usage()
+    fresh = record.model_copy(
+        update={
+            "sample": 0,
+            "messages": [],
+            "verdicts": {},
+            "solutions": [],
+            "rewards": {},
+            "ped_rm": [],
+            "trajectory": None,
+            "stop_reason": "max_turns",
+            "error": None,
+            "excluded": None,
+            "timing": {},
+            "usage": {"student": usage},
+        }
+    )
+    tries = [
+        _ask(classroom, retry, record, number) for number in range(settings.number_student_attempts)
+    ]
+    try:
+        answers = await gather_or_cancel(tries)
+    except GaveUp as error:
+        return fresh.model_copy(update={"stop_reason": "error", "error": str(error)})
+    for answer in answers:
+        usage.requests += 1
+        usage.prompt_tokens += answer.prompt_tokens
+        usage.completion_tokens += answer.completion_tokens
+        usage.cost_usd += answer.cost_usd
+    problem = Problem(id=record.problem_id, text=record.problem, answer=record.answer)
+    solutions = await graded(problem, answers, settings.solution_prefill)
+    return fresh.model_copy(update={"solutions": solutions})
+
+
+async def _ask(
+    classroom: Classroom, retry: Prompt, record: ConversationRecord, number: int
+) -> Completion:
+    plan = classroom.plan
+    attempt = record.initial_solutions[number % len(record.initial_solutions)]
+    values = {"problem": record.problem, "student_name": record.student_name}
+    messages: list[ChatMessage] = [
+        {
+            "role": "system",
+            "content": plan.prompts.personas[record.student_persona].render(**values),
+        },
+        {
+            "role": "user",
+            "content": plan.prompts.initial_attempt.render(problem=record.problem),
+        },
+        {"role": "assistant", "content": attempt.text},
+        {"role": "user", "content": retry.render(**values)},
+    ]
+    [answer] = await plan.seats.student.open(messages).aside(
+        None,
+        n=1,
+        max_tokens=plan.settings.max_tokens_per_student_attempt,
+        seed=keyed_seed(plan.seed, "control", record.problem_id, number),
+        prefill=plan.settings.solution_prefill,
+    )
+    return answer

@@ -1,0 +1,102 @@
+"""Holds an evaluation's conversations, and those of its control arm, that the record lacks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from config.schema import EvalConfig
+from src.background import Background
+from src.classroom import Classroom
+from src.evaluation.control import hold_control
+from src.evaluation.local_engines import classroom_roles, local_providers
+from src.judges import ModelJudge
+from src.progress import Progress
+from src.setup import build_classroom, check_prompts
+from utils.data import load_problems
+from utils.problems import Problem
+from utils.records import ConversationRecord, RecordWriter, load_run
+from utils.run_folder import RunFolder
+from utils.runs import CONTROL_FOLDER
+
+log = logging.getLogger(__name__)
+
+
+def hold_conversations(
+    cfg: EvalConfig, folder: RunFolder, loop: Background, stack: ExitStack
+) -> None:
+    """Hold one conversation for each problem and sample that is not finished yet."""
+    check_prompts(cfg.generation)
+    problems = load_problems(
+        cfg.dataset.eval_datasets,
+        seed=cfg.seed,
+        limit=cfg.dataset.max_val_examples,
+        setting="dataset.eval_datasets",
+    )
+    missing = missing_pairs(problems, cfg.num_samples_per_problem, folder.path)
+    waiting = _waiting_for_control(cfg, problems, folder.path)
+    if not missing and not waiting:
+        return
+    total = len(problems) * cfg.num_samples_per_problem
+    if len(missing) < total:
+        log.info("%d of %d conversations are finished already", total - len(missing), total)
+    providers = local_providers(cfg, classroom_roles(cfg), folder.path, stack)
+    classroom = build_classroom(cfg, providers, evaluation=True)
+    stack.callback(lambda: loop.run(_close(classroom)))
+    writer = RecordWriter(folder.path)
+    if missing:
+        hold_pairs(classroom, missing, loop, writer, folder.name)
+    if cfg.eval.control == "retry":
+        hold_control(cfg, classroom, folder.path, loop)
+
+
+async def _close(classroom: Classroom) -> None:
+    """Give connections back while their loop still runs."""
+    seats = classroom.plan.seats
+    judges = [judge.seat for judge in seats.judges if isinstance(judge, ModelJudge)]
+    for seat in (seats.teacher, seats.student, *judges):
+        await seat.provider.close()
+
+
+def missing_pairs(
+    problems: Sequence[Problem], samples: int, folder: Path, step: int = 0
+) -> list[tuple[Problem, int]]:
+    """(problem, sample) pairs without a finished conversation, in order."""
+    held = {r.key for r in load_run(folder)}
+    return [
+        (problem, sample)
+        for problem in problems
+        for sample in range(samples)
+        if ("eval", step, problem.id, sample) not in held
+    ]
+
+
+def hold_pairs(
+    classroom: Classroom,
+    pairs: Sequence[tuple[Problem, int]],
+    loop: Background,
+    writer: RecordWriter,
+    run: str,
+    *,
+    step: int = 0,
+) -> list[ConversationRecord]:
+    """Hold these conversations; each goes to the journal as it finishes."""
+    with Progress("evaluation", classroom.states, len(pairs)):
+        return loop.run(
+            classroom.run(
+                [problem for problem, _ in pairs],
+                samples=[sample for _, sample in pairs],
+                step=step,
+                split="eval",
+                run=run,
+                on_finished=writer.add,
+            )
+        )
+
+
+def _waiting_for_control(cfg: EvalConfig, problems: Sequence[Problem], folder: Path) -> bool:
+    if cfg.eval.control != "retry":
+        return False
+    return len(load_run(folder / CONTROL_FOLDER)) < len(problems)

@@ -1,0 +1,98 @@
+"""What an evaluation leaves: Ped-RM scores, metrics.json, the table, report.html, W&B."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from config.errors import ConfigError
+from config.schema import EvalConfig
+from src.embedded import resolve_model
+from src.evaluation.scores import benchmark_metrics, score_all
+from src.inference_providers.hosted import is_hosted
+from src.ped_rm import load_ped_rm
+from utils.metrics import METRICS_NAME, write_json
+from utils.records import RECORD_NAME, ConversationRecord, RecordWriter
+from utils.report import REPORT_NAME, load_decoder, write_report
+from utils.report_conversations import Decode
+from utils.results import run_results
+from utils.run_folder import RunFolder
+from utils.runs import Run
+from utils.runs import open_run as read_run
+from utils.terminal import print_metrics
+
+log = logging.getLogger(__name__)
+
+
+def finish(cfg: EvalConfig, folder: RunFolder, *, whole: bool) -> None:
+    """Write everything that follows from the record; `whole`: nothing is missing from it.
+
+    What is not whole stays in the journal, so that the next start goes on from there.
+    """
+    if whole:
+        RecordWriter(folder.path).settle()
+        if cfg.score_using_pedagogical_reward:
+            score_record(folder.path, cfg.pedagogical_reward_model)
+    try:
+        run = read_run(folder.path)
+    except ConfigError:
+        log.warning("nothing was finished; there is nothing to report")
+        return
+    metrics = run_results(run) | benchmark_metrics(cfg.eval.task, run.records)
+    write_json(folder.path / METRICS_NAME, metrics)
+    title = folder.name if whole else f"{folder.name} (stopped after {len(run.records)})"
+    print_metrics(metrics, title)
+    if cfg.eval.report:
+        write_report([run], folder.path / REPORT_NAME, decoders=[_decoder(cfg, run)])
+        print(folder.path / REPORT_NAME)
+    if whole:
+        _log_to_wandb(cfg, folder, metrics)
+        folder.finish()
+
+
+def score_record(folder: Path, model: str) -> None:
+    """Put Ped-RM scores into a settled record; what has them keeps them."""
+    record = read_run(folder).records
+    if all(r.ped_rm or not r.messages for r in record):
+        return
+    log.info("scoring %d conversations with %s", len(record), model)
+    rewrite(folder, score_all(load_ped_rm(model), record))
+
+
+def rewrite(folder: Path, records: Sequence[ConversationRecord]) -> None:
+    """Replace the record whole or not at all."""
+    draft = folder / f"{RECORD_NAME}.part"
+    draft.write_text("".join(r.to_json() + "\n" for r in records), encoding="utf-8")
+    draft.replace(folder / RECORD_NAME)
+
+
+def _decoder(cfg: EvalConfig, run: Run) -> Decode | None:
+    """The tutor's tokenizer, where it is one of our own and its tokens were kept."""
+    if is_hosted(cfg.teacher_model) or not any(r.trajectory for r in run.records):
+        return None
+    return load_decoder(resolve_model(cfg.teacher_model.model_name_or_path))
+
+
+def _log_to_wandb(cfg: EvalConfig, folder: RunFolder, metrics: dict[str, Any]) -> None:
+    """The means, if W&B is on; offline where there is no key."""
+    if not cfg.logging.wandb:
+        return
+    import wandb
+
+    settings = cfg.logging
+    with wandb.init(
+        project=settings.wandb_project,
+        entity=settings.wandb_entity,
+        name=settings.wandb_run_name or folder.name,
+        group=settings.run_group,
+        tags=settings.wandb_tags or None,
+        dir=str(folder.path),
+        mode="online" if os.environ.get("WANDB_API_KEY") else "offline",
+    ) as logged:
+        entries = {k: v for k, v in metrics.items() if isinstance(v, dict) and "mean" in v}
+        logged.summary.update(
+            {f"eval/{name}": e["mean"] for name, e in entries.items() if e["mean"] is not None}
+        )

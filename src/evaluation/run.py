@@ -1,0 +1,76 @@
+"""The job of eval.py: hold what has not been held yet, score it, write what came out.
+
+Everything is a function of the record, so an interrupted evaluation has results too, and the same
+command goes on from there: a conversation that stands in the record or its journal is never asked
+again.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from contextlib import ExitStack
+
+from config.errors import ConfigError, RunError
+from config.schema import EvalConfig
+from src.background import Background
+from src.evaluation.results import finish
+from src.ped_rm import check_ped_rm
+from utils.logs import set_up_logging
+from utils.run_folder import RunFolder, open_run
+
+log = logging.getLogger(__name__)
+INTERRUPTED = 130
+
+
+def evaluate(cfg: EvalConfig) -> int:
+    """Run the evaluation, or go on with it; the exit code (130: stopped, results so far)."""
+    prepare(cfg)
+    with ExitStack() as stack:
+        folder = stack.enter_context(open_run(cfg))
+        set_up_logging(file=folder.path / "eval.log")
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        stack.callback(signal.signal, signal.SIGTERM, before)
+        try:
+            _hold(cfg, folder)
+        except KeyboardInterrupt:
+            log.warning("stopped; the same command goes on from here")
+            finish(cfg, folder, whole=False)
+            return INTERRUPTED
+        except RunError:
+            finish(cfg, folder, whole=False)  # what was paid for is kept and counted
+            raise
+        finish(cfg, folder, whole=True)
+    return 0
+
+
+def prepare(cfg: EvalConfig) -> None:
+    """Settle what the settings leave open; refuse what would only fail after hours of work."""
+    generation = cfg.generation
+    if cfg.eval.task == "reasoning":
+        cfg.score_using_pedagogical_reward = False
+    if cfg.recompute_initial_attempts and generation.number_initial_attempts == 0:
+        generation.number_initial_attempts = generation.number_student_attempts
+    if cfg.eval.control == "retry" and not generation.number_initial_attempts:
+        raise ConfigError(
+            "eval.control: retry starts from the student's first attempts; "
+            "set recompute_initial_attempts=true or generation.number_initial_attempts"
+        )
+    if not cfg.dataset.eval_datasets:
+        raise ConfigError("dataset.eval_datasets: no dataset is named")
+    if cfg.score_using_pedagogical_reward:
+        check_ped_rm(cfg.pedagogical_reward_model)
+
+
+def _hold(cfg: EvalConfig, folder: RunFolder) -> None:
+    """Ask what is missing; the engines are stopped when this returns."""
+    with ExitStack() as stack:
+        loop = stack.enter_context(Background())
+        if cfg.eval.task == "classroom":
+            from src.evaluation.conversations import hold_conversations
+
+            hold_conversations(cfg, folder, loop, stack)
+        else:
+            from src.evaluation.benchmarks import hold_benchmark
+
+            hold_benchmark(cfg, folder, loop, stack)

@@ -1,0 +1,158 @@
+"""From a command line to the commands that run, before anything does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from config.errors import ConfigError
+from src.launch.arguments import parse
+from src.launch.jobs import Job, plan_jobs
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def plan(folder: Path, *argv: str) -> tuple[list[Job], list[Path]]:
+    arguments = parse([*argv, f"logging.save_dir={folder}"], config_name="smollm2")
+    return plan_jobs(arguments, gpus=0, grace_s=120)
+
+
+def test_every_process_reads_the_same_settings(tmp_path: Path) -> None:
+    (job,), _ = plan(tmp_path, "train.mu=1", "run_name=mine")
+    assert job.settings.train.mu == 1
+    assert job.folder == tmp_path / "mine"
+    assert job.command == [
+        *(sys.executable, "-m", "src.launch.ranks"),
+        *("--config_file", "config/deepspeed/zero3_cpu.yaml", "--main_process_port", "0"),
+        *("train_rl.py", "--config-name", "smollm2"),
+        *("train.mu=1", f"logging.save_dir={tmp_path}", "run_name=mine"),
+    ]
+    assert job.environment["DS_ACCELERATOR"] == "cpu"
+    assert "CUDA" not in job.shell_line()
+
+
+def test_the_runs_name_is_fixed_here(tmp_path: Path) -> None:
+    (job,), _ = plan(tmp_path)
+    assert job.command[-1] == f"run_name={job.folder.name}"
+    assert job.folder.name.startswith("smollm2-")
+    job.folder.mkdir()
+    (job.folder / "finished").touch()
+    (second,), _ = plan(tmp_path)
+    assert second.command[-1] == f"run_name={job.folder.name}-2"
+
+
+def test_in_process_runs_without_accelerate(tmp_path: Path) -> None:
+    (job,), _ = plan(tmp_path, "engines.backend=transformers", "run_name=mine")
+    assert job.command[:2] == [sys.executable, "train_rl.py"]
+    assert job.ranks is None
+    with pytest.raises(ConfigError, match=r"^--num_processes: train\.use_deepspeed=false"):
+        plan(tmp_path, "--num_processes", "2", "engines.backend=transformers")
+
+
+def test_where_vllm_cannot_be_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    (job,), _ = plan(tmp_path, "run_name=mine")
+    assert "engines.backend=transformers" in job.command
+    assert job.ranks is None
+    assert "engines.backend=transformers train.use_deepspeed=false" in capsys.readouterr().err
+
+
+def test_a_sweep_is_one_job_a_point(tmp_path: Path) -> None:
+    sweep = ("--multirun", "generation.extra_penalty_for_rejected_judges=0,0.75", "seed=1,2")
+    jobs, _ = plan(tmp_path, *sweep, "run_name=front")
+    names = [job.folder.name for job in jobs]
+    assert names == [
+        f"front-extra_penalty_for_rejected_judges_{penalty}-seed_{seed}"
+        for penalty in ("0", "0.75")
+        for seed in (1, 2)
+    ]
+    assert [job.settings.seed for job in jobs] == [1, 2, 1, 2]
+    assert all(job.command.count(f"run_name={job.folder.name}") == 1 for job in jobs)
+    jobs[1].folder.mkdir()
+    (jobs[1].folder / "finished").touch()
+    left, finished = plan(tmp_path, *sweep, "run_name=front")
+    assert [job.folder.name for job in left] == [names[0], *names[2:]]
+    assert finished == [jobs[1].folder]
+
+
+def test_sweeps_with_other_settings_are_other_runs(tmp_path: Path) -> None:
+    one, _ = plan(tmp_path, "--multirun", "seed=1,2", "train.mu=1")
+    other, _ = plan(tmp_path, "--multirun", "seed=1,2", "train.mu=2")
+    again, _ = plan(tmp_path, "--multirun", "seed=1,2", "train.mu=1")
+    assert {j.folder for j in one}.isdisjoint({j.folder for j in other})
+    assert [j.folder for j in one] == [j.folder for j in again]
+
+
+def test_refused_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^train\.per_device_train_batch_size: 12 conv"):
+        plan(
+            tmp_path, "train.number_of_problems_per_batch=3", "train.per_device_train_batch_size=4"
+        )
+    with pytest.raises(ConfigError, match=r"^generation\.extra_penalty"):
+        plan(tmp_path, "--multirun", "generation.extra_penalty_for_rejected_judges=0,-1")
+
+
+def run(*argv: str) -> subprocess.CompletedProcess[str]:
+    """The launcher on a machine without a GPU."""
+    return subprocess.run(
+        [sys.executable, "-m", "src.launch", *argv],
+        cwd=ROOT,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_dry_run_prints_what_can_be_typed(tmp_path: Path) -> None:
+    done = run("--dry-run", f"logging.save_dir={tmp_path}", "run_name=mine")
+    assert done.returncode == 0, done.stderr
+    *_, command = done.stdout.splitlines()
+    assert command.endswith(f"logging.save_dir={tmp_path} run_name=mine")
+    assert done.stdout.count("vllm.entrypoints.openai.api_server") == 2
+    assert list(tmp_path.iterdir()) == []
+    shown = subprocess.run(  # the printed line, in a shell, up to the training itself
+        ["sh", "-c", command.replace("-m src.launch.ranks", "-m src.launch.ranks --help")],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
+    assert shown.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "line"),
+    [
+        (["train.nu=1"], "error: train.nu: no such setting; did you mean train.mu?\n"),
+        (
+            ["--config_file", "config/deepspeed/zero3_4GPU.yaml"],
+            "error: --config_file: asks for 4 GPUs on this machine, 0 are visible "
+            "(config/deepspeed/zero3_cpu.yaml is for such a machine)\n",
+        ),
+    ],
+)
+def test_one_line_and_nothing_started(argv: list[str], line: str, tmp_path: Path) -> None:
+    done = run(*argv, f"logging.save_dir={tmp_path}")
+    assert (done.returncode, done.stderr) == (2, line)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_says_what_is_missing(tmp_path: Path) -> None:
+    here = run("--check", f"logging.save_dir={tmp_path}")
+    assert "ok      Python" in here.stdout
+    assert here.returncode == ("MISSING" in here.stdout)
+    hub = run("--check", "--config-name", "7b", f"logging.save_dir={tmp_path}")
+    assert hub.returncode == 1
+    assert "MISSING teacher       Qwen/Qwen2.5-7B-Instruct" in hub.stdout
+    hosted = run(
+        *("--check", "judge_model.model_name_or_path=a/b", "judge_model.use_openrouter=true"),
+        *("+generation.judges_rules_prompts_paths.mine=prompt_templates/teacher.txt",),
+        f"logging.save_dir={tmp_path}",
+    )
+    assert "MISSING OPENROUTER_API_KEY" in hosted.stdout
