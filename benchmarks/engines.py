@@ -21,7 +21,8 @@ from config.schema import EngineSettings
 from src.embedded import resolve_model
 from src.inference_providers.base import Sampling
 from src.vllm.client import EngineProvider
-from src.vllm.engines import Engine, EngineSet
+from src.vllm.engine import Engine
+from src.vllm.engines import EngineSet
 from src.vllm.spec import EngineSpec
 from src.vllm.weights import publish
 

@@ -15,6 +15,7 @@ from src.inference_providers.base import ChatMessage, Completion, Provider, Samp
 from src.trajectory import TokenLedger
 from utils.records import Trajectory
 from utils.seeding import keyed_seed
+from utils.thinking import THINK_CLOSE
 
 
 class Renderer(Protocol):
@@ -121,55 +122,68 @@ def _turn(completion: Completion, prefill: str) -> Turn:
 
 
 class TokenView:
-    """A view on one of our own engines: a ledger of ids."""
+    """A view on one of our own engines: a ledger of ids.
+
+    What is heard before the role has spoken belongs to the prompt: a template's reply closes a
+    turn of the role's own, which is not there yet.
+    """
 
     def __init__(self, seat: Seat, renderer: Renderer, messages: Sequence[ChatMessage]) -> None:
         self._seat, self._renderer = seat, renderer
-        self._ledger = TokenLedger(renderer.prompt(messages))
+        self._messages = list(messages)
+        self._ledger: TokenLedger | None = None  # until the role speaks
         self._heard: list[str] = []
 
     def __len__(self) -> int:
-        return len(self._ledger)
+        return len(self._next(self._heard))
 
     def room(self) -> int:
-        waiting = len(self._bridge(self._heard)) if self._heard else 0
-        return self._seat.context_length - len(self._ledger) - waiting
+        return self._seat.context_length - len(self)
 
     def hear(self, text: str) -> None:
         self._heard.append(text)
 
-    def _bridge(self, heard: Sequence[str]) -> list[int]:
-        return self._renderer.reply("\n\n".join(heard), self._ledger.ids[-1:])
+    def _next(self, heard: Sequence[str]) -> list[int]:
+        """Ids up to the role's next turn, in a list of their own."""
+        text = "\n\n".join(heard)
+        if self._ledger is None:
+            said: list[ChatMessage] = [{"role": "user", "content": text}] if heard else []
+            return self._renderer.prompt([*self._messages, *said])
+        bridge = self._renderer.reply(text, self._ledger.ids[-1:]) if heard else []
+        return self._ledger.ids + bridge
 
-    def _read(self) -> None:
-        if self._heard:
-            self._ledger.give(self._bridge(self._heard))
-            self._heard.clear()
+    def _read(self) -> TokenLedger:
+        ids = self._next(self._heard)
+        if self._ledger is None:
+            self._ledger = TokenLedger(ids)
+        else:
+            self._ledger.give(ids[len(self._ledger) :])
+        self._heard.clear()
+        return self._ledger
 
     def replay(self, turn: Turn) -> None:
         if turn.token_ids is None:
             raise ValueError("a turn without token ids cannot be replayed in a token view")
-        self._read()
-        self._ledger.give(turn.token_ids)
+        self._read().give(turn.token_ids)
 
     async def say(
         self, *, max_tokens: int, seed: int, prefill: str = "", logprobs: bool = False
     ) -> tuple[Turn, Completion]:
-        self._read()
+        ledger = self._read()
         if self._renderer.opening:
             prefill = self._renderer.opening  # it stands in the ledger already
         elif prefill:
-            self._ledger.give(self._renderer.markup(prefill))
+            ledger.give(self._renderer.markup(prefill))
         sampling = self._seat.sampling(
             max_tokens=min(max_tokens, self.room()), seed=seed, logprobs=logprobs
         )
-        completion = await self._seat.provider.complete_tokens(self._ledger.ids, sampling)
+        completion = await self._seat.provider.complete_tokens(ledger.ids, sampling)
         if completion.token_ids is None:
             raise ValueError(f"{self._seat.provider.name}: no token ids came back")
         if completion.logprobs is not None:
-            self._ledger.sample(completion.token_ids, completion.logprobs)
+            ledger.sample(completion.token_ids, completion.logprobs)
         else:
-            self._ledger.give(completion.token_ids)
+            ledger.give(completion.token_ids)
         return _turn(completion, prefill), completion
 
     async def aside(
@@ -183,7 +197,11 @@ class TokenView:
         json_schema: dict[str, Any] | None = None,
     ) -> list[Completion]:
         heard = [*self._heard, text] if text is not None else self._heard
-        ids = self._ledger.ids + (self._bridge(heard) if heard else [])
+        ids, opening = self._next(heard), self._renderer.opening
+        if opening and (prefill or json_schema is not None):
+            # What is asked for here is the answer itself: no planning comes before it.
+            ids += self._renderer.markup(f"{THINK_CLOSE}\n\n")
+            opening = ""
         if prefill:
             ids += self._renderer.markup(prefill)
         room = self._seat.context_length - len(ids)
@@ -192,12 +210,13 @@ class TokenView:
         sampling = self._seat.sampling(
             max_tokens=min(max_tokens, room), seed=seed, json_schema=json_schema
         )
-        return await _independent(
+        answers = await _independent(
             n, sampling, lambda each: self._seat.provider.complete_tokens(ids, each)
         )
+        return [replace(answer, text=opening + answer.text) for answer in answers]
 
     def trajectory(self) -> Trajectory | None:
-        return self._ledger.trajectory()
+        return self._ledger.trajectory() if self._ledger is not None else None
 
 
 class MessageView:

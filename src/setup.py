@@ -35,6 +35,18 @@ def load_tokenizer(model: ModelSettings, role: str) -> Any:
     )
 
 
+def more_stop_ids(model: ModelSettings, role: str) -> list[int]:
+    """End tokens that a model's generation defaults name beside its tokenizer's."""
+    from transformers import GenerationConfig
+
+    path = resolve_model(model.model_name_or_path, setting=f"{role}_model.model_name_or_path")
+    try:
+        found = GenerationConfig.from_pretrained(path, revision=model.revision).eos_token_id
+    except OSError:
+        return []  # the model ships none
+    return [found] if isinstance(found, int) else list(found or [])
+
+
 def build_seat(
     role: str, model: ModelSettings, provider: Provider, tokenizer: Any | None = None
 ) -> Seat:
@@ -44,6 +56,7 @@ def build_seat(
         renderer = ChatRenderer(
             tokenizer or load_tokenizer(model, role),
             model_name=f"{role}_model.model_name_or_path",
+            extra_stop_ids=more_stop_ids(model, role),
         )
         for note in renderer.notes:
             log.info("%s (%s): %s", role, model.model_name_or_path, note)

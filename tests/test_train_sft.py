@@ -24,14 +24,16 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_model(tmp_path_factory.mktemp("model") / "tiny")
 
 
-def command(model: Path, runs: Path, *overrides: str, ranks: int = 1) -> list[str]:
+def command(
+    model: Path, runs: Path, *overrides: str, ranks: int = 1, name: str = "smollm2"
+) -> list[str]:
     launch = [sys.executable]
     if ranks > 1:
         accelerate = ["-m", "accelerate.commands.launch", "--main_process_port", "0"]
         launch += [*accelerate, "--config_file", "config/deepspeed/zero2_cpu.yaml"]
         launch += ["--num_processes", str(ranks)]
     return [
-        *launch, "train_sft.py", f"model.model_name_or_path={model}", f"logging.save_dir={runs}",
+        *launch, "train_sft.py", "--config-name", name, f"model.model_name_or_path={model}", f"logging.save_dir={runs}",
         "run_name=t", "model.max_length=4000", "train.learning_rate=0.003", *overrides,
     ]  # fmt: skip
 
@@ -141,8 +143,7 @@ def test_two_ranks_under_zero2_take_the_steps_of_one(model: Path, tmp_path: Path
 @pytest.mark.slow
 def test_mdpo_prefers_the_tutor_that_asks(model: Path, tmp_path: Path) -> None:
     done = start(
-        model, tmp_path, "--config-name", "mdpo_smollm2", "train.max_steps=12",
-        "train.learning_rate=0.0005",
+        model, tmp_path, "train.max_steps=12", "train.learning_rate=0.0005", name="mdpo_smollm2"
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     run = tmp_path / "t"

@@ -22,6 +22,9 @@ METRICS_NAME = "metrics.json"
 STOP_REASONS = ("tutor_ended", "max_turns", "max_tokens", "error")
 _NO_RULES: frozenset[str] = frozenset()
 
+#: What these names begin is a share: it lies between 0 and 1.
+_SHARES = ("solve_", "leaked", "rejected", "missing", "ended_", "truncated_turn")
+
 Metric = Callable[[ConversationRecord], float | None]
 
 
@@ -213,7 +216,10 @@ def summarise(
 def estimates(measured: Sequence[Measured], names: Iterable[str]) -> dict[str, Estimate]:
     """`summarise` of conversations that are measured already, for these metrics."""
     found = {
-        name: clustered_mean((r.problem_id, v[name]) for r, v in measured if name in v)
+        name: clustered_mean(
+            ((r.problem_id, v[name]) for r, v in measured if name in v),
+            share=name.startswith(_SHARES),
+        )
         for name in names
     }
     records = [record for record, _ in measured]

@@ -1,7 +1,8 @@
 """Conversations for the report: a small index to filter by, and bodies in compressed chunks.
 
-The page opens with the index alone and unpacks a chunk when one of its conversations is opened, or
-all of them when somebody searches.
+The page opens with the index alone and unpacks a chunk when one of its conversations is opened.
+What was said and judged is packed apart from the solutions, which are most of the text: a search
+unpacks the first kind only.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from utils.records import ConversationRecord, Message, Solution, Trajectory
 from utils.runs import Run
 from utils.seeding import keyed_seed
 
-CHUNK = 64  # conversations in a chunk: opening one unpacks about half a megabyte
+CHUNK = 32  # conversations in a chunk: opening one unpacks about half a megabyte
 MAX_TEXT = 20_000  # characters of one text in the page; the record has all of it
 Decode = Callable[[Sequence[int]], str]
 _THINK_TAG = re.compile(r"<\s*/?\s*think\s*>", re.IGNORECASE)
@@ -83,18 +84,25 @@ def _rounded(value: float | None) -> float | None:
 
 def chunks(
     chosen: Sequence[tuple[int, ConversationRecord]], decoders: Sequence[Decode | None]
-) -> Iterator[str]:
-    """Bodies, CHUNK conversations each, as base64 of gzipped JSON."""
+) -> Iterator[tuple[str, str]]:
+    """(conversations, their solutions), CHUNK at a time, as base64 of gzipped JSON."""
     for start in range(0, len(chosen), CHUNK):
-        bodies = [body(r, decoders[run]) for run, r in chosen[start : start + CHUNK]]
-        packed = json.dumps(bodies, ensure_ascii=False, separators=(",", ":")).encode(
-            "utf-8", "replace"
+        part = chosen[start : start + CHUNK]
+        yield (
+            _packed([body(r, decoders[run]) for run, r in part]),
+            _packed([solutions(r) for _, r in part]),
         )
-        yield base64.b64encode(gzip.compress(packed, 6, mtime=0)).decode("ascii")
+
+
+def _packed(rows: list[dict[str, Any]]) -> str:
+    text = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
+    return base64.b64encode(
+        gzip.compress(text.encode("utf-8", "replace"), 6, mtime=0)
+    ).decode("ascii")
 
 
 def body(r: ConversationRecord, decode: Decode | None = None) -> dict[str, Any]:
-    """Everything the page shows of one conversation."""
+    """Everything the page shows of one conversation but its solutions."""
     return {
         "problem": _cut(r.problem),
         "answer": _cut(r.answer),
@@ -110,13 +118,19 @@ def body(r: ConversationRecord, decode: Decode | None = None) -> dict[str, Any]:
             for rule, verdicts in r.verdicts.items()
         },
         "rewards": {name: _rounded(value) for name, value in r.rewards.items()},
-        "before": [_solution(s) for s in r.initial_solutions],
-        "after": [_solution(s) for s in r.solutions],
         "usage": {
             role: [u.requests, u.prompt_tokens, u.completion_tokens, round(u.cost_usd, 6)]
             for role, u in r.usage.items()
         },
         "timing": r.timing,
+    }
+
+
+def solutions(r: ConversationRecord) -> dict[str, Any]:
+    """What the student wrote before and after."""
+    return {
+        "before": [_solution(s) for s in r.initial_solutions],
+        "after": [_solution(s) for s in r.solutions],
     }
 
 

@@ -49,8 +49,8 @@ def data_block(name: str, value: Any) -> str:
     return f'<script type="application/json" id="{name}">{text}</script>\n'
 
 
-def page(data: dict[str, Any], chunks: Iterable[str]) -> str:
-    """The whole page.  `data` is JSON; `chunks` are base64 of gzipped JSON."""
+def page(data: dict[str, Any], chunks: Iterable[tuple[str, str]]) -> str:
+    """The whole page.  `data` is JSON; `chunks` are (talk, solutions), base64 of gzipped JSON."""
     style = "\n" + _joined(STYLES)
     script = '\n(() => {\n"use strict";\n' + _joined(SCRIPTS) + "\n})();\n"
     policy = (
@@ -59,7 +59,9 @@ def page(data: dict[str, Any], chunks: Iterable[str]) -> str:
         "require-trusted-types-for 'script'; trusted-types 'none'"
     )
     packed = "".join(
-        f'<script type="text/plain" class="chunk">{chunk}</script>\n' for chunk in chunks
+        f'<script type="text/plain" class="talk">{talk}</script>\n'
+        f'<script type="text/plain" class="solutions">{solutions}</script>\n'
+        for talk, solutions in chunks
     )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

@@ -67,13 +67,15 @@ def t_quantile(probability: float, degrees: int) -> float:
     return (low + high) / 2
 
 
-def clustered_mean(pairs: Iterable[tuple[Hashable, float]]) -> Estimate:
+def clustered_mean(
+    pairs: Iterable[tuple[Hashable, float]], *, share: bool = False
+) -> Estimate:
     """Mean of the values of (cluster, value) pairs, with its cluster-robust standard error.
 
     se^2 = G/(G-1) * sum over clusters of (sum of residuals in it)^2 / n^2, with G clusters; for
-    clusters of one value each this is the usual standard error of a mean.  Where all values are
-    the same 0 or 1, the spread says 0, which no finite sample can know: the interval's other end
-    is then the exact binomial one for G trials.
+    clusters of one value each this is the usual standard error of a mean.  Where all values of a
+    `share` are 0 (or all 1), the spread says 0, which no finite sample can know: the interval's
+    other end is then the exact binomial one for G trials.
     """
     sums: dict[Hashable, float] = defaultdict(float)
     sizes: dict[Hashable, int] = defaultdict(int)
@@ -88,12 +90,12 @@ def clustered_mean(pairs: Iterable[tuple[Hashable, float]]) -> Estimate:
         return Estimate(mean=mean, se=None, n=n, clusters=groups)
     squares = sum((sums[key] - sizes[key] * mean) ** 2 for key in sums)
     se = sqrt(groups / (groups - 1) * squares) / n
-    low, high = _interval(mean, se, groups)
+    low, high = _interval(mean, se, groups, share)
     return Estimate(mean=mean, se=se, n=n, clusters=groups, low=low, high=high)
 
 
-def _interval(mean: float, se: float, groups: int) -> tuple[float, float]:
-    if se == 0.0 and mean in (0.0, 1.0):
+def _interval(mean: float, se: float, groups: int, share: bool) -> tuple[float, float]:
+    if share and se == 0.0 and mean in (0.0, 1.0):
         slack = 1 - ((1 - CONFIDENCE) / 2) ** (1 / groups)
         return (0.0, slack) if mean == 0.0 else (1 - slack, 1.0)
     width = t_quantile((1 + CONFIDENCE) / 2, groups - 1) * se

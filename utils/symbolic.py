@@ -79,10 +79,10 @@ class _Helper:
 
 
 class _Symbolic:
-    """Slots for as many questions at a time as there are processors, and one helper."""
+    """Slots for as many questions at a time as there are processors (2 to 8), and one helper."""
 
     def __init__(self) -> None:
-        self.slots = threading.BoundedSemaphore(max(2, os.cpu_count() or 1))
+        self.slots = threading.BoundedSemaphore(max(2, min(8, os.cpu_count() or 1)))
         self.lock = threading.Lock()
         self.helper: _Helper | None = None
 
@@ -121,8 +121,8 @@ def start() -> None:
 def compare(a: str, b: str) -> bool | None:
     """Whether two answers are equal; None where that could not be told within the limits.
 
-    Thread-safe.  Each question has `WALL_LIMIT_S` from when it is begun; at most one question a
-    processor is begun at a time.  Raises RuntimeError where math-verify does not start.
+    Thread-safe.  Each question has CPU_LIMIT_S of processor time and WALL_LIMIT_S in all, from
+    when a slot is free for it.  Raises RuntimeError where math-verify does not start.
     """
     return _symbolic.compare(a, b)
 

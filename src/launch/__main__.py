@@ -15,7 +15,8 @@ Without arguments: the embedded default of this machine.
   --cfg job             print the settings
 
 A run of the same name that did not finish goes on where it stopped.  Ctrl-C or SIGTERM: the
-training may write a checkpoint (TUTOR_RL_GRACE_SECONDS, 120); once more: it ends at once.
+training ends its batch and writes a checkpoint (TUTOR_RL_GRACE_SECONDS, 900, at most); once
+more: it ends at once.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def _main(argv: list[str], signals: Signals) -> int:
         return 0
     if arguments.show:
         return _show(arguments)
-    grace_s = int(os.environ.get("TUTOR_RL_GRACE_SECONDS", "120"))
+    grace_s = int(os.environ.get("TUTOR_RL_GRACE_SECONDS", "900"))
     machine = _machine()
     jobs, finished = plan_jobs(arguments, len(machine.gpus), grace_s)
     for folder in finished:

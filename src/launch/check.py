@@ -45,7 +45,7 @@ def check(jobs: Sequence[Job], machine: Machine) -> int:
     marks = {True: ("ok", "green"), False: ("MISSING", "red"), None: ("unknown", "yellow")}
     for finding in findings:
         mark, colour = marks[finding.ok]
-        line = Text.assemble((f"{mark:8}", colour), f"{finding.what:14}", finding.text)
+        line = Text.assemble((f"{mark:8}", colour), f"{finding.what:19} ", finding.text)
         console.print(line)
     missing = sum(finding.ok is False for finding in findings)
     console.print(f"{missing} missing" if missing else "Nothing is missing.")

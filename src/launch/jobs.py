@@ -146,4 +146,5 @@ def with_manifest(environment: Mapping[str, str], manifest: Path | None) -> dict
     """The environment of a training that uses the launcher's engines."""
     from src.vllm.engines import MANIFEST_VARIABLE
 
-    return {**environment, **({MANIFEST_VARIABLE: str(manifest)} if manifest else {})}
+    names = (MANIFEST_VARIABLE, "CLASSROOM_ENGINES") if manifest else ()
+    return {**environment, **dict.fromkeys(names, str(manifest))}

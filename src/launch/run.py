@@ -24,6 +24,7 @@ from utils.hydra_entry import ROOT
 
 NOTICE_S = 30.0  # a dead engine's training gets so long to end by itself
 POLL_S = 0.2
+ORPHAN_S = 120.0  # the longest grace of a training whose launcher was killed
 
 
 class Interrupted(BaseException):
@@ -78,10 +79,11 @@ def run_job(job: Job, signals: Signals, grace_s: float) -> int:
 
 @contextlib.contextmanager
 def _reaper(token: str, grace_s: float) -> Iterator[subprocess.Popen[bytes]]:
-    """The process that cleans up if we are killed outright."""
+    """The process that cleans up if we are killed outright; then the engines are gone too, and
+    a training has nothing to finish but its checkpoint."""
     environment = {k: v for k, v in os.environ.items() if k != JOB}
     process = subprocess.Popen(
-        [sys.executable, "-m", "src.launch.reaper", token, str(grace_s)],
+        [sys.executable, "-m", "src.launch.reaper", token, str(min(grace_s, ORPHAN_S))],
         cwd=ROOT,
         env=environment,
         stdin=subprocess.PIPE,

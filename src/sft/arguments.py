@@ -15,7 +15,7 @@ from src.grpo.arguments import optimizer_name
 def sft_arguments(cfg: TrainSFTConfig, folder: Path, *, packing: bool) -> SFTConfig:
     """Rows come with their labels, already checked for length: nothing is cut or masked here."""
     return SFTConfig(
-        **_common(cfg, folder, by_length=not packing),
+        **_common(cfg, folder),
         packing=packing,
         eval_packing=False,
         max_length=cfg.model.max_length if packing else None,
@@ -25,7 +25,7 @@ def sft_arguments(cfg: TrainSFTConfig, folder: Path, *, packing: bool) -> SFTCon
 def mdpo_arguments(cfg: TrainSFTConfig, folder: Path) -> DPOConfig:
     """Sigmoid loss on whole conversations, KL to the starting model with `train.beta`."""
     return DPOConfig(
-        **_common(cfg, folder, by_length=True),
+        **_common(cfg, folder),
         beta=cfg.train.beta,
         loss_type=["sigmoid"],
         max_length=None,
@@ -33,7 +33,7 @@ def mdpo_arguments(cfg: TrainSFTConfig, folder: Path) -> DPOConfig:
     )
 
 
-def _common(cfg: TrainSFTConfig, folder: Path, *, by_length: bool) -> dict[str, Any]:
+def _common(cfg: TrainSFTConfig, folder: Path) -> dict[str, Any]:
     train, cuda = cfg.train, torch.cuda.is_available()
     evaluates = bool(cfg.dataset.eval_datasets)
     return {
@@ -46,7 +46,6 @@ def _common(cfg: TrainSFTConfig, folder: Path, *, by_length: bool) -> dict[str, 
         "per_device_eval_batch_size": train.per_device_train_batch_size,
         "gradient_accumulation_steps": train.gradient_accumulation_steps,
         "gradient_checkpointing": train.gradient_checkpointing,
-        "train_sampling_strategy": "group_by_length" if by_length else "random",
         "remove_unused_columns": False,
         "learning_rate": train.learning_rate,
         "lr_scheduler_type": train.lr_scheduler_type,
@@ -66,6 +65,6 @@ def _common(cfg: TrainSFTConfig, folder: Path, *, by_length: bool) -> dict[str, 
         "save_steps": cfg.logging.save_steps,
         "save_total_limit": cfg.logging.save_total_limit,
         "report_to": ["wandb"] if cfg.logging.wandb else [],
-        "run_name": cfg.logging.wandb_run_name or cfg.run_name,
+        "run_name": cfg.run_name,
         "push_to_hub": False,  # done at the end, by us
     }

@@ -50,7 +50,7 @@ def load_model(settings: SftModelSettings, *, packing: bool) -> PreTrainedModel:
     try:
         if settings.init_seed is None:
             return AutoModelForCausalLM.from_pretrained(
-                path, revision=settings.revision, dtype=dtype, **attention
+                path, revision=settings.revision, dtype=dtype, use_safetensors=True, **attention
             )
         set_seed(settings.init_seed)
         config = AutoConfig.from_pretrained(path, revision=settings.revision)

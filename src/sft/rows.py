@@ -56,7 +56,7 @@ class ConversationTokenizer:
                 waiting.append(message["content"])
                 continue
             if waiting:
-                self._add(tokens, self.renderer.reply("\n\n".join(waiting), self._end), 1)
+                self._add(tokens, self.renderer.reply("\n\n".join(waiting), self._end), 0)
                 waiting = []
             self._add(tokens, self._turn(message["content"]), 1)
         return tokens

@@ -14,6 +14,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from config.schema import TrainSFTConfig
 from src.grpo.callbacks import PoliteStop
+from src.hub import prepare_wandb, push_model
 from src.sft.data import load_sets
 from src.sft.model import load_tokenizer, save_model
 from src.sft.trainers import build_trainer
@@ -35,6 +36,7 @@ def train(cfg: TrainSFTConfig) -> int:
     with open_run(cfg) as run:
         set_up_logging(file=run.path / "log.txt")
         disable_progress_bar()  # one for every file that is read or written
+        prepare_wandb(cfg.logging, run.name)
         tokenizer = load_tokenizer(cfg.model)
         sets = load_sets(cfg, tokenizer)
         log.info("%d rows to train on, %d held out", len(sets.train), len(sets.held_out or ()))
@@ -73,7 +75,8 @@ def _finish(cfg: TrainSFTConfig, run: RunFolder) -> None:
     console.print(summary(run))
     console.print(f"model: {run.path / 'model'}", highlight=False, soft_wrap=True)
     if cfg.huggingface.push_to_hub:
-        console.print(f"pushed to {push(cfg, run.path / 'model')}", highlight=False)
+        repo = push_model(run.path / "model", cfg.huggingface)
+        console.print(f"pushed to {repo}", highlight=False)
 
 
 def summary(run: RunFolder) -> Table:
@@ -87,18 +90,6 @@ def summary(run: RunFolder) -> Table:
         if values:
             table.add_row(label, f"{values[0]:.4f}", f"{values[-1]:.4f}")
     return table
-
-
-def push(cfg: TrainSFTConfig, folder: Path) -> str:
-    """Upload the model's folder; the repository is private unless `huggingface.private=false`."""
-    from huggingface_hub import HfApi
-
-    api = HfApi()
-    repo = api.create_repo(
-        cfg.huggingface.name, private=cfg.huggingface.private, exist_ok=True
-    ).repo_id
-    api.upload_folder(repo_id=repo, folder_path=folder)
-    return repo
 
 
 class _Watch(TrainerCallback):

@@ -18,6 +18,7 @@ from config.schema import TrainSFTConfig
 from src.sft.arguments import mdpo_arguments, sft_arguments
 from src.sft.data import Sets
 from src.sft.model import can_pack, load_model, lora_config
+from src.sft.order import InSeededOrder
 from utils.run_folder import RunFolder
 
 
@@ -34,7 +35,11 @@ class TutorPairs(DataCollatorForPreference):
         return batch | {"completion_mask": mask}
 
 
-class MDPOTrainer(DPOTrainer):
+class TutorSFTTrainer(InSeededOrder, SFTTrainer):
+    """SFT in our order of rows."""
+
+
+class MDPOTrainer(InSeededOrder, DPOTrainer):
     """DPO on rows that are tokens already."""
 
     def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
@@ -43,7 +48,7 @@ class MDPOTrainer(DPOTrainer):
 
 def build_trainer(
     cfg: TrainSFTConfig, tokenizer: Any, sets: Sets, run: RunFolder, callbacks: list[Any]
-) -> SFTTrainer | MDPOTrainer:
+) -> TutorSFTTrainer | MDPOTrainer:
     """The trainer of `train.method`."""
     common = {
         "processing_class": tokenizer,
@@ -54,7 +59,7 @@ def build_trainer(
     }
     if cfg.train.method == "sft":
         packing = can_pack(cfg.train.packing)
-        return SFTTrainer(
+        return TutorSFTTrainer(
             load_model(cfg.model, packing=packing),
             args=sft_arguments(cfg, run.path, packing=packing),
             **common,

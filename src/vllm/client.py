@@ -18,7 +18,7 @@ from src.inference_providers.base import (
     ProviderError,
     Sampling,
 )
-from src.vllm.engines import Engine
+from src.vllm.engine import Engine
 
 ATTEMPTS = 4
 _HEADERS = {"Content-Type": "application/json"}

@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from src.inference_providers.base import ProviderError
-from src.vllm.weights import ADAPTER_FILE, Refused, open_published
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -66,6 +65,9 @@ class EngineControl:
 
     def load_adapter(self, folder: Path, version: int) -> str:
         """Load a published LoRA adapter; returns the model name that its requests must give."""
+        # torch comes with it, which the launcher, who never loads weights, does without
+        from src.vllm.weights import ADAPTER_FILE, Refused, open_published
+
         try:
             with open_published(folder / ADAPTER_FILE, version):
                 pass

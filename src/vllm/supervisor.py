@@ -43,10 +43,11 @@ class Supervisor:
         watched = [server, *self._parent_watch()]
         while (code := self.child.poll()) is None:
             select.select(watched, [], [], 0.5)
-            if self.orphaned and self.told_at is None:
-                watched = [server]
-                os.killpg(0, signal.SIGTERM)
-                self._told()
+            if self.orphaned:
+                watched = [server]  # a dead parent's would never let us wait again
+                if self.told_at is None:
+                    os.killpg(0, signal.SIGTERM)
+                    self._told()
             if self.told_at is not None and time.monotonic() - self.told_at > self.grace_s:
                 self.child.kill()
         return code if code >= 0 else 128 - code

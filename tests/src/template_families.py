@@ -20,7 +20,7 @@ NAMES = sorted(path.stem for path in TEMPLATES.glob("*.jinja"))
 END_OF_TEXT = {"llava_next": "</s>", "gptoss": "<|return|>", "qwen2_5": "<|im_end|>"}
 
 _MARKER = re.compile(
-    r"<\|[^<>|\s]{1,40}\|>|<｜[^<>｜\s]{1,40}｜>|<\|[a-z_]+>|<[a-z_]+\|>"
+    r"<\|[^<>|\s]{1,40}\|>|<\uff5c[^<>\uff5c\s]{1,40}\uff5c>|<\|[a-z_]+>|<[a-z_]+\|>"
     r"|<(?:start|end|image|video|audio|sop|eop)[a-z_]*>|</s>|\[gMASK\]"
 )
 _SOFT = re.compile(r"</?(?:think|tool_call|tool_response)>|<\|(?:START|END)_RESPONSE\|>")

@@ -140,7 +140,7 @@ def test_records_keep_their_order_and_the_scores_they_have(scorer: PedRM) -> Non
 def test_what_cannot_score_is_refused_in_one_line(folder: Path, tmp_path: Path) -> None:
     from transformers import AutoTokenizer, Qwen2Config, Qwen2ForSequenceClassification
 
-    with pytest.raises(ConfigError, match="^pedagogical_reward_model: cannot load") as caught:
+    with pytest.raises(ConfigError, match=r"^pedagogical_reward_model: cannot load") as caught:
         check_ped_rm(str(tmp_path / "nothing"))
     assert "\n" not in str(caught.value)
     config = Qwen2Config.from_pretrained(folder, num_labels=2)

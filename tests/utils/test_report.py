@@ -28,9 +28,12 @@ def run_of(folder: Path, count: int = 12, **settings: object) -> Run:
 
 def unpack(page: str) -> tuple[dict, list]:
     data = json.loads(re.search(r'id="data">(.*?)</script>', page).group(1))
-    chunks = re.findall(r'class="chunk">(.*?)</script>', page)
-    bodies = [b for c in chunks for b in json.loads(gzip.decompress(base64.b64decode(c)))]
-    return data, bodies
+    kinds = (re.findall(rf'class="{k}">(.*?)</script>', page) for k in ("talk", "solutions"))
+    talk, solutions = (
+        [row for c in chunks for row in json.loads(gzip.decompress(base64.b64decode(c)))]
+        for chunks in kinds
+    )
+    return data, [a | b for a, b in zip(talk, solutions, strict=True)]
 
 
 def test_page_holds_every_conversation_in_the_index_order(tmp_path: Path) -> None:
@@ -38,6 +41,7 @@ def test_page_holds_every_conversation_in_the_index_order(tmp_path: Path) -> Non
     data, bodies = unpack(write_report([run], tmp_path / "r.html").read_text())
     assert len(bodies) == 150 == len(data["index"]["problem"]) == data["total"]
     assert [b["problem"] for b in bodies] == [r.problem for r in run.records]
+    assert [len(b["after"]) for b in bodies] == [len(r.solutions) for r in run.records]
     assert data["index"]["problem"] == [r.problem_id for r in run.records]
 
 

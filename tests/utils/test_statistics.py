@@ -63,11 +63,13 @@ def test_nothing_and_one_cluster_claim_no_spread() -> None:
 
 
 def test_all_the_same_share_is_not_certain() -> None:
-    none = clustered_mean([(i, 0.0) for i in range(20)])
+    none = clustered_mean([(i, 0.0) for i in range(20)], share=True)
     assert none.se == 0.0 and none.low == 0.0
     assert none.high == pytest.approx(1 - 0.025 ** (1 / 20))  # Clopper-Pearson, 0 of 20
-    every = clustered_mean([(i, 1.0) for i in range(20)])
+    every = clustered_mean([(i, 1.0) for i in range(20)], share=True)
     assert every.low == pytest.approx(0.025 ** (1 / 20)) and every.high == 1.0
+    no_share = clustered_mean([(i, 0.0) for i in range(20)])
+    assert (no_share.low, no_share.high) == (0.0, 0.0)
 
 
 def test_paired_difference_pairs_by_cluster() -> None:

@@ -1,44 +1,59 @@
 // The conversations: an index to filter and sort at once, bodies unpacked when they are needed.
 
+function bytesOf(base64) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64);
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i += 1) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
+
 class Store {
   constructor(data) {
     this.index = data.index;
     this.size = data.index.problem ? data.index.problem.length : 0;
     this.perChunk = data.chunk;
-    this.elements = [...document.querySelectorAll("script.chunk")];
-    this.unpacked = new Map(); // chunk number -> promise of its bodies
+    this.elements = {
+      talk: [...document.querySelectorAll("script.talk")],
+      solutions: [...document.querySelectorAll("script.solutions")],
+    };
+    this.unpacked = { talk: new Map(), solutions: new Map() }; // chunk number -> promise of it
     this.haystacks = new Array(this.size);
     this.searchable = false;
   }
 
-  chunk(number_) {
-    if (!this.unpacked.has(number_)) this.unpacked.set(number_, this.unpack(this.elements[number_]));
-    return this.unpacked.get(number_);
+  chunk(kind, at) {
+    const known = this.unpacked[kind];
+    if (!known.has(at)) known.set(at, this.unpack(this.elements[kind][at]));
+    return known.get(at);
   }
 
   async unpack(element) {
-    const bytes = Uint8Array.from(atob(element.textContent), (c) => c.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const stream = new Blob([bytesOf(element.textContent)]).stream().pipeThrough(new DecompressionStream("gzip"));
     return JSON.parse(await new Response(stream).text());
   }
 
+  // What was said and judged, with the solutions before and after.
   async body(i) {
-    return (await this.chunk(Math.floor(i / this.perChunk)))[i % this.perChunk];
+    const [at, inside] = [Math.floor(i / this.perChunk), i % this.perChunk];
+    const [talk, solutions] = await Promise.all([this.chunk("talk", at), this.chunk("solutions", at)]);
+    return { ...talk[inside], ...solutions[inside] };
   }
 
   // Everything that can be searched, in lower case; once, a chunk at a time.
   async prepareSearch(progress) {
     if (this.searchable) return;
-    for (let n = 0; n < this.elements.length; n += 1) {
-      const bodies = await this.chunk(n);
-      bodies.forEach((body, j) => {
+    let done = 0;
+    await Promise.all(this.elements.talk.map(async (_, n) => {
+      (await this.chunk("talk", n)).forEach((body, j) => {
         const i = n * this.perChunk + j;
         const turns = body.messages.map((message) => `${message.text}\n${message.hidden || ""}`);
         const reasons = Object.values(body.verdicts).flat().map((verdict) => verdict.reasoning);
         this.haystacks[i] = [this.index.problem[i], body.problem, body.answer, ...turns, ...reasons].join("\n").toLowerCase();
       });
-      progress((n + 1) / this.elements.length);
-    }
+      done += 1;
+      progress(done / this.elements.talk.length);
+    }));
     this.searchable = true;
   }
 

@@ -161,6 +161,13 @@ async def test_of_n_samples_only_the_failed_one_is_retried() -> None:
     assert len(seeds) == 9 and sorted(set(seeds)) == list(range(8))
 
 
+@pytest.mark.parametrize("code", [429, 503])
+async def test_retry_after_is_honoured_by_who_was_refused(code: int) -> None:
+    completion, server = await ask([status(code, retry_after="1"), ok("four")])
+    assert completion.text == "four"
+    assert server.times[1] - server.times[0] >= 0.99
+
+
 async def test_retry_after_is_honoured_by_everyone() -> None:
     def script(number: int, body: dict[str, Any]) -> Any:
         return status(429, retry_after="1") if number == 0 else ok()

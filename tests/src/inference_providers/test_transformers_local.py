@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from config.errors import ConfigError
 from config.schema import ModelSettings
+from src.inference_providers import transformers_local
 from src.inference_providers.base import Completion, GaveUp, ProviderError, Sampling
 from src.inference_providers.transformers_local import TransformersProvider, load_transformers
 from tests.src.inference_providers.tiny import byte_tokenizer, save_checkpoint, tiny_model
@@ -238,6 +239,20 @@ async def test_the_module_is_given_back_as_it_was() -> None:
     model(ids, labels=ids).loss.backward()  # and trains on as if nothing had been
     assert all(p.grad is not None for p in model.parameters())
     assert torch.is_grad_enabled()
+    await provider.close()
+
+
+async def test_who_has_all_answers_finds_the_module_given_back(monkeypatch: Any) -> None:
+    model = tiny_model().train()
+    provider, modes = TransformersProvider(model, TOKENIZER), []
+    succeed = transformers_local._succeed
+    monkeypatch.setattr(
+        transformers_local,
+        "_succeed",
+        lambda *one: (modes.append(model.training), succeed(*one)),
+    )
+    await ask_all(provider, [([1], HOT), ([2], HOT), ([3], replace(HOT, max_tokens=3))])
+    assert modes == [False, False, True]
     await provider.close()
 
 

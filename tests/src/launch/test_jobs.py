@@ -144,15 +144,15 @@ def test_one_line_and_nothing_started(argv: list[str], line: str, tmp_path: Path
 
 
 def test_check_says_what_is_missing(tmp_path: Path) -> None:
-    here = run("--check", f"logging.save_dir={tmp_path}")
-    assert "ok      Python" in here.stdout
-    assert here.returncode == ("MISSING" in here.stdout)
-    hub = run("--check", "--config-name", "7b", f"logging.save_dir={tmp_path}")
-    assert hub.returncode == 1
-    assert "MISSING teacher       Qwen/Qwen2.5-7B-Instruct" in hub.stdout
-    hosted = run(
-        *("--check", "judge_model.model_name_or_path=a/b", "judge_model.use_openrouter=true"),
-        *("+generation.judges_rules_prompts_paths.mine=prompt_templates/teacher.txt",),
+    done = run(
+        *("--check", "--config-name", "7b", "judge_model.use_openrouter=true"),
         f"logging.save_dir={tmp_path}",
     )
-    assert "MISSING OPENROUTER_API_KEY" in hosted.stdout
+    assert done.returncode == 1, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()]
+    found = {tuple(words[:2]) for words in lines}
+    assert ("ok", "Python") in found
+    assert ("MISSING", "teacher") in found  # tests have no hub
+    assert ("ok", "judge") in found  # hosted
+    assert ("MISSING", "OPENROUTER_API_KEY") in found
+    assert list(tmp_path.iterdir()) == []

@@ -103,6 +103,7 @@ def test_a_signal_lets_the_training_write_a_checkpoint(
     assert gone(pids)
 
 
+@pytest.mark.slow
 def test_every_rank_may_write_its_checkpoint(tmp_path: Path) -> None:
     launch = Launch(tmp_path)
     pids = launch.pids("0", "1")
@@ -113,6 +114,7 @@ def test_every_rank_may_write_its_checkpoint(tmp_path: Path) -> None:
     assert gone(pids)
 
 
+@pytest.mark.slow
 def test_the_grace_ends(tmp_path: Path) -> None:
     launch = Launch(tmp_path, *ONE, FAKE_STUBBORN="1", TUTOR_RL_GRACE_SECONDS="1")
     pids = launch.pids("none")
@@ -121,6 +123,7 @@ def test_the_grace_ends(tmp_path: Path) -> None:
     assert gone(pids)
 
 
+@pytest.mark.slow
 def test_a_second_signal_shortens_the_grace(tmp_path: Path) -> None:
     launch = Launch(tmp_path, *ONE, FAKE_STUBBORN="1", TUTOR_RL_GRACE_SECONDS="3000")
     pids = launch.pids("none")
@@ -153,6 +156,7 @@ def test_a_killed_launcher_leaves_no_rank(tmp_path: Path) -> None:
     assert (tmp_path / "checkpoint-1").exists()
 
 
+@pytest.mark.slow
 def test_a_neighbour_is_left_alone(tmp_path: Path) -> None:
     """Two launchers at once: ending one does not end the other's training."""
     (tmp_path / "a").mkdir()
@@ -181,6 +185,7 @@ def test_a_sweep_runs_each_point_and_passes_over_finished_ones(tmp_path: Path) -
     assert last[-2:] == ["train.mu=2", "run_name=mine-mu_2"]
 
 
+@pytest.mark.slow
 def test_a_failed_point_ends_the_sweep(tmp_path: Path) -> None:
     launch = Launch(tmp_path, *ONE, "--multirun", "train.mu=1,2", FAKE_CODE="7")
     assert launch.end() == 7

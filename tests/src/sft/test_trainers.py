@@ -122,5 +122,4 @@ def test_what_a_cpu_cannot_do_is_replaced(prepared: Any) -> None:
     assert trainer.args.optim == "adamw_torch"  # paged_adamw_8bit needs CUDA
     assert training_dtype("bfloat16") == torch.float32
     assert not getattr(trainer.args, "packing", False)
-    assert trainer.args.train_sampling_strategy == "group_by_length"
     assert not trainer.args.push_to_hub

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from src.inference_providers.base import GaveUp, ProviderError, Sampling
 from src.vllm.client import ATTEMPTS, EngineProvider, read_answer, request_body
-from src.vllm.engines import Engine, last_words
+from src.vllm.engine import Engine, last_words
 from src.vllm.spec import EngineSpec
 
 SAMPLING = Sampling(temperature=0.7, max_tokens=5, logprobs=True, stop_token_ids=(2, 9), seed=4)
@@ -31,6 +31,14 @@ ANSWER = {
 Handler = Callable[[web.Request], Any]
 
 
+def provider_at(
+    socket: Path, check: Callable[[], None] = lambda: None, deadline_s: float = 20
+) -> EngineProvider:
+    spec = EngineSpec(name="engine", model="model", roles=("teacher",))
+    engine = Engine(spec=spec, socket=socket, log=socket.with_suffix(".log"), pid=1, started=0.0)
+    return EngineProvider(engine, check, deadline_s)
+
+
 @asynccontextmanager
 async def served(
     folder: Path, handler: Handler, check: Callable[[], None] = lambda: None, deadline_s: float = 20
@@ -41,9 +49,7 @@ async def served(
     await runner.setup()
     socket = folder / "e.sock"
     await web.UnixSite(runner, str(socket)).start()
-    spec = EngineSpec(name="engine", model="model", roles=("teacher",))
-    engine = Engine(spec=spec, socket=socket, log=folder / "e.log", pid=1, started=0.0)
-    provider = EngineProvider(engine, check, deadline_s)
+    provider = provider_at(socket, check, deadline_s)
     try:
         yield provider
     finally:
@@ -152,12 +158,11 @@ def test_one_provider_serves_successive_event_loops(tmp_path: Path) -> None:
     async def handler(request: web.Request) -> web.Response:
         return web.json_response(ANSWER)
 
-    kept: list[EngineProvider] = []
+    provider = provider_at(tmp_path / "e.sock")
 
     async def once() -> str:
-        async with served(tmp_path, handler) as provider:
-            kept.append(provider)
-            return (await kept[0].complete_tokens([1], SAMPLING)).text
+        async with served(tmp_path, handler):
+            return (await provider.complete_tokens([1], SAMPLING)).text
 
     assert [asyncio.run(once()) for _ in range(2)] == ["hi", "hi"]
 

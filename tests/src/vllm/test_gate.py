@@ -64,6 +64,17 @@ def test_a_shared_engine_is_asked_in_whichever_group_is_awake() -> None:
     assert step(gate) == ["rest"] and gate.current == {"tutor", "rest"}
 
 
+def test_while_engines_change_nobody_passes_not_even_to_the_group_that_leaves() -> None:
+    gate = Gate(groups_of("turn", ROLES), current=frozenset({"tutor"}))
+    gate.ask("judge")
+    group = gate.next_group()
+    gate.switch()
+    gate.ask("tutor")
+    assert gate.admit() == [] and gate.next_group() is None
+    gate.switched(group)
+    assert [ticket.engine for ticket in gate.admit()] == ["judge"]
+
+
 def test_a_request_that_is_no_longer_wanted_neither_waits_nor_works() -> None:
     gate = Gate(groups_of("turn", ROLES))
     gate.leave(gate.ask("judge"))

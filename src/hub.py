@@ -1,0 +1,44 @@
+"""Where a trained model goes beside its run folder: the model hub, and what W&B is told."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from config.errors import RunError
+from config.schema import HuggingFaceSettings, LoggingSettings
+
+
+def push_model(folder: Path, settings: HuggingFaceSettings) -> str:
+    """Upload a model's folder; the repository's name.  Private unless `huggingface.private=false`.
+
+    A repository that exists keeps the visibility it has.  Raises RunError, one line, where the
+    hub refuses: the model is in its folder all the same.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+
+    api = HfApi()
+    try:
+        repo = api.create_repo(str(settings.name), private=settings.private, exist_ok=True).repo_id
+        api.upload_folder(repo_id=repo, folder_path=folder)
+    except (HfHubHTTPError, LocalTokenNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise RunError(f"huggingface.push_to_hub: {settings.name}: {reason}") from error
+    return str(repo)
+
+
+def prepare_wandb(settings: LoggingSettings, run_name: str) -> None:
+    """Tell W&B, which the trainer starts, what the settings say; without a key it stays offline."""
+    if not settings.wandb:
+        return
+    named = {
+        "WANDB_PROJECT": settings.wandb_project,
+        "WANDB_ENTITY": settings.wandb_entity,
+        "WANDB_NAME": settings.wandb_run_name or run_name,
+        "WANDB_RUN_GROUP": settings.run_group,
+        "WANDB_TAGS": ",".join(settings.wandb_tags),
+    }
+    os.environ.update({key: value for key, value in named.items() if value})
+    if not os.environ.get("WANDB_API_KEY"):
+        os.environ.setdefault("WANDB_MODE", "offline")
