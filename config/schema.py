@@ -120,7 +120,7 @@ class GenerationSettings:
         ]
     )  # fmt: skip
     # new
-    solution_prefill: str = ""  # given opening of each solution, for students who never box
+    solution_ending: str = ""  # given to solutions that box nothing, which then go on from it
     tutor_opening_prompt_path: str = "prompt_templates/tutor_opening.txt"
     rules_that_see_the_answer: list[str] = field(default_factory=lambda: ["does_not_leak_answer"])
     rules_only_reported: list[str] = field(default_factory=list)  # recorded, never a rejection

@@ -144,7 +144,9 @@ def must_run(what: str, command: list[str]) -> None:
 
 
 def pip(*arguments: str) -> list[str]:
-    return [str(venv_python()), "-m", "pip", "install", "--progress-bar", "off", *arguments]
+    # not compiled: most of what comes in is never imported
+    quick = ["--no-compile", "--progress-bar", "off"]
+    return [str(venv_python()), "-m", "pip", "install", *quick, *arguments]
 
 
 def torch_first(kind: str) -> bool:

@@ -13,7 +13,7 @@ from config.schema import GenerationSettings
 from src.conversation import Conversation, State
 from src.inference_providers.base import ChatMessage, Completion, GaveUp
 from src.judges import Judge, gather_or_cancel, spend
-from src.participants import Seat, Turn, View
+from src.participants import Ending, Seat, Turn, View
 from src.prompts import Prompts
 from utils.answers import is_correct, last_boxed
 from utils.problems import Problem
@@ -163,11 +163,11 @@ class Lesson:
             n=self.settings.number_initial_attempts,
             max_tokens=self.settings.max_tokens_per_student_attempt,
             seed=keyed_seed(self.plan.seed, "initial", problem.id),
-            prefill=self.settings.solution_prefill,
+            ending=solution_ending(self.settings),
         )
         for answer in answers:
             spend(self.conversation, "student", answer)
-        return await graded(problem, answers, self.settings.solution_prefill)
+        return await graded(problem, answers)
 
     # -- the conversation --------------------------------------------------------------------
 
@@ -243,13 +243,11 @@ class Lesson:
             n=settings.number_student_attempts,
             max_tokens=settings.max_tokens_per_student_attempt,
             seed=self._seed("solution"),
-            prefill=settings.solution_prefill,
+            ending=solution_ending(self.settings),
         )
         for answer in answers:
             spend(conversation, "student", answer)
-        conversation.solutions = await graded(
-            conversation.problem, answers, settings.solution_prefill
-        )
+        conversation.solutions = await graded(conversation.problem, answers)
         scorer = self.plan.seats.scorer
         if scorer is not None:
             texts = [s.text for s in conversation.solutions]
@@ -293,13 +291,18 @@ class Lesson:
             timing[state.value] = round(timing.get(state.value, 0.0) + seconds, 4)
 
 
-async def graded(
-    problem: Problem, answers: Sequence[Completion], prefill: str = ""
-) -> list[Solution]:
+def solution_ending(settings: GenerationSettings) -> Ending | None:
+    """What is given to a solution that boxes nothing, where a setting says so."""
+    if not settings.solution_ending:
+        return None
+    return Ending(text=settings.solution_ending, is_missing=lambda said: last_boxed(said) is None)
+
+
+async def graded(problem: Problem, answers: Sequence[Completion]) -> list[Solution]:
     """Solutions with their boxed answer and whether it is right; what was planned is not read."""
 
     def grade() -> list[Solution]:
-        texts = [visible_text(prefill + answer.text) for answer in answers]
+        texts = [visible_text(answer.text) for answer in answers]
         return [
             Solution(text=t, answer=last_boxed(t), correct=is_correct(t, problem.answer))
             for t in texts

@@ -29,7 +29,7 @@ from config.errors import ConfigError, RunError
 from config.schema import TrainRLConfig
 from src.background import Background
 from src.inference_providers.base import GaveUp
-from src.lesson import graded
+from src.lesson import graded, solution_ending
 from src.participants import Seat
 from src.prompts import Prompts
 from utils.data import load_problems
@@ -53,12 +53,12 @@ async def solve_rate(
             n=samples,
             max_tokens=cfg.generation.max_tokens_per_student_attempt,
             seed=keyed_seed(cfg.seed, "measure", problem.id),
-            prefill=cfg.generation.solution_prefill,
+            ending=solution_ending(cfg.generation),
         )
     except GaveUp as error:
         log.warning("%s: not measured: %s", problem.id, error)
         return None
-    solutions = await graded(problem, answers, cfg.generation.solution_prefill)
+    solutions = await graded(problem, answers)
     return fmean(solution.correct for solution in solutions)
 
 

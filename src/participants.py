@@ -7,7 +7,7 @@ serves every turn, and the tutor's ledger is its training row.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
@@ -72,6 +72,15 @@ class Seat:
         return TokenView(self, self.renderer, messages)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """Words given to an answer that lacks its end, from which it goes on a little."""
+
+    text: str
+    is_missing: Callable[[str], bool]
+    max_tokens: int = 16
+
+
 class View(Protocol):
     """One role's view of one conversation."""
 
@@ -99,13 +108,10 @@ class View(Protocol):
         n: int,
         max_tokens: int,
         seed: int,
-        prefill: str = "",
         json_schema: dict[str, Any] | None = None,
+        ending: Ending | None = None,
     ) -> list[Completion]:
-        """n independent answers to `text` (or to what was heard last); the view stays as it is.
-
-        Answers go on from `prefill`, which is not part of them.
-        """
+        """n independent answers to `text` (or to what was heard last); the view stays as it is."""
 
     def trajectory(self) -> Trajectory | None:
         """The ledger as a training row; None where the provider gives no ids."""
@@ -118,6 +124,19 @@ def _turn(completion: Completion, prefill: str) -> Turn:
         tokens=completion.completion_tokens,
         token_ids=completion.token_ids,
         logprobs=completion.logprobs,
+    )
+
+
+def _joined(answer: Completion, ending: str, more: Completion) -> Completion:
+    """An answer with its given ending and what was sampled after it; both are paid for."""
+    return replace(
+        more,
+        text=answer.text + ending + more.text,
+        prompt_tokens=answer.prompt_tokens + more.prompt_tokens,
+        completion_tokens=answer.completion_tokens + more.completion_tokens,
+        cost_usd=answer.cost_usd + more.cost_usd,
+        token_ids=None,
+        logprobs=None,
     )
 
 
@@ -193,27 +212,34 @@ class TokenView:
         n: int,
         max_tokens: int,
         seed: int,
-        prefill: str = "",
         json_schema: dict[str, Any] | None = None,
+        ending: Ending | None = None,
     ) -> list[Completion]:
         heard = [*self._heard, text] if text is not None else self._heard
         ids, opening = self._next(heard), self._renderer.opening
-        if opening and (prefill or json_schema is not None):
-            # What is asked for here is the answer itself: no planning comes before it.
+        if opening and json_schema is not None:
+            # The schema constrains the answer itself: no planning can come before it.
             ids += self._renderer.markup(f"{THINK_CLOSE}\n\n")
             opening = ""
-        if prefill:
-            ids += self._renderer.markup(prefill)
         room = self._seat.context_length - len(ids)
         if room <= 0:
             return [Completion(text="", stop_reason="length") for _ in range(n)]
         sampling = self._seat.sampling(
             max_tokens=min(max_tokens, room), seed=seed, json_schema=json_schema
         )
-        answers = await _independent(
-            n, sampling, lambda each: self._seat.provider.complete_tokens(ids, each)
-        )
-        return [replace(answer, text=opening + answer.text) for answer in answers]
+
+        async def one(each: Sampling) -> Completion:
+            answer = await self._seat.provider.complete_tokens(ids, each)
+            if ending is not None and ending.is_missing(answer.text):
+                said = [t for t in answer.token_ids or () if t not in each.stop_token_ids]
+                given = [*ids, *said, *self._renderer.markup(ending.text)]
+                if len(given) + ending.max_tokens <= self._seat.context_length:
+                    short = replace(each, max_tokens=ending.max_tokens)
+                    more = await self._seat.provider.complete_tokens(given, short)
+                    answer = _joined(answer, ending.text, more)
+            return replace(answer, text=opening + answer.text)
+
+        return await _independent(n, sampling, one)
 
     def trajectory(self) -> Trajectory | None:
         return self._ledger.trajectory() if self._ledger is not None else None
@@ -263,27 +289,35 @@ class MessageView:
         n: int,
         max_tokens: int,
         seed: int,
-        prefill: str = "",
         json_schema: dict[str, Any] | None = None,
+        ending: Ending | None = None,
     ) -> list[Completion]:
         messages = list(self._messages)
         heard = [*self._heard, text] if text is not None else self._heard
         if heard:
             messages.append({"role": "user", "content": "\n\n".join(heard)})
-        if prefill:
-            messages.append({"role": "assistant", "content": prefill})
         sampling = self._seat.sampling(
             max_tokens=min(max_tokens, max(1, self.room())), seed=seed, json_schema=json_schema
         )
-        return await _independent(
-            n, sampling, lambda each: self._seat.provider.complete_messages(messages, each)
-        )
+
+        async def one(each: Sampling) -> Completion:
+            answer = await self._seat.provider.complete_messages(messages, each)
+            if ending is not None and ending.is_missing(answer.text):
+                opened: ChatMessage = {"role": "assistant", "content": answer.text + ending.text}
+                short = replace(each, max_tokens=ending.max_tokens)
+                more = await self._seat.provider.complete_messages([*messages, opened], short)
+                answer = _joined(answer, ending.text, more)
+            return answer
+
+        return await _independent(n, sampling, one)
 
     def trajectory(self) -> Trajectory | None:
         return None
 
 
-async def _independent(n: int, sampling: Sampling, ask: Any) -> list[Completion]:
+async def _independent(
+    n: int, sampling: Sampling, ask: Callable[[Sampling], Awaitable[Completion]]
+) -> list[Completion]:
     """n samples, each with its own seed and retried on its own."""
     each = [replace(sampling, seed=keyed_seed(sampling.seed, i)) for i in range(n)]
     return list(await asyncio.gather(*(ask(one) for one in each)))

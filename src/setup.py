@@ -11,6 +11,7 @@ from src.chat_template import ChatRenderer
 from src.classroom import Classroom
 from src.embedded import resolve_model
 from src.inference_providers.base import Provider
+from src.inference_providers.budget import Budget
 from src.inference_providers.hosted import hosted_provider
 from src.judges import build_judges
 from src.lesson import Scorer, Seats
@@ -88,11 +89,14 @@ def build_classroom(
 ) -> Classroom:
     """A classroom on these providers (`local`: role -> provider; hosted roles are made here)."""
     providers = dict(local)
+    budget = Budget.from_settings(cfg.engines)  # one for all roles of the run
     wanted = ["teacher", "student"] + (["judge"] if needs_judge(cfg.generation) else [])
     for role in wanted:
         model: ModelSettings = getattr(cfg, f"{role}_model")
         if is_hosted(model):
-            providers[role] = hosted_provider(model, cfg.engines)
+            providers[role] = hosted_provider(
+                model, cfg.engines, role=f"{role}_model", budget=budget
+            )
     seats = {
         role: build_seat(
             role, getattr(cfg, f"{role}_model"), providers[role], (tokenizers or {}).get(role)

@@ -33,8 +33,9 @@ def command(
         launch += [*accelerate, "--config_file", "config/deepspeed/zero2_cpu.yaml"]
         launch += ["--num_processes", str(ranks)]
     return [
-        *launch, "train_sft.py", "--config-name", name, f"model.model_name_or_path={model}", f"logging.save_dir={runs}",
-        "run_name=t", "model.max_length=4000", "train.learning_rate=0.003", *overrides,
+        *launch, "train_sft.py", "--config-name", name,
+        f"model.model_name_or_path={model}", f"logging.save_dir={runs}", "run_name=t",
+        "model.max_length=4000", "train.learning_rate=0.003", *overrides,
     ]  # fmt: skip
 
 
@@ -115,6 +116,19 @@ def test_bad_rows_stop_before_training(
         path.write_text(json.dumps(row) + "\n" + json.dumps(good) + "\n")
         cfg.train.bad_rows = "drop"
         assert len(load_sets(cfg, load_tokenizer(cfg.model)).train) == 1
+
+
+@pytest.mark.parametrize(("name", "rate", "batch"), [("7b", 2e-5, 16), ("mdpo_7b", 2e-7, 32)])
+def test_paper_values(name: str, rate: float, batch: int) -> None:
+    from config.schema import TrainSFTConfig
+    from utils.hydra_entry import load_config
+
+    cfg = load_config("config/train_sft", TrainSFTConfig, name)
+    accelerate = (ROOT / "config/deepspeed/zero2_4GPU.yaml").read_text()
+    assert "num_processes: 4" in accelerate
+    train = cfg.train
+    assert 4 * train.per_device_train_batch_size * train.gradient_accumulation_steps == batch
+    assert (train.learning_rate, train.epochs) == (rate, 1)
 
 
 @pytest.mark.slow

@@ -18,6 +18,10 @@ from utils.answer_forms import equal_forms
 MAX_LENGTH = 1000  # characters of an answer; longer ones are compared as they stand
 _BOX = re.compile(r"\\f?box(?:ed)?(?![a-zA-Z])\s*")
 _BARE_END = re.compile(r"\$|\\\)|\\\]|\n|[.,;](?:\s|$)")
+_PLAIN = re.compile(r"\$?-?[\d,]*\.?\d+%?")
+_SIGN = r"(?:[-+*\u2212\u00d7\u00b7\u22c5\u00f7]|\\(?:times|cdot|div)(?![a-zA-Z]))"
+_OPERATION = re.compile(rf"\d[\s)}}]*({_SIGN})[\s({{]*(?=\d|\\[dt]?frac|\\sqrt)")
+_POWER_OF_TEN = re.compile(rf"{_SIGN}\s*10\s*(?:\^|\*\*)")
 _log = logging.getLogger(__name__)
 
 
@@ -50,11 +54,25 @@ def last_boxed(text: str) -> str | None:
 def is_correct(solution: str, answer: str) -> bool:
     """Whether the solution's own last box holds the answer.
 
+    Where the answer is a number, a sum or product still to be done is not one: a student who
+    boxes the question of "What is 4 * 4?" has not solved it, though 4 * 4 equals 16.
+
     May take as long as `symbolic.WALL_LIMIT_S` (plus waiting for a free slot); call it through
     `asyncio.to_thread` from a loop.
     """
     boxed = last_boxed(solution)
-    return boxed is not None and equal(boxed, answer)
+    if boxed is None or (_PLAIN.fullmatch(answer.strip()) and is_unfinished(boxed)):
+        return False
+    return equal(boxed, answer)
+
+
+def is_unfinished(answer: str) -> bool:
+    """Whether numbers still wait to be added, subtracted, multiplied or divided (not: 3 x 10^5).
+
+    Fractions, powers and roots are ways to write a number; of an equation its right side counts.
+    """
+    last = answer.rsplit("=", 1)[-1]
+    return any(not _POWER_OF_TEN.match(last, sign.start(1)) for sign in _OPERATION.finditer(last))
 
 
 @lru_cache(maxsize=16384)

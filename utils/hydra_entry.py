@@ -20,7 +20,7 @@ import tempfile
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from config.errors import ConfigError, RunError
 from config.validate import normalise, validate
@@ -247,9 +247,3 @@ def _one_line(action: Callable[[], int | None]) -> int:
 def _complain(error: Exception) -> None:
     if int(os.environ.get("RANK", "0")) == 0:  # once, not once a rank
         print(f"error: {redact(' '.join(str(error).split()))}", file=sys.stderr, flush=True)
-
-
-def fail(error: ConfigError) -> NoReturn:
-    """For commands that read settings without Hydra's entry."""
-    _complain(error)
-    sys.exit(2)

@@ -47,8 +47,6 @@ VERDICT_SCHEMA: dict[str, Any] = {
     "required": ["reasoning", "decision"],
     "additionalProperties": False,
 }
-
-
 _REASONING = re.compile(r"""["']reasoning["']\s*:\s*["']""", re.IGNORECASE)
 _DECISION = re.compile(r"""["']\s*,\s*["']decision["']""", re.IGNORECASE)
 
@@ -83,7 +81,9 @@ def _verdict(decision: str | None, reasoning: object) -> Verdict | None:
         return None
     if not isinstance(reasoning, str):
         reasoning = json.dumps(reasoning, ensure_ascii=False)
-    return Verdict.model_validate({"decision": decision, "reasoning": reasoning.strip()})
+    # half a surrogate pair, from an escape that was cut, cannot be stored
+    whole = reasoning.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return Verdict.model_validate({"decision": decision, "reasoning": whole.strip()})
 
 
 def _unquoted(text: str) -> str:

@@ -62,6 +62,13 @@ class RedactingFormatter(logging.Formatter):
         return redact(super().format(record))
 
 
+def _console() -> Any:
+    """Lines in a file or pipe are not folded at a terminal's width."""
+    from rich.console import Console
+
+    return Console(stderr=True, width=None if sys.stderr.isatty() else 200)
+
+
 def set_up_logging(
     *, file: Path | None = None, level: int = logging.INFO, lead: bool | None = None
 ) -> None:
@@ -69,13 +76,12 @@ def set_up_logging(
 
     `lead` is by default whether RANK is 0; other ranks show warnings and worse, and no file.
     """
-    from rich.console import Console
     from rich.logging import RichHandler
 
     if lead is None:
         lead = int(os.environ.get("RANK", "0")) == 0
     shown = RichHandler(
-        console=Console(stderr=True), show_path=False, markup=False, rich_tracebacks=False
+        console=_console(), show_path=False, markup=False, rich_tracebacks=False
     )
     shown.setFormatter(RedactingFormatter("%(name)s: %(message)s"))
     shown.setLevel(level if lead else logging.WARNING)

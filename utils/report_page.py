@@ -59,8 +59,8 @@ def page(data: dict[str, Any], chunks: Iterable[tuple[str, str]]) -> str:
         "require-trusted-types-for 'script'; trusted-types 'none'"
     )
     packed = "".join(
-        f'<script type="text/plain" class="talk">{talk}</script>\n'
-        f'<script type="text/plain" class="solutions">{solutions}</script>\n'
+        f'<script type="text/plain" class="data-talk">{talk}</script>\n'
+        f'<script type="text/plain" class="data-solutions">{solutions}</script>\n'
         for talk, solutions in chunks
     )
     return (

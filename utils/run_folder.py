@@ -15,13 +15,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import yaml
 
 from config.errors import ConfigError, RunError
+from utils.differences import differences
 from utils.logs import redact, register_secrets_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -183,30 +184,6 @@ def saved_settings(settings: Any) -> dict[str, Any]:
     data = dataclasses.asdict(settings)
     data.pop("run_name", None)
     return dict(json.loads(redact(json.dumps(data))))
-
-
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """`key: old -> new` for every leaf that differs."""
-    before, after = dict(_leaves(old)), dict(_leaves(new))
-    return [
-        f"{key}: {_shown(before, key)} -> {_shown(after, key)}"
-        for key in sorted(before.keys() | after.keys())
-        if before.get(key, "(none)") != after.get(key, "(none)")
-    ]
-
-
-def _shown(leaves: Mapping[str, Any], key: str) -> str:
-    return json.dumps(leaves[key]) if key in leaves else "(none)"
-
-
-def _leaves(data: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(data, list) and any(isinstance(entry, Mapping) for entry in data):
-        data = dict(enumerate(data))
-    if not isinstance(data, Mapping):
-        yield prefix.rstrip("."), data
-        return
-    for key, value in data.items():
-        yield from _leaves(value, f"{prefix}{key}.")
 
 
 def _refuse_changes(path: Path, settings: Any) -> None:

@@ -16,6 +16,7 @@ from src.sft.rows import ConversationTokenizer, chat_columns, pair_columns
 from utils.chat_rows import MESSAGES, PAIR, Sieve, read_chat, read_pair
 from utils.data import load_conversations
 from utils.prompts import load_prompt
+from utils.run_folder import is_lead
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ def _load(cfg: TrainSFTConfig, tokenize: ConversationTokenizer, which: str, limi
         setting=setting,
         needed=PAIR if cfg.train.method == "mdpo" else MESSAGES,
     )
-    if sieve.dropped:
+    if sieve.dropped and is_lead():
         log.warning("%s: rows left out: %s", setting, sieve.summary())
     if not rows:
         raise ConfigError(f"{setting}: no usable row ({sieve.summary()})")

@@ -33,24 +33,19 @@ SHOWN = (
 
 def train(cfg: TrainSFTConfig) -> int:
     """Train, or go on with an unfinished run of the same settings; the exit code."""
+    set_up_logging()
+    disable_progress_bar()  # one for every file that is read or written
+    tokenizer = load_tokenizer(cfg.model)
+    sets = load_sets(cfg, tokenizer)  # before there is a run: what is wrong here can be mended
     with open_run(cfg) as run:
         set_up_logging(file=run.path / "log.txt")
-        disable_progress_bar()  # one for every file that is read or written
-        prepare_wandb(cfg.logging, run.name)
-        tokenizer = load_tokenizer(cfg.model)
-        sets = load_sets(cfg, tokenizer)
         log.info("%d rows to train on, %d held out", len(sets.train), len(sets.held_out or ()))
+        prepare_wandb(cfg.logging, run.name)
         set_seed(cfg.seed)  # of new adapters
         stop = PoliteStop(1)
         trainer = build_trainer(cfg, tokenizer, sets, run, [_Watch(run), stop])
         trainer.remove_callback(PrinterCallback)
-        checkpoint = last_checkpoint(run.checkpoints)
-        if checkpoint is not None:
-            step = int(checkpoint.name.rpartition("-")[2])
-            log.info("resuming %s from step %d", run.name, step)
-            run.drop_metrics_after(step)
-            trainer.args.eval_on_start = False  # the run has that line
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        trainer.train(resume_from_checkpoint=_checkpoint(run, trainer))
         if stop.told:
             log.info("stopped; the same command goes on from here")
             return 130
@@ -61,6 +56,19 @@ def train(cfg: TrainSFTConfig) -> int:
         if run.lead:
             _finish(cfg, run)
     return 0
+
+
+def _checkpoint(run: RunFolder, trainer: Any) -> str | None:
+    """Where to go on from; what metrics.jsonl says of later steps is forgotten."""
+    found = last_checkpoint(run.checkpoints)
+    if found is None:
+        run.drop_metrics_after(-1)
+        return None
+    step = int(found.name.rpartition("-")[2])
+    log.info("resuming %s from step %d", run.name, step)
+    run.drop_metrics_after(step)
+    trainer.args.eval_on_start = False  # the run has that line
+    return str(found)
 
 
 def last_checkpoint(folder: Path) -> Path | None:

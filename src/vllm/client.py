@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import aiohttp
 from pydantic_core import from_json, to_json
@@ -26,6 +26,10 @@ _HEADERS = {"Content-Type": "application/json"}
 
 class _Retryable(Exception):
     """A request that may succeed if it is asked again; carries what happened."""
+
+
+class _Unreachable(_Retryable):
+    """Nobody answered."""
 
 
 class EngineProvider:
@@ -93,7 +97,10 @@ class EngineProvider:
             ) from None
         except _Retryable as error:
             self._check()
-            raise GaveUp(f"engine {self.engine.spec.name}: {error} ({ATTEMPTS} attempts)") from None
+            said = f"engine {self.engine.spec.name}: {error} ({ATTEMPTS} attempts)"
+            if isinstance(error, _Unreachable):  # it is ending, though its process still stands
+                raise ProviderError(f"{said}; {self.engine.last_words()}") from None
+            raise GaveUp(said) from None
 
     async def _ask_again(self, payload: bytes) -> dict[str, Any]:
         """The attempts after the first, which goes without: tenacity costs 0.2 ms to set up."""
@@ -114,12 +121,12 @@ class EngineProvider:
                 answer = await response.read()
         except aiohttp.ClientConnectionError as error:
             self._check()
-            raise _Retryable(f"connection lost: {error}") from None
+            raise _Unreachable(f"connection lost: {error}") from None
         if response.status == 200:
             return from_json(answer)
         self._refuse(response.status, answer.decode(errors="replace"))
 
-    def _refuse(self, status: int, text: str) -> Any:
+    def _refuse(self, status: int, text: str) -> NoReturn:
         """400: this request; 5xx: perhaps only now; anything else: our mistake, for every call."""
         said = f"answered {status}: {_message(text)}"
         if status >= 500:

@@ -217,7 +217,7 @@ class EngineSet:
             except subprocess.TimeoutExpired:
                 _signal_group(process.pid, signal.SIGKILL)
                 process.wait()
-            _signal_group(process.pid, signal.SIGKILL)  # children that outlived it
+            _end_group(process.pid)
         self._processes.clear()
         for folder in self._folders:
             shutil.rmtree(folder, ignore_errors=True)
@@ -225,11 +225,20 @@ class EngineSet:
         self.manifest.unlink(missing_ok=True)
 
 
-def _signal_group(group: int, number: int) -> None:
+def _signal_group(group: int, number: int) -> bool:
+    """False where the group has no process any more."""
     try:
         os.killpg(group, number)
     except ProcessLookupError:
-        return
+        return False
+    return True
+
+
+def _end_group(group: int) -> None:
+    """Kill what outlived the group's leader, and wait until its memory is free again."""
+    deadline = time.monotonic() + GRACE_S
+    while _signal_group(group, signal.SIGKILL) and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def _without_keys(environment: Mapping[str, str]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -82,7 +82,7 @@ class Gate:
         return any(n and self.is_gated(engine) for engine, n in self.active.items())
 
 
-def groups_of(residency: str, roles: dict[str, Iterable[str]]) -> list[frozenset[str]]:
+def groups_of(residency: str, roles: Mapping[str, Sequence[str]]) -> list[frozenset[str]]:
     """The groups of a residency, from {engine that sleeps: its roles}.
 
     `phase`: those of tutor and student together, those of judges together; an engine of both

@@ -94,7 +94,7 @@ def _write_tensors(
         if name in entries:
             raise ValueError(f"{name} is published twice")
         data = tensor.detach().to("cpu").contiguous()
-        raw = data.reshape(-1).view(torch.uint8).numpy()
+        raw: Any = data.reshape(-1).view(torch.uint8).numpy()
         digest.update(raw)
         file.write(raw)
         entries[name] = {

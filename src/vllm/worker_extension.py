@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,13 @@ class PublishedWeights:
     A refusal is returned, not raised: after an exception in one worker the replies of several are
     out of step.
     """
+
+    # the worker's own; only annotated, since vLLM refuses an extension that has what it has
+    parallel_config: Any
+    model_config: Any
+    device: torch.device
+    get_model: Callable[[], Any]
+    reload_weights: Callable[..., None]
 
     def load_published(self, path: str, version: str) -> dict[str, Any]:
         """Replace the weights by those of a file; {"loaded": version} or {"refused": reason}."""

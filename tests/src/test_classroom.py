@@ -387,3 +387,15 @@ def test_transitions() -> None:
     assert next_state(at(State.JUDGE_TURN), hard) is State.GENERATE_SOLUTION
     assert next_state(at(State.GENERATE_SOLUTION), LIMITS) is State.REWARD_TURN
     assert next_state(at(State.REWARD_TURN), LIMITS) is State.END
+
+
+def test_a_solution_that_boxes_nothing_goes_on_from_the_given_ending() -> None:
+    def answer(ask: Ask) -> str:
+        return "4}" if ask.text.endswith("So it is \\boxed{") else "It is four, I think."
+
+    student = ScriptedProvider(answer)
+    made = generation(solution_ending=" So it is \\boxed{", number_initial_attempts=1)
+    for record in hold(classroom(made, says("Go on."), student), PROBLEMS[3:4]):
+        for solution in [*record.solutions, *record.initial_solutions]:
+            assert solution.text == "It is four, I think. So it is \\boxed{4}"
+            assert solution.correct

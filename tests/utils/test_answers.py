@@ -178,8 +178,9 @@ def test_nothing_equals_an_empty_answer(text: str) -> None:
 
 BLOW_UPS = ["10^{10^{10}}", "{" * 400 + "5" + "}" * 400]
 MORE_BLOW_UPS = [
-    "9^9^9^9", "9^{9^{9^{9}}}", "1000000!", "(x+1)^{100000}", "2^{2^{2^{2^{2^2}}}}", "(" * 400 + "x", "x" + "^x" * 300,
-    r"\int_0^1 x^x dx", r"\binom{10^9}{10^8} x", "½" * 900, "-" * 900 + "x",
+    "9^9^9^9", "9^{9^{9^{9}}}", "1000000!", "(x+1)^{100000}", "2^{2^{2^{2^{2^2}}}}",
+    "(" * 400 + "x", "x" + "^x" * 300, r"\int_0^1 x^x dx", r"\binom{10^9}{10^8} x",
+    "½" * 900, "-" * 900 + "x",
 ]  # fmt: skip
 HOSTILE = [
     "10^{10^{10^{x}}}", "1e999999999", "x^{1e99}", "((3!)!)!!", r"\frac{" * 150 + "x",
@@ -249,3 +250,30 @@ def test_repetition_is_read_at_once(text: str, end: str) -> None:
     equal_forms(answer, "3x+1")
     equal_forms(f"({answer}", f"{answer}")
     last_boxed("\\boxed " + answer * 20)
+
+
+@pytest.mark.parametrize(
+    ("boxed", "answer", "correct"),
+    [
+        ("4 * 4", "16", False),
+        ("4*4", "16", False),
+        ("96 + 55", "151", False),
+        (r"4 \times 4", "16", False),
+        (r"(4) \cdot (4)", "16", False),
+        ("20 - 4", "16", False),
+        (r"\frac{1}{2} + \frac{1}{2}", "1", False),
+        ("4 * 4 = 16", "16", True),
+        (r"1.6 \times 10^1", "16", True),
+        ("1.6*10^{1}", "16", True),
+        ("-16", "-16", True),
+        ("32/2", "16", True),
+        (r"\frac{32}{2}", "16", True),
+        ("2^4", "16", True),
+        ("1 + \\sqrt{19}", "1+\\sqrt{19}", True),
+        ("2x+1", "2x + 1", True),
+    ],
+)
+def test_a_number_is_asked_for_and_a_sum_to_be_done_is_none(
+    boxed: str, answer: str, correct: bool
+) -> None:
+    assert is_correct(f"So \\boxed{{{boxed}}}", answer) is correct

@@ -87,6 +87,12 @@ def test_hostile_text_is_read(text: str) -> None:
     assert decision(text) is None
 
 
+def test_half_a_surrogate_pair_is_replaced() -> None:
+    verdict = parse_verdict(r'{"reasoning": "wrote \ud83d here", "decision": "REJECT"}')
+    assert verdict == Verdict(decision="REJECT", reasoning="wrote \ufffd here")
+    assert parse_verdict("Decision: REJECT \ud83d") is None
+
+
 def test_schema_gives_reasons_first_and_admits_two_words() -> None:
     assert list(VERDICT_SCHEMA["properties"]) == ["reasoning", "decision"]
     assert VERDICT_SCHEMA["properties"]["decision"]["enum"] == ["OK", "REJECT"]

@@ -28,7 +28,7 @@ def run_of(folder: Path, count: int = 12, **settings: object) -> Run:
 
 def unpack(page: str) -> tuple[dict, list]:
     data = json.loads(re.search(r'id="data">(.*?)</script>', page).group(1))
-    kinds = (re.findall(rf'class="{k}">(.*?)</script>', page) for k in ("talk", "solutions"))
+    kinds = (re.findall(rf'class="data-{k}">(.*?)</script>', page) for k in ("talk", "solutions"))
     talk, solutions = (
         [row for c in chunks for row in json.loads(gzip.decompress(base64.b64decode(c)))]
         for chunks in kinds

@@ -15,10 +15,10 @@ import yaml
 
 from config.errors import ConfigError, RunError
 from config.schema import TrainRLConfig
+from utils.differences import differences
 from utils.run_folder import (
     base_name,
     check_run,
-    differences,
     git_revision,
     is_finished,
     open_run,

@@ -14,8 +14,8 @@ class Store {
     this.size = data.index.problem ? data.index.problem.length : 0;
     this.perChunk = data.chunk;
     this.elements = {
-      talk: [...document.querySelectorAll("script.talk")],
-      solutions: [...document.querySelectorAll("script.solutions")],
+      talk: [...document.querySelectorAll("script.data-talk")],
+      solutions: [...document.querySelectorAll("script.data-solutions")],
     };
     this.unpacked = { talk: new Map(), solutions: new Map() }; // chunk number -> promise of it
     this.haystacks = new Array(this.size);

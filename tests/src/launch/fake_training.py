@@ -20,6 +20,7 @@ rank = os.environ.get("RANK", "none")
 
 def on_sigterm(*_: object) -> None:
     if "FAKE_STUBBORN" not in os.environ:
+        time.sleep(1.0)  # a checkpoint takes its time
         (folder / f"checkpoint-{rank}").touch()
         sys.exit(0)
 

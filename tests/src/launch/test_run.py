@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from src.launch.reaper import JOB
+
 ROOT = Path(__file__).resolve().parents[3]
 # the launcher itself, with another training script and no engines
 DRIVER = """
@@ -143,6 +145,25 @@ def test_a_killed_launcher_leaves_nothing(tmp_path: Path, stubborn: bool) -> Non
     launch.end()
     until(lambda: gone(pids))
     assert (tmp_path / "checkpoint-none").exists() != stubborn
+
+
+@pytest.mark.slow
+def test_the_reaper_ends_what_outlives_its_parent_and_nothing_else() -> None:
+    """Killed before the training began: an engine that does not notice is ended all the same."""
+    environment = {k: v for k, v in os.environ.items() if k != JOB}
+    engine = subprocess.Popen(["sleep", "300"], env={**environment, JOB: "job-one"})
+    neighbour = subprocess.Popen(["sleep", "300"], env={**environment, JOB: "job-two"})
+    try:
+        command = [sys.executable, "-m", "src.launch.reaper", "job-one", "1"]
+        done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False)
+        assert done.returncode == 0
+        assert engine.wait() == -signal.SIGKILL
+        assert neighbour.poll() is None
+    finally:
+        engine.kill()
+        neighbour.kill()
+        engine.wait()
+        neighbour.wait()
 
 
 @pytest.mark.slow

@@ -154,6 +154,14 @@ async def test_a_dead_engine_ends_the_run_with_what_the_check_says(tmp_path: Pat
             await provider.complete_tokens([1], SAMPLING)
 
 
+async def test_an_engine_that_nobody_reaches_ends_the_run(tmp_path: Path) -> None:
+    (tmp_path / "e.log").write_text("EngineDeadError: gone\n")
+    provider = provider_at(tmp_path / "e.sock")
+    with pytest.raises(ProviderError, match=r"connection lost.*4 attempts.*EngineDeadError: gone"):
+        await provider.complete_tokens([1], SAMPLING)
+    await provider.close()
+
+
 def test_one_provider_serves_successive_event_loops(tmp_path: Path) -> None:
     async def handler(request: web.Request) -> web.Response:
         return web.json_response(ANSWER)
