@@ -295,7 +295,7 @@ def solution_ending(settings: GenerationSettings) -> Ending | None:
     """What is given to a solution that boxes nothing, where a setting says so."""
     if not settings.solution_ending:
         return None
-    return Ending(text=settings.solution_ending, is_missing=lambda said: last_boxed(said) is None)
+    return Ending(text=settings.solution_ending, is_missing=lambda said: not last_boxed(said))
 
 
 async def graded(problem: Problem, answers: Sequence[Completion]) -> list[Solution]:

@@ -101,9 +101,7 @@ class PedRM:
 
     def _render(self, chat: Sequence[ChatMessage]) -> list[int]:
         """The model's own template around messages that are never parsed for its markers."""
-        marked = [
-            {"role": m["role"], "content": f"\ue000{i}\ue001"} for i, m in enumerate(chat)
-        ]
+        marked = [{"role": m["role"], "content": f"\ue000{i}\ue001"} for i, m in enumerate(chat)]
         text: str = self._tokenizer.apply_chat_template(marked, tokenize=False)
         ids: list[int] = []
         for at, part in enumerate(_MARK.split(text)):
@@ -163,9 +161,7 @@ def _unavailable(name: str, error: Exception) -> str:
     )
 
 
-def score_records(
-    scorer: PedRM, records: Sequence[ConversationRecord]
-) -> list[ConversationRecord]:
+def score_records(scorer: PedRM, records: Sequence[ConversationRecord]) -> list[ConversationRecord]:
     """The same records in the same order, those that had no scores with one for each tutor turn."""
     chats = {i: rated_turns(r) for i, r in enumerate(records) if not r.ped_rm}
     scores = iter(scorer.score([chat for own in chats.values() for chat in own]))

@@ -34,6 +34,7 @@ def shared_data() -> Path:
         pytest.skip(f"no real data here: {folder}")
     return folder
 
+
 # How long a case takes says nothing on a busy machine.
 hypothesis_settings.register_profile("house", deadline=None)
 hypothesis_settings.load_profile("house")

@@ -80,9 +80,7 @@ def set_up_logging(
 
     if lead is None:
         lead = int(os.environ.get("RANK", "0")) == 0
-    shown = RichHandler(
-        console=_console(), show_path=False, markup=False, rich_tracebacks=False
-    )
+    shown = RichHandler(console=_console(), show_path=False, markup=False, rich_tracebacks=False)
     shown.setFormatter(RedactingFormatter("%(name)s: %(message)s"))
     shown.setLevel(level if lead else logging.WARNING)
     handlers: list[logging.Handler] = [shown]

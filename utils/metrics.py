@@ -76,9 +76,7 @@ def rejected(
     return None if not found or None in found else 0.0
 
 
-def missing(
-    record: ConversationRecord, reported_rules: frozenset[str] = _NO_RULES
-) -> float | None:
+def missing(record: ConversationRecord, reported_rules: frozenset[str] = _NO_RULES) -> float | None:
     """Whether a verdict that counts never came in a readable form; None without any judge."""
     decisions = [
         verdict.decision

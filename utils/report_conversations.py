@@ -96,9 +96,9 @@ def chunks(
 
 def _packed(rows: list[dict[str, Any]]) -> str:
     text = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
-    return base64.b64encode(
-        gzip.compress(text.encode("utf-8", "replace"), 6, mtime=0)
-    ).decode("ascii")
+    return base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), 6, mtime=0)).decode(
+        "ascii"
+    )
 
 
 def body(r: ConversationRecord, decode: Decode | None = None) -> dict[str, Any]:

@@ -67,9 +67,7 @@ def t_quantile(probability: float, degrees: int) -> float:
     return (low + high) / 2
 
 
-def clustered_mean(
-    pairs: Iterable[tuple[Hashable, float]], *, share: bool = False
-) -> Estimate:
+def clustered_mean(pairs: Iterable[tuple[Hashable, float]], *, share: bool = False) -> Estimate:
     """Mean of the values of (cluster, value) pairs, with its cluster-robust standard error.
 
     se^2 = G/(G-1) * sum over clusters of (sum of residuals in it)^2 / n^2, with G clusters; for

@@ -77,9 +77,7 @@ def groups_table(metrics: Mapping[str, Any], grouping: str) -> Table | None:
     return table
 
 
-def print_metrics(
-    metrics: Mapping[str, Any], title: str, console: Console | None = None
-) -> None:
+def print_metrics(metrics: Mapping[str, Any], title: str, console: Console | None = None) -> None:
     """The table of a run: headline, groups, how conversations ended, agreement, alarms."""
     console = console or Console()
     console.print(metrics_table(metrics, title))

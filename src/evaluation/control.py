@@ -26,9 +26,7 @@ from utils.seeding import keyed_seed
 RETRY_PROMPT = "prompt_templates/student_retry.txt"
 
 
-def hold_control(
-    cfg: EvalConfig, classroom: Classroom, folder: Path, loop: Background
-) -> None:
+def hold_control(cfg: EvalConfig, classroom: Classroom, folder: Path, loop: Background) -> None:
     """Record one control conversation, without messages, for each problem that lacks it."""
     held = {r.problem_id for r in load_run(folder / CONTROL_FOLDER)}
     first: dict[str, ConversationRecord] = {}

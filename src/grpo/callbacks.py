@@ -71,11 +71,17 @@ class StepLine(TrainerCallback):
         log.info("step %d/%d  %s", state.global_step, state.max_steps, "  ".join(shown))
 
 
-class NoLeftOutRows(logging.Filter):
-    """TRL warns, with all its values, about each batch that leaves a row out; we count them."""
+class Chatter(logging.Filter):
+    """Leaves out what libraries say at every start or batch and nobody can act on."""
+
+    STARTS = (
+        "All reward functions returned None",  # with all its values; we count what is left out
+        "Gradient accumulation steps mismatch",  # TRL accumulates through DeepSpeed on purpose
+    )
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return not record.getMessage().startswith("All reward functions returned None")
+        said = record.getMessage()
+        return not any(start in said[: 40 + len(start)] for start in self.STARTS)
 
 
 class PoliteStop(TrainerCallback):

@@ -22,7 +22,7 @@ from src.background import Background
 from src.classroom import Classroom
 from src.embedded import resolve_model
 from src.grpo.arguments import grpo_arguments, torch_dtype
-from src.grpo.callbacks import MetricsFile, NoLeftOutRows, PoliteStop, StepLine
+from src.grpo.callbacks import Chatter, MetricsFile, PoliteStop, StepLine
 from src.grpo.node import Node
 from src.grpo.rollout import Rollout
 from src.grpo.summary import print_summary
@@ -31,7 +31,7 @@ from src.grpo.weights import EngineWeights
 from src.inference_providers.transformers_local import TransformersProvider, load_transformers
 from src.progress import Progress
 from src.setup import build_classroom, check_prompts, load_tokenizer
-from src.vllm.engines import EngineSet
+from src.vllm.engines import MANIFEST_VARIABLE, EngineSet
 from src.vllm.residency import Residency, providers_of
 from src.vllm.spec import is_hosted, plan_engines
 from utils.data import load_problems
@@ -43,7 +43,7 @@ from utils.run_folder import RunFolder, open_run
 from utils.training_metrics import rollout_metrics
 
 log = logging.getLogger(__name__)
-ENGINES_VARIABLE = "CLASSROOM_ENGINES"  # manifest of engines that the launcher has started
+STOPPED = 130  # exit code of a run that was told to stop and can be gone on with
 
 
 def train(cfg: TrainRLConfig) -> int:
@@ -61,14 +61,24 @@ def train(cfg: TrainRLConfig) -> int:
         # Making the arguments also joins the ranks, where there are several.
         arguments = grpo_arguments(cfg, folder.path, world_size=world_size)
         room = TrainingRoom(cfg, folder, Node(), problems, stack)
-        trainer = build_trainer(cfg, arguments, tutor, room)
-        room.connect(trainer)
         checkpoint = _checkpoint(folder, room.writer)
         if cfg.train.collect_only:
+            room.connect(None)
             room.collect()
         else:
+            trainer = build_trainer(cfg, arguments, tutor, room)
+            room.connect(trainer)
             trainer.train(resume_from_checkpoint=checkpoint)
-        return _finish(cfg, folder, trainer, room.node)
+            if trainer.state.global_step < trainer.state.max_steps:
+                log.warning(
+                    "stopped at step %d; the same command goes on", trainer.state.global_step
+                )
+                return STOPPED
+            trainer.save_model(str(folder.path / "model"))
+        if folder.lead:
+            folder.finish()
+            print_summary(folder.path)
+        return 0
 
 
 def training_problems(cfg: TrainRLConfig) -> list[Problem]:
@@ -116,7 +126,7 @@ class TrainingRoom:
 
     def _engines(self, stack: ExitStack) -> None:
         """The launcher's engines, or our own."""
-        manifest = os.environ.get(ENGINES_VARIABLE)
+        manifest = os.environ.get(MANIFEST_VARIABLE)
         if manifest:
             engines = EngineSet.attach(Path(manifest))
         else:
@@ -134,17 +144,19 @@ class TrainingRoom:
         assert engine is not None
         self.residency.set_weights(engine.spec.name, path, version)
 
-    def _in_process(self, trainer: ClassroomGRPOTrainer) -> None:
-        """Providers in this process; the tutor's samples from the trained module itself."""
+    def _in_process(self, trainer: ClassroomGRPOTrainer | None) -> None:
+        """Providers in this process; the tutor in training is sampled from the trained module."""
         cfg = self.cfg
-        self.local["teacher"] = TransformersProvider(
-            trainer.model,
-            self.tokenizer,
-            name=cfg.teacher_model.model_name_or_path,
-            max_length=cfg.teacher_model.vllm.max_length,
-            max_batch_rows=cfg.teacher_model.vllm.max_num_seqs,
-        )
-        wanted = ["student"] + (["judge"] if needs_judge(cfg.generation) else [])
+        wanted = ["teacher", "student"] + (["judge"] if needs_judge(cfg.generation) else [])
+        if trainer is not None:
+            wanted.remove("teacher")
+            self.local["teacher"] = TransformersProvider(
+                trainer.model,
+                self.tokenizer,
+                name=cfg.teacher_model.model_name_or_path,
+                max_length=cfg.teacher_model.vllm.max_length,
+                max_batch_rows=cfg.teacher_model.vllm.max_num_seqs,
+            )
         for role in wanted:
             model = getattr(cfg, f"{role}_model")
             if not is_hosted(model):
@@ -153,9 +165,9 @@ class TrainingRoom:
                 )
                 self.local[role] = load_transformers(model, role=f"{role}_model", path=path)
 
-    def connect(self, trainer: ClassroomGRPOTrainer) -> None:
-        """Build the classroom once the trained module exists."""
-        if isinstance(self.sampler, EngineWeights):
+    def connect(self, trainer: ClassroomGRPOTrainer | None) -> None:
+        """Build the classroom once the trained module exists; None: nothing is trained."""
+        if trainer is not None and isinstance(self.sampler, EngineWeights):
             self.sampler.model = lambda: trainer.model
         if not self.node.leads:
             return
@@ -207,7 +219,6 @@ class TrainingRoom:
         samples = self.cfg.train.num_samples_per_problem
         limit = self.cfg.train.max_steps
         starts = range(0, len(self.problems), size)
-        self.sampler.sync_weights()
 
         def work() -> None:
             for step, start in enumerate(starts):
@@ -264,7 +275,8 @@ def _quiet() -> None:
     """Leave out what libraries say at every start or step and nobody can act on."""
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # rollout_func is pinned and tested
     disable_progress_bar()
-    logging.getLogger("trl.trainer.grpo_trainer").addFilter(NoLeftOutRows())
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Chatter())
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
 
 
@@ -294,17 +306,3 @@ def _checkpoint(folder: RunFolder, writer: RecordWriter) -> str | None:
         where = f"checkpoint of step {step}" if found else "the start: it had no checkpoint yet"
         log.info("run %s goes on from %s", folder.name, where)
     return found
-
-
-def _finish(
-    cfg: TrainRLConfig, folder: RunFolder, trainer: ClassroomGRPOTrainer, node: Node
-) -> int:
-    """Save the tutor, mark the run as finished, print what happened."""
-    if trainer.state.global_step < trainer.state.max_steps:
-        log.warning("stopped at step %d; the same command goes on", trainer.state.global_step)
-        return 0 if cfg.train.collect_only else 130
-    trainer.save_model(str(folder.path / "model"))
-    if folder.lead:
-        folder.finish()
-        print_summary(folder.path)
-    return 0

@@ -146,5 +146,4 @@ def with_manifest(environment: Mapping[str, str], manifest: Path | None) -> dict
     """The environment of a training that uses the launcher's engines."""
     from src.vllm.engines import MANIFEST_VARIABLE
 
-    names = (MANIFEST_VARIABLE, "CLASSROOM_ENGINES") if manifest else ()
-    return {**environment, **dict.fromkeys(names, str(manifest))}
+    return {**environment, **({MANIFEST_VARIABLE: str(manifest)} if manifest else {})}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import torch
 from vllm.v1.worker.cpu_worker import CPUWorker
 
@@ -15,7 +18,8 @@ class ForgetfulWorker(CPUWorker):
     def sleep(self, level: int = 1) -> None:
         if level < 2:
             return
-        for module in self.get_model().modules():
+        modules: Iterable[Any] = self.get_model().modules()
+        for module in modules:
             for parameter in module.parameters(recurse=False):
                 parameter.data.fill_(torch.nan)
             if hasattr(module, "cpu_linear"):

@@ -83,6 +83,6 @@ class PublishedWeights:
         from vllm.model_executor.layers.utils import dispatch_cpu_unquantized_gemm
         from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
 
-        for module in self.get_model().modules():
-            if isinstance(module, ParallelLMHead) and module.weight.numel():
-                dispatch_cpu_unquantized_gemm(module, remove_weight=False)
+        heads = [m for m in self.get_model().modules() if isinstance(m, ParallelLMHead)]
+        for head in heads:
+            dispatch_cpu_unquantized_gemm(head, remove_weight=False)

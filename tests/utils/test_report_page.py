@@ -269,9 +269,7 @@ NO_MATH = (
 )  # fmt: skip
 
 
-def test_math_is_typeset_or_left_as_it_was(
-    browser: Any, tmp_path: Path, errors: list[str]
-) -> None:
+def test_math_is_typeset_or_left_as_it_was(browser: Any, tmp_path: Path, errors: list[str]) -> None:
     texts = [*(f"${source}$" for source in MATH), *(f"${source}$" for source in NO_MATH)]
     texts.append("She has $5 and he has $7, so $12.")
     rows = [record(i).model_copy(update={"problem": text}) for i, text in enumerate(texts)]

@@ -103,7 +103,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(
-    ("settings", "conversation", "parts", "total"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
+    ("settings", "conversation", "parts", "total"),
+    [c[1:] for c in CASES],
+    ids=[c[0] for c in CASES],
 )
 def test_by_hand(
     settings: RewardSettings,
