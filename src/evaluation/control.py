@@ -16,7 +16,7 @@ from src.background import Background
 from src.classroom import Classroom
 from src.inference_providers.base import ChatMessage, Completion, GaveUp
 from src.judges import gather_or_cancel
-from src.lesson import graded
+from src.lesson import graded, solution_ending
 from utils.problems import Problem
 from utils.prompts import Prompt, load_prompt
 from utils.records import ConversationRecord, RecordWriter, Usage, load_run
@@ -94,8 +94,7 @@ async def _try_again(
         usage.completion_tokens += answer.completion_tokens
         usage.cost_usd += answer.cost_usd
     problem = Problem(id=record.problem_id, text=record.problem, answer=record.answer)
-    solutions = await graded(problem, answers, settings.solution_prefill)
-    return fresh.model_copy(update={"solutions": solutions})
+    return fresh.model_copy(update={"solutions": await graded(problem, answers)})
 
 
 async def _ask(
@@ -121,6 +120,6 @@ async def _ask(
         n=1,
         max_tokens=plan.settings.max_tokens_per_student_attempt,
         seed=keyed_seed(plan.seed, "control", record.problem_id, number),
-        prefill=plan.settings.solution_prefill,
+        ending=solution_ending(plan.settings),
     )
     return answer

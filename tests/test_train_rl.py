@@ -1,0 +1,206 @@
+"""train_rl.py as a user runs it, with tiny random models: what it leaves behind must add up."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.schema import GenerationSettings, RewardModelSettings
+from tests.tiny import save_tiny_model
+from utils.records import ConversationRecord, check, load_run, read
+from utils.rewards import RewardSettings, rewards
+from utils.run_folder import read_metrics
+
+ROOT = Path(__file__).resolve().parents[1]
+IN_PROCESS = ("engines.backend=transformers", "train.use_deepspeed=false")
+SMALL = (
+    "--config-name=smollm2",
+    "generation.max_tokens_in_conversation=1700",
+    "generation.max_tokens_per_turn=12",
+    "generation.max_tokens_per_student_attempt=12",
+    "generation.number_student_attempts=2",
+    "generation.number_initial_attempts=1",
+    "teacher_model.vllm.max_length=2048",
+    "student_model.vllm.max_length=2048",
+    "train.number_of_problems_per_batch=2",
+    "train.learning_rate=0.003",
+    "dataset.max_train_examples=12",
+    "logging.save_steps=2",
+)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+def command(start: list[str], model: Path, runs: Path, *more: str) -> list[str]:
+    return [
+        *start,
+        *SMALL,
+        f"teacher_model.model_name_or_path={model}",
+        f"student_model.model_name_or_path={model}",
+        f"logging.save_dir={runs}",
+        "run_name=run",
+        *more,
+    ]
+
+
+def python(model: Path, runs: Path, *more: str) -> list[str]:
+    return command([sys.executable, "train_rl.py"], model, runs, *IN_PROCESS, *more)
+
+
+def launcher(model: Path, runs: Path, *more: str) -> list[str]:
+    return command(["./start_rl_training.sh"], model, runs, *more)
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1", "PATH": _with_python(), "COLUMNS": "160"}
+
+
+def _with_python() -> str:
+    return f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+
+def run(arguments: list[str], *, timeout: float = 250, code: int = 0) -> str:
+    done = subprocess.run(
+        arguments, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=timeout
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == code, said[-6000:]
+    return said
+
+
+def check_record(folder: Path, model: Path, conversations: int) -> list[ConversationRecord]:
+    """Every conversation is there; rewards and tokens can be computed again from the record."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    assert check(folder / "conversations.jsonl") == []
+    records = load_run(folder)
+    assert len(records) == conversations
+    settings = RewardSettings.of(
+        GenerationSettings(extra_penalty_for_rejected_judges=0.75), RewardModelSettings()
+    )
+    for record in records:
+        assert rewards(record, settings) == pytest.approx(record.rewards)
+        row = record.trajectory
+        assert row is not None
+        assert len(row.completion_ids) == len(row.mask) == len(row.logprobs)
+        turns, current = [], []
+        for token, mask in [*zip(row.completion_ids, row.mask, strict=True), (0, 0)]:
+            if mask:
+                current.append(token)
+            elif current:
+                turns.append(tokenizer.decode(current, skip_special_tokens=True))
+                current = []
+        assert turns == [m.content for m in record.messages if m.role == "teacher"]
+    return records
+
+
+def rollout_rows(folder: Path) -> list[dict[str, Any]]:
+    return [row for row in read_metrics(folder) if "reward" in row]
+
+
+def test_in_one_process(model: Path, tmp_path: Path) -> None:
+    said = run(python(model, tmp_path, "train.max_steps=4"))
+    folder = tmp_path / "run"
+    assert "reward: total" in said and str(folder) in said
+    records = check_record(folder, model, 2 * 2 * 4)
+    assert {r.step for r in records} == {0, 2}
+    rows = rollout_rows(folder)
+    assert len(rows) == 2
+    # the sampler is the trained module: its logprobs are the trainer's
+    assert all(row["sampling/sampling_logp_difference/max"] < 1e-3 for row in rows)
+    assert (folder / "model" / "model.safetensors").is_file()
+    assert (folder / "finished").exists()
+
+
+def test_collecting_trains_nothing(model: Path, tmp_path: Path) -> None:
+    run(python(model, tmp_path, "train.collect_only=true", "train.max_steps=2"))
+    records = list(read(tmp_path / "run" / "conversations.jsonl"))
+    assert len(records) == 2 * 2 * 4
+    assert not (tmp_path / "run" / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("generation.extra_penalty_for_rejected_judge=1", "extra_penalty_for_rejected_judges"),
+        ("generation.extra_penalty_for_rejected_judges=-1", "generation.extra_penalty_for_rej"),
+        ("train.mu=two", "train.mu"),
+        ("dataset.train_datasets=[{name_or_path: no/such.jsonl}]", "dataset.train_datasets[0]"),
+        ("student_model.model_name_or_path=/no/such/model", "student_model.model_name_or_path"),
+        ("generation.teacher_prompt_path=no.txt", "generation.teacher_prompt_path"),
+        ("train.number_of_problems_per_batch=900", "train.number_of_problems_per_batch"),
+    ],
+)
+def test_a_wrong_setting_is_one_line(model: Path, tmp_path: Path, wrong: str, words: str) -> None:
+    said = run(python(model, tmp_path, wrong), code=2)
+    errors = [line for line in said.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1 and words in errors[0], said
+    assert "Traceback" not in said
+
+
+def _kill_after_checkpoint(arguments: list[str], folder: Path) -> None:
+    process = subprocess.Popen(
+        arguments,
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 250
+    while not (folder / "checkpoints" / "checkpoint-2" / "trainer_state.json").exists():
+        assert process.poll() is None, "ended before its first checkpoint"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_killed_and_started_again(model: Path, tmp_path: Path) -> None:
+    """Goes on from the checkpoint, says so, and ends with the weights of a run never killed."""
+    from safetensors.torch import load_file
+
+    steps = "train.max_steps=6"
+    folder = tmp_path / "killed" / "run"
+    _kill_after_checkpoint(python(model, tmp_path / "killed", steps), folder)
+    changed = run(python(model, tmp_path / "killed", "train.max_steps=8"), code=2)
+    assert "train.max_steps: 6 -> 8" in changed
+    said = run(python(model, tmp_path / "killed", steps))
+    assert "goes on from checkpoint of step" in said
+    run(python(model, tmp_path / "whole", steps))
+    whole = tmp_path / "whole" / "run"
+    check_record(folder, model, 3 * 2 * 4)
+    weights, expected = (load_file(f / "model" / "model.safetensors") for f in (folder, whole))
+    assert all(weights[name].equal(expected[name]) for name in expected)
+    again = run(python(model, tmp_path / "killed", steps))
+    assert "run-2" in again, "a finished run makes the next start another one"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_launcher_with_real_engines_and_two_ranks(model: Path, tmp_path: Path) -> None:
+    """vLLM servers, ZeRO-3 on two ranks, weights in place, SIGKILL, and on from the checkpoint."""
+    steps = "train.max_steps=6"
+    folder = tmp_path / "run"
+    _kill_after_checkpoint(launcher(model, tmp_path, steps), folder)
+    said = run(launcher(model, tmp_path, steps), timeout=600)
+    assert "goes on from checkpoint of step" in said
+    check_record(folder, model, 3 * 2 * 4)
+    rows = rollout_rows(folder)
+    assert len(rows) == 3
+    # vLLM's logprobs are the trainer's before and after updates that moved the weights a lot
+    assert all(row["sampling/sampling_logp_difference/mean"] < 1e-4 for row in rows), rows
+    assert max(abs(row.get("kl", 0.0)) for row in read_metrics(folder)) > 1e-3
+    assert json.loads((folder / "model" / "config.json").read_text())["model_type"] == "qwen2"
