@@ -15,6 +15,7 @@ def push_model(folder: Path, settings: HuggingFaceSettings) -> str:
     A repository that exists keeps the visibility it has.  Raises RunError, one line, where the
     hub refuses: the model is in its folder all the same.
     """
+    from httpx import HTTPError
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
@@ -22,7 +23,7 @@ def push_model(folder: Path, settings: HuggingFaceSettings) -> str:
     try:
         repo = api.create_repo(str(settings.name), private=settings.private, exist_ok=True).repo_id
         api.upload_folder(repo_id=repo, folder_path=folder)
-    except (HfHubHTTPError, LocalTokenNotFoundError, OSError) as error:
+    except (HfHubHTTPError, LocalTokenNotFoundError, HTTPError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise RunError(f"huggingface.push_to_hub: {settings.name}: {reason}") from error
     return str(repo)

@@ -31,6 +31,7 @@ SMALL = (
     "teacher_model.vllm.max_length=2048",
     "student_model.vllm.max_length=2048",
     "train.number_of_problems_per_batch=2",
+    "train.mu=2",
     "train.learning_rate=0.003",
     "dataset.max_train_examples=12",
     "logging.save_steps=2",

@@ -62,7 +62,9 @@ class Engine:
         )
 
 
-_NOISE = re.compile(r"^\s*$|^\s+File \"|^\s{4,}|resource_tracker|Traceback \(most recent")
+_NOISE = re.compile(
+    r"^\s*$|^\s+File \"|^\s{4,}|resource_tracker|Traceback \(most recent|nanobind|^\s*- (leaked|\.\.\.)"
+)
 _PREFIX = re.compile(
     r"^\((?:APIServer|EngineCore|Worker)[^)]*\)\s*(?:(?:INFO|WARNING|ERROR|DEBUG) "
     r"[\d-]+ [\d:.]+ \[[^\]]+\]\s*)?"

@@ -131,6 +131,8 @@ def _on_cpu(
         environment["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     # tutor, student, judge and trainer share the cores, and bound threads would fight for some
     threads = str(max(1, machine.cores // 4))
+    # vLLM's sampler would be compiled at the first request, for 20 s and with a C++ compiler
+    environment["TORCH_COMPILE_DISABLE"] = "1"
     environment |= {"OMP_NUM_THREADS": threads, "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
     if spec.fault == "nan_on_sleep":
         flags["worker-cls"] = FORGETFUL_WORKER

@@ -36,12 +36,11 @@ def scorer(folder: Path) -> PedRM:
     return load_ped_rm(str(folder))
 
 
-def plainly(folder: Path, ids: list[int]) -> float:
-    """The logit of one row by transformers alone, unpadded."""
+def plainly(scorer: PedRM, ids: list[int]) -> float:
+    """The logit of one row's last token, unpadded, without the classifier's own pooling."""
     import torch
-    from transformers import AutoModelForSequenceClassification
 
-    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
+    model = scorer._model
     with torch.inference_mode():
         hidden = model.model(torch.tensor([ids])).last_hidden_state
         return float(model.score(hidden)[0, -1, 0])
@@ -91,14 +90,12 @@ def test_forged_markers_are_text(scorer: PedRM, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
-def test_scores_are_those_of_each_row_alone_in_order(
-    folder: Path, scorer: PedRM, batch_size: int
-) -> None:
+def test_scores_are_those_of_each_row_alone_in_order(scorer: PedRM, batch_size: int) -> None:
     chats = [chat for r in records(6) for chat in rated_turns(r)]
     chats.append([*opening("x", "y"), {"role": "assistant", "content": "w" * 300}])
     scorer._batch_size = batch_size
     scores = scorer.score(chats)
-    alone = [plainly(folder, scorer.ids(chat)) for chat in chats[:4]]
+    alone = [plainly(scorer, scorer.ids(chat)) for chat in chats[:4]]
     assert scores[:4] == pytest.approx(alone, abs=1e-4)
     assert scorer.score(chats[::-1]) == pytest.approx(scores[::-1], abs=1e-4)
     assert len({round(s, 4) for s in scores}) > len(chats) // 2

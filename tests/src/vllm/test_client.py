@@ -183,6 +183,8 @@ def test_last_words_are_the_errors_of_a_log(tmp_path: Path) -> None:
         '(EngineCore pid=2) ERROR 11-23 06:42:42 [core.py:9]   File "x.py", line 3, in f\n'
         "(EngineCore pid=2) ERROR 11-23 06:42:42 [core.py:9] ValueError: max_model_len is 9\n"
         "(APIServer pid=1) INFO 11-23 06:42:43 [a.py:1] stopping\n"
+        "nanobind: leaked 2 types!\n"
+        ' - leaked type "triton.CompileError"\n'
     )
     assert last_words(log) == "ValueError: max_model_len is 9"
     log.write_text("one\ntwo\nthree\n")
