@@ -17,6 +17,10 @@ from utils.records import ConversationRecord, load_run
 
 ROOT = Path(__file__).resolve().parents[1]
 UPDATES, WINDOW = 24, 4
+pytestmark = pytest.mark.skipif(
+    not (ROOT / "toy" / "checkpoints").is_dir(),
+    reason="toy/checkpoints is not there: docs/toy-classroom.md makes it",
+)
 SETTINGS = (
     "engines.backend=transformers",
     "generation.extra_penalty_for_rejected_judges=0.75",
