@@ -97,6 +97,13 @@ class Classroom:
         finally:
             batch.cancel()
 
+    async def close(self) -> None:
+        """Give back the connections of all seats."""
+        seats = self.plan.seats
+        asked = [seats.teacher, seats.student, *(j.seat for j in seats.judges if j.seat)]
+        for provider in {id(seat.provider): seat.provider for seat in asked}.values():
+            await provider.close()
+
     def _begin(self, problem: Problem, sample: int, epoch: int) -> Conversation:
         """A new conversation; all that varies by problem comes from the problem's address."""
         settings, address = self.plan.settings, (self.plan.seed, epoch, problem.id)

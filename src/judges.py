@@ -31,9 +31,12 @@ JUDGE_VARIABLES = frozenset({"problem", "answer", "transcript"})
 
 
 class Judge(Protocol):
-    """One rule."""
+    """One rule; `seat` is its model's, None where a function decides."""
 
-    rule: str
+    @property
+    def rule(self) -> str: ...
+    @property
+    def seat(self) -> Seat | None: ...
 
     async def verdicts(self, conversation: Conversation) -> list[VerdictRecord]:
         """Every attempt's verdict on a finished conversation."""
@@ -46,6 +49,7 @@ class MatcherJudge:
 
     rule: str
     function: Matcher
+    seat: None = None
 
     async def verdicts(self, conversation: Conversation) -> list[VerdictRecord]:
         problem = conversation.problem

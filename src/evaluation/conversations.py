@@ -12,7 +12,6 @@ from src.background import Background
 from src.classroom import Classroom
 from src.evaluation.control import hold_control
 from src.evaluation.local_engines import classroom_roles, local_providers
-from src.judges import ModelJudge
 from src.progress import Progress
 from src.setup import build_classroom, check_prompts
 from utils.data import load_problems
@@ -44,20 +43,12 @@ def hold_conversations(
         log.info("%d of %d conversations are finished already", total - len(missing), total)
     providers = local_providers(cfg, classroom_roles(cfg), folder.path, stack)
     classroom = build_classroom(cfg, providers, evaluation=True)
-    stack.callback(lambda: loop.run(_close(classroom)))
+    stack.callback(lambda: loop.run(classroom.close()))
     writer = RecordWriter(folder.path)
     if missing:
         hold_pairs(classroom, missing, loop, writer, folder.name)
     if cfg.eval.control == "retry":
         hold_control(cfg, classroom, folder.path, loop)
-
-
-async def _close(classroom: Classroom) -> None:
-    """Give connections back while their loop still runs."""
-    seats = classroom.plan.seats
-    judges = [judge.seat for judge in seats.judges if isinstance(judge, ModelJudge)]
-    for seat in (seats.teacher, seats.student, *judges):
-        await seat.provider.close()
 
 
 def missing_pairs(

@@ -61,6 +61,7 @@ def train(cfg: TrainRLConfig) -> int:
         # Making the arguments also joins the ranks, where there are several.
         arguments = grpo_arguments(cfg, folder.path, world_size=world_size)
         room = TrainingRoom(cfg, folder, Node(), problems, stack)
+        stack.callback(room.close)
         checkpoint = _checkpoint(folder, room.writer)
         if cfg.train.collect_only:
             room.connect(None)
@@ -134,6 +135,11 @@ class TrainingRoom:
         self.engines = stack.enter_context(engines)
         providers, self.residency = providers_of(self.engines)
         self.local = dict(providers)
+
+    def close(self) -> None:
+        """Give back the connections of everyone who was asked."""
+        if self.classroom is not None:
+            self.loop.run(self.classroom.close())
 
     def _weights_folder(self) -> Path | None:
         return self.engines.weights_folder if self.engines is not None else None
