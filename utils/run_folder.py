@@ -48,6 +48,11 @@ class RunFolder:
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
+    def last_checkpoint(self) -> Path | None:
+        """The newest checkpoint that was written to its end (the trainer's state comes last)."""
+        whole = [path.parent for path in self.checkpoints.glob("checkpoint-*/trainer_state.json")]
+        return max(whole, key=lambda p: int(p.name.rpartition("-")[2]), default=None)
+
     def add_metrics(self, step: int, values: Mapping[str, Any]) -> None:
         """Append a line to metrics.jsonl: the step, seconds since the epoch, the values."""
         if self.lead:

@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase, PrinterCallback
-from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils.logging import disable_progress_bar
 from trl import GRPOConfig
 
@@ -28,9 +27,11 @@ from src.grpo.rollout import Rollout
 from src.grpo.summary import print_summary
 from src.grpo.trainer import ClassroomGRPOTrainer, Sampler, SharedWeights
 from src.grpo.weights import EngineWeights
+from src.hub import prepare_wandb, push_model
 from src.inference_providers.transformers_local import TransformersProvider, load_transformers
 from src.progress import Progress
 from src.setup import build_classroom, check_prompts, load_tokenizer
+from src.sft.model import lora_config
 from src.vllm.engines import MANIFEST_VARIABLE, EngineSet
 from src.vllm.residency import Residency, providers_of
 from src.vllm.spec import is_hosted, plan_engines
@@ -48,6 +49,11 @@ STOPPED = 130  # exit code of a run that was told to stop and can be gone on wit
 
 def train(cfg: TrainRLConfig) -> int:
     """Run the job, or go on with it; the exit code."""
+    if cfg.teacher_model.lora.enable and cfg.engines.backend == "vllm":
+        raise ConfigError(
+            "teacher_model.lora.enable: adapters are not handed to vLLM engines yet; "
+            "take engines.backend=transformers, or train whole weights"
+        )
     check_prompts(cfg.generation)
     problems = training_problems(cfg)
     tutor = resolve_model(
@@ -58,6 +64,7 @@ def train(cfg: TrainRLConfig) -> int:
         folder = stack.enter_context(open_run(cfg))
         set_up_logging(file=folder.path / "train.log")
         _quiet()
+        prepare_wandb(cfg.logging, folder.name)
         # Making the arguments also joins the ranks, where there are several.
         arguments = grpo_arguments(cfg, folder.path, world_size=world_size)
         room = TrainingRoom(cfg, folder, Node(), problems, stack)
@@ -76,6 +83,8 @@ def train(cfg: TrainRLConfig) -> int:
                 )
                 return STOPPED
             trainer.save_model(str(folder.path / "model"))
+            if folder.lead and cfg.huggingface.push_to_hub:
+                log.info("pushed to %s", push_model(folder.path / "model", cfg.huggingface))
         if folder.lead:
             folder.finish()
             print_summary(folder.path)
@@ -266,7 +275,7 @@ def build_trainer(
         sampler=room.sampler,
         train_dataset=data,
         processing_class=room.tokenizer,
-        peft_config=_lora(cfg),
+        peft_config=lora_config(cfg.teacher_model.lora),
         callbacks=[
             MetricsFile(room.folder.path / "metrics.jsonl"),
             StepLine(),
@@ -286,29 +295,13 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
 
 
-def _lora(cfg: TrainRLConfig) -> Any:
-    lora = cfg.teacher_model.lora
-    if not lora.enable:
-        return None
-    from peft import LoraConfig
-
-    return LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        target_modules=lora.target_modules,
-        lora_dropout=lora.dropout,
-        bias=lora.bias,
-        task_type="CAUSAL_LM",
-    )
-
-
 def _checkpoint(folder: RunFolder, writer: RecordWriter) -> str | None:
     """The checkpoint to go on from; what the record holds of later steps is forgotten."""
-    found = get_last_checkpoint(str(folder.checkpoints)) if folder.checkpoints.is_dir() else None
-    step = int(found.rsplit("-", 1)[1]) if found else 0
+    found = folder.last_checkpoint()
+    step = int(found.name.rpartition("-")[2]) if found else 0
     if folder.lead and folder.resumed:
         writer.rewind(step)
         folder.drop_metrics_after(step)
         where = f"checkpoint of step {step}" if found else "the start: it had no checkpoint yet"
         log.info("run %s goes on from %s", folder.name, where)
-    return found
+    return str(found) if found else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -60,7 +59,7 @@ def train(cfg: TrainSFTConfig) -> int:
 
 def _checkpoint(run: RunFolder, trainer: Any) -> str | None:
     """Where to go on from; what metrics.jsonl says of later steps is forgotten."""
-    found = last_checkpoint(run.checkpoints)
+    found = run.last_checkpoint()
     if found is None:
         run.drop_metrics_after(-1)
         return None
@@ -69,12 +68,6 @@ def _checkpoint(run: RunFolder, trainer: Any) -> str | None:
     run.drop_metrics_after(step)
     trainer.args.eval_on_start = False  # the run has that line
     return str(found)
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end (the trainer's state comes last)."""
-    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
-    return max(whole, key=lambda p: int(p.name.rpartition("-")[2]), default=None)
 
 
 def _finish(cfg: TrainSFTConfig, run: RunFolder) -> None:
