@@ -103,7 +103,9 @@ def check_record(folder: Path, model: Path, conversations: int) -> list[Conversa
             elif current:
                 turns.append(tokenizer.decode(current, skip_special_tokens=True))
                 current = []
-        assert turns == [m.content for m in record.messages if m.role == "teacher"]
+        told = [m.content for m in record.messages if m.role == "teacher"]
+        # an engine holds back the bytes of a character that was cut off at the token limit
+        assert [t.rstrip("\ufffd") for t in turns] == [t.rstrip("\ufffd") for t in told]
     return records
 
 
