@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -169,6 +170,8 @@ def _kill_after_checkpoint(arguments: list[str], folder: Path) -> None:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    with (folder / ".lock").open() as lock:  # ranks that outlive their launcher save, and end
+        fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def test_killed_and_started_again(model: Path, tmp_path: Path) -> None:
