@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from config.errors import ConfigError
 from config.schema import EvalConfig, GenerationSettings, ModelSettings, TrainRLConfig
 from src.chat_template import ChatRenderer
 from src.classroom import Classroom
@@ -88,6 +89,12 @@ def build_classroom(
     scorer: Scorer | None = None,
 ) -> Classroom:
     """A classroom on these providers (`local`: role -> provider; hosted roles are made here)."""
+    reward_settings = RewardSettings.of(cfg.generation, cfg.reward_model)
+    if reward_settings.solve_by == "model" and scorer is None:
+        raise ConfigError(
+            f"reward_model.model_name_or_path: {cfg.reward_model.model_name_or_path}: solutions "
+            "are scored by Answer or None; a reward model cannot be served yet"
+        )
     providers = dict(local)
     budget = Budget.from_settings(cfg.engines)  # one for all roles of the run
     wanted = ["teacher", "student"] + (["judge"] if needs_judge(cfg.generation) else [])
@@ -112,7 +119,7 @@ def build_classroom(
             scorer=scorer,
         ),
         Prompts.load(cfg.generation),
-        RewardSettings.of(cfg.generation, cfg.reward_model),
+        reward_settings,
         seed=cfg.seed,
         evaluation=evaluation,
     )
