@@ -47,9 +47,11 @@ def _memory(engine: Engine) -> str:
 
 
 def measure_engines(model: str, count: int) -> None:
-    folder = Path(tempfile.mkdtemp(prefix="engines-"))
     began = time.perf_counter()
-    with EngineSet(_specs(model, count), EngineSettings(), folder) as engines:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        EngineSet(_specs(model, count), EngineSettings(), Path(folder)) as engines,
+    ):
         print(f"{count} engine(s) ready in {time.perf_counter() - began:.1f} s")
         for engine in engines.engines.values():
             print(f"  {engine.spec.name}: {_memory(engine)} (proportional set size)")
@@ -123,7 +125,15 @@ def _serve(socket: str) -> None:
 
 def measure_client() -> None:
     """CPU seconds of the asking process, against a server elsewhere that answers at once."""
-    socket = Path(tempfile.mkdtemp(prefix="engines-")) / "e.sock"
+    with tempfile.TemporaryDirectory() as folder:
+        spent = _against_server(Path(folder) / "e.sock")
+    print(
+        f"client: {1e3 * spent / REQUESTS:.2f} ms of CPU a request"
+        f" ({AT_ONCE} at once, {PROMPT} prompt and {SAMPLED} sampled ids with logprobs)"
+    )
+
+
+def _against_server(socket: Path) -> float:
     server = multiprocessing.get_context("spawn").Process(target=_serve, args=(str(socket),))
     server.start()
     while not socket.exists():
@@ -133,10 +143,7 @@ def measure_client() -> None:
     spent = asyncio.run(_ask_many(EngineProvider(engine, lambda: None, 60.0)))
     server.terminate()
     server.join()
-    print(
-        f"client: {1e3 * spent / REQUESTS:.2f} ms of CPU a request"
-        f" ({AT_ONCE} at once, {PROMPT} prompt and {SAMPLED} sampled ids with logprobs)"
-    )
+    return spent
 
 
 async def _ask_many(provider: EngineProvider) -> float:

@@ -41,6 +41,7 @@ def test_cpu_command_is_what_vllm_understands(parser: argparse.ArgumentParser) -
     assert read.structured_outputs_config.disable_any_whitespace
     assert environment["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
     assert "CUDA_VISIBLE_DEVICES" not in environment
+    assert environment["TORCH_COMPILE_DISABLE"] == "1"
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,9 @@ def test_gpu_command_and_placement(
     assert read.enable_sleep_mode and not read.enforce_eager
     assert (read.gpu_memory_utilization, read.kv_cache_memory_bytes) == (0.325, 2**30)
     assert (read.quantization, read.revision, read.max_lora_rank) == ("fp8", "abc", 32)
-    assert "VLLM_ENABLE_V1_MULTIPROCESSING" not in environment
+    assert environment.keys().isdisjoint(
+        {"VLLM_ENABLE_V1_MULTIPROCESSING", "TORCH_COMPILE_DISABLE", "OMP_NUM_THREADS"}
+    )
 
 
 def test_engines_that_never_sleep_do_not_pay_for_sleep_mode(
