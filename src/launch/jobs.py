@@ -118,7 +118,8 @@ def _job(arguments: Arguments, overrides: list[str], gpus: int, grace_s: int) ->
 def _ranks(arguments: Arguments, settings: TrainRLConfig, gpus: int) -> Ranks | None:
     """How accelerate starts the trainer; None where one process does without."""
     if settings.train.use_deepspeed:
-        ranks = plan_ranks(arguments, gpus)
+        chosen = arguments.accelerate or gpus < 2
+        ranks = plan_ranks(arguments, gpus if chosen else _usable(settings, gpus))
         check_batch(settings, ranks.processes)
         return ranks
     if arguments.accelerate:
@@ -128,6 +129,14 @@ def _ranks(arguments: Arguments, settings: TrainRLConfig, gpus: int) -> Ranks | 
         )
     check_batch(settings, 1)
     return None
+
+
+def _usable(settings: TrainRLConfig, gpus: int) -> int:
+    """As many GPUs as cut a batch of conversations evenly; all where none do, to be refused."""
+    train = settings.train
+    rows = train.number_of_problems_per_batch * train.num_samples_per_problem
+    per_rank = train.per_device_train_batch_size
+    return next((n for n in range(gpus, 0, -1) if rows % (n * per_rank) == 0), gpus)
 
 
 def _environment(ranks: Ranks | None, gpus: int, grace_s: int) -> dict[str, str]:

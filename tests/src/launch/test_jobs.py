@@ -156,3 +156,12 @@ def test_check_says_what_is_missing(tmp_path: Path) -> None:
     assert ("ok", "judge") in found  # hosted
     assert ("MISSING", "OPENROUTER_API_KEY") in found
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("gpus", "ranks"), [(2, 2), (3, 2), (4, 4), (8, 8)])
+def test_a_default_takes_as_many_gpus_as_cut_its_batch_evenly(
+    tmp_path: Path, gpus: int, ranks: int
+) -> None:
+    arguments = parse([f"logging.save_dir={tmp_path}"], config_name="smollm2")
+    (job,), _ = plan_jobs(arguments, gpus=gpus, grace_s=1)
+    assert job.ranks is not None and job.ranks.processes == ranks
