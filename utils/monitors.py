@@ -26,7 +26,8 @@ Records = Sequence[ConversationRecord]
 class Monitor:
     """A number to watch, and when it rings.
 
-    `low`/`high`: absolute bounds.  `shrinks`/`grows`: factors against the start of training.
+    `low`/`high`: absolute bounds; where training began beyond one already, it does not ring.
+    `shrinks`/`grows`: factors against the start of training.
     """
 
     name: str
@@ -42,16 +43,17 @@ class Monitor:
         """Why this monitor rings, or None."""
         if now.mean is None or now.n < self.at_least:
             return None
-        if self.low is not None and now.mean <= self.low:
+        began = start.mean if start is not None else None
+        if self.low is not None and now.mean <= self.low and (began is None or began > self.low):
             return f"{now.mean:.3g} is not above {self.low:g}: {self.means}"
-        if self.high is not None and now.mean >= self.high:
+        if self.high is not None and now.mean >= self.high and (began is None or began < self.high):
             return f"{now.mean:.3g} is not below {self.high:g}: {self.means}"
-        if start is None or not start.mean:
+        if not began:
             return None
-        if self.shrinks is not None and now.mean < self.shrinks * start.mean:
-            return f"fell from {start.mean:.3g} to {now.mean:.3g}: {self.means}"
-        if self.grows is not None and now.mean > self.grows * start.mean:
-            return f"grew from {start.mean:.3g} to {now.mean:.3g}: {self.means}"
+        if self.shrinks is not None and now.mean < self.shrinks * began:
+            return f"fell from {began:.3g} to {now.mean:.3g}: {self.means}"
+        if self.grows is not None and now.mean > self.grows * began:
+            return f"grew from {began:.3g} to {now.mean:.3g}: {self.means}"
         return None
 
 

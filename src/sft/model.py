@@ -99,6 +99,7 @@ def save_model(trainer: Any, tokenizer: Any, folder: Path) -> None:
     and a warning says so.
     """
     target, bare = folder / "model", trainer.accelerator.unwrap_model(trainer.model)
+    bare.config.use_cache = True  # off in training only
     if not is_peft_model(bare):
         trainer.save_model(str(target))
     else:

@@ -14,6 +14,7 @@ from src.vllm.spec import EngineSpec
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EXTENSION = "src.vllm.worker_extension.PublishedWeights"
+PREFILL_TOKENS = 4096  # at most so many in a step on a CPU, or one whole prompt
 FORGETFUL_WORKER = "src.vllm.faults.ForgetfulWorker"
 FAULTS = ("nan_on_sleep",)
 GIB = 1024**3
@@ -124,6 +125,11 @@ def _on_cpu(
     flags["enforce-eager"] = None  # compiling costs more at start than it saves here
     size = spec.kv_cache_memory_bytes or int(spec.cpu_kv_cache_gib * GIB)
     flags["kv-cache-memory-bytes"] = str(size)
+    # a seeded request whose prompt is cut in two kills vLLM here: CPU generators know no offset
+    flags |= {
+        "no-enable-chunked-prefill": None,
+        "max-num-batched-tokens": str(max(spec.max_length, spec.max_num_seqs, PREFILL_TOKENS)),
+    }
     names = {key.lstrip("-").replace("_", "-") for key, _ in spec.extra_args}
     if not names & {"tensor-parallel-size", "data-parallel-size", "distributed-executor-backend"}:
         # the multi-process executor spins, and steals the cores from its neighbours

@@ -158,3 +158,8 @@ def test_agreement_of_synthetic_rules_is_between_chance_and_all() -> None:
     across = next(a for a in agreements(records(400)) if "attempt" not in a.first)
     assert across.kappa is not None and 0.3 < across.kappa < 1.0
     assert across.low is not None and across.low < across.kappa < (across.high or 0)
+
+
+def test_what_was_so_from_the_start_rings_nothing() -> None:
+    always = [r for step in range(10) for r in hacked(step)]
+    assert rings(always) == set()

@@ -22,6 +22,7 @@ from config.schema import EngineSettings
 from src.inference_providers.base import GaveUp, ProviderError, Sampling
 from src.vllm.engines import EngineSet
 from src.vllm.residency import Residency, providers_of
+from src.vllm.server import PREFILL_TOKENS
 from src.vllm.spec import EngineSpec
 from src.vllm.weights import FILE_NAME, publish
 from tests.tiny import save_tiny_model
@@ -144,6 +145,19 @@ async def test_a_judge_keeps_to_a_schema_and_a_long_prompt_is_one_lost_request(
         assert answer.text == json.dumps(json.loads(answer.text))  # no room for white space
     with pytest.raises(GaveUp, match="512"):
         await judge.complete_tokens([7] * 600, SAMPLED)
+    await judge.close()
+
+
+async def test_seeded_prompts_that_fill_many_steps_do_not_kill_an_engine(
+    engines: EngineSet,
+) -> None:
+    """vLLM 0.31 on a CPU dies of a seeded request whose prompt is cut between two steps."""
+    providers, _ = providers_of(engines)
+    judge = providers["judge"]
+    prompts = [[at + 3, *[10 + (7 * at + i) % 200 for i in range(430)]] for at in range(30)]
+    answers = await asyncio.gather(*(judge.complete_tokens(ids, SAMPLED) for ids in prompts))
+    assert sum(map(len, prompts)) > 3 * PREFILL_TOKENS
+    assert all(answer.completion_tokens for answer in answers)
     await judge.close()
 
 

@@ -39,6 +39,7 @@ def test_cpu_command_is_what_vllm_understands(parser: argparse.ArgumentParser) -
     assert read.generation_config == "vllm" and read.logprobs_mode == "processed_logprobs"
     assert read.distributed_executor_backend == "uni" and not read.enable_sleep_mode
     assert read.structured_outputs_config.disable_any_whitespace
+    assert (read.enable_chunked_prefill, read.max_num_batched_tokens) == (False, 4096)
     assert environment["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
     assert "CUDA_VISIBLE_DEVICES" not in environment
     assert environment["TORCH_COMPILE_DISABLE"] == "1"
