@@ -1,14 +1,14 @@
 """Train a tutor by multi-turn GRPO in a simulated classroom.
 
 ./start_rl_training.sh                      engines, accelerate, DeepSpeed: the ordinary way
-python train_rl.py --config-name smollm2    one process; starts its own engines
+python train_rl.py --config-name toy        one process; starts its own engines
 """
 
 from config.schema import TrainRLConfig
 from utils.hydra_entry import hydra_entry
 
 
-@hydra_entry("config/train_rl", TrainRLConfig, config_name="smollm2")
+@hydra_entry("config/train_rl", TrainRLConfig, config_name="toy")
 def main(cfg: TrainRLConfig) -> int:
     from src.grpo.run import train
 

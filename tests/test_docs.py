@@ -20,7 +20,7 @@ from utils.hydra_entry import load_config
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "technical.md", *sorted((ROOT / "docs").glob("*.md"))]
 SCRIPTS = {
-    "train_rl.py": ("config/train_rl", TrainRLConfig, "smollm2"),
+    "train_rl.py": ("config/train_rl", TrainRLConfig, "toy"),
     "train_sft.py": ("config/train_sft", TrainSFTConfig, "smollm2"),
     "eval.py": ("config/eval", EvalConfig, "smollm2"),
 }
@@ -76,7 +76,7 @@ def test_a_command_is_understood(command: str) -> None:
     first, *rest = words(command)
     if first == "./start_rl_training.sh":
         gpus = 4 if "4GPU" in command else 0
-        plan_jobs(parse(rest, config_name="smollm2"), gpus=gpus, grace_s=1)
+        plan_jobs(parse(rest, config_name="toy"), gpus=gpus, grace_s=1)
     elif first == "./run_tests.sh":
         assert set(rest) <= {"--full"} or (ROOT / rest[0]).exists() or rest[0] == "-m"
     elif first == "accelerate":

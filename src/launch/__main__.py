@@ -36,7 +36,7 @@ from src.vllm.spec import plan_engines
 from utils.hydra_entry import ROOT
 from utils.logs import load_environment, redact
 
-DEFAULT_CONFIG = "smollm2"
+DEFAULT_CONFIG = "toy"
 
 
 def main(argv: list[str]) -> int:

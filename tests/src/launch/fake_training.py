@@ -33,6 +33,8 @@ draft = folder / f"draft-{rank}"
 draft.write_text(f"{os.getpid()} {sleeper.pid}")
 draft.rename(folder / f"pid-{rank}")
 if "FAKE_CODE" in os.environ and rank in ("none", "1"):
+    while rank == "1" and not (folder / "pid-0").exists():  # the other must be there to be ended
+        time.sleep(0.05)
     sys.exit(int(os.environ["FAKE_CODE"]))
 while True:
     time.sleep(0.1)

@@ -78,7 +78,7 @@ def test_exit_code_is_the_trainings(tmp_path: Path, code: int) -> None:
     arguments = json.loads((tmp_path / "arguments-none").read_text())
     assert "train.mu=1" in arguments
     assert arguments[-1] == "run_name=mine"
-    assert arguments[:2] == ["--config-name", "smollm2"]
+    assert arguments[:2] == ["--config-name", "toy"]
 
 
 def test_exit_code_of_a_rank(tmp_path: Path) -> None:
