@@ -16,8 +16,6 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 
-from config.errors import RunError
-
 T = TypeVar("T")
 
 PULSE_S = 5.0
@@ -25,7 +23,7 @@ TIMEOUT = timedelta(minutes=10)  # far above a pulse; only a dead or frozen lead
 _WORKING, _DONE, _FAILED = 0, 1, 2
 
 
-class LeadFailed(RunError):
+class LeadFailed(RuntimeError):
     """The node's lead rank failed; its own message says why."""
 
 

@@ -12,6 +12,8 @@ Without arguments: the embedded default of this machine.
                         (any other flag of `accelerate launch` works too: --num_machines, ...)
   --dry-run             print what would run
   --check               say what this machine lacks for it, start nothing
+  --plan                say what lies in memory in each phase; refuse what does not fit
+                        (--gpus 4 --gpu-memory 80 --ram 512, in GiB, for another machine)
   --cfg job             print the settings
 
 A run of the same name that did not finish goes on where it stopped.  Ctrl-C or SIGTERM: the
@@ -68,6 +70,12 @@ def _main(argv: list[str], signals: Signals) -> int:
         return _show(arguments)
     grace_s = int(os.environ.get("TUTOR_RL_GRACE_SECONDS", "900"))
     machine = _machine()
+    if arguments.plan:
+        from src.launch.plan import describe, print_plans
+
+        described = describe(arguments, machine)
+        print_plans(plan_jobs(arguments, described.gpus, grace_s)[0], described)
+        return 0
     jobs, finished = plan_jobs(arguments, len(machine.gpus), grace_s)
     for folder in finished:
         say(f"{folder} is finished; passed over")

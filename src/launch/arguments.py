@@ -16,7 +16,9 @@ from config.schema import TrainRLConfig
 from utils.config_errors import unknown_flag
 from utils.hydra_entry import ROOT, hydra_parser
 
-OWN = ("--dry-run", "--check", "--help", "-h")
+OWN = ("--dry-run", "--check", "--plan", "--help", "-h")
+# The machine that --plan is for: a count, and GiB.
+DESCRIBED = ("--gpus", "--gpu-memory", "--ram")
 # What Hydra shows instead of running; the training script answers.
 SHOWN = ("--cfg", "-c", "--info", "-i", "--hydra-help", "--version", "--package", "-p", "--resolve")
 REFUSED = {
@@ -38,6 +40,10 @@ class Arguments:
     config_dir: str | None = None
     dry_run: bool = False
     check: bool = False
+    plan: bool = False
+    gpus: float | None = None
+    gpu_memory: float | None = None
+    ram: float | None = None
     help: bool = False
     multirun: bool = False
     show: bool = False  # Hydra is asked to print, not to run
@@ -64,6 +70,9 @@ def parse(argv: Sequence[str], *, config_name: str) -> Arguments:
         elif flag in OWN:
             name = {"-h": "help"}.get(flag, flag.strip("-").replace("-", "_"))
             setattr(found, name, True)
+        elif flag in DESCRIBED:
+            number = _number(flag, value if equals else _next(flag, left))
+            setattr(found, flag.strip("-").replace("-", "_"), number)
         elif _underscored(flag) in REFUSED or flag in REFUSED:
             raise ConfigError(f"{flag}: {REFUSED.get(flag) or REFUSED[_underscored(flag)]}")
         elif flag in (options := _hydra_options()):
@@ -75,7 +84,20 @@ def parse(argv: Sequence[str], *, config_name: str) -> Arguments:
         else:
             parsers = (hydra_parser(), accelerate_parser())
             raise ConfigError(unknown_flag(argument, TrainRLConfig, *parsers))
+    for flag in DESCRIBED:
+        if getattr(found, flag.strip("-").replace("-", "_")) is not None and not found.plan:
+            raise ConfigError(f"{flag}: describes a machine for --plan")
     return found
+
+
+def _number(flag: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if number < 0 or (flag == "--gpus" and number != int(number)):
+        raise ConfigError(f"{flag}: must be a number, got {text}")
+    return number
 
 
 def _override(argument: str) -> str:
@@ -163,6 +185,9 @@ class Ranks:
     processes: int  # over all machines
     machines: int
     on_cpu: bool
+    zero_stage: int = 0
+    offload_optimizer: bool = False
+    offload_weights: bool = False
 
 
 def plan_ranks(arguments: Arguments, gpus: int) -> Ranks:
@@ -191,7 +216,21 @@ def plan_ranks(arguments: Arguments, gpus: int) -> Ranks:
     if port is None and machines == 1:
         typed += ["--main_process_port", "0"]  # any free one
     on_cpu = bool(values.get("use_cpu")) or "--cpu" in typed
-    return Ranks(flags=typed, processes=processes, machines=machines, on_cpu=on_cpu)
+    zero = values.get("deepspeed_config") or {}
+
+    def deepspeed(name: str) -> str:
+        return str(arguments.accelerate_value(f"--{name}") or zero.get(name, "none"))
+
+    stage = deepspeed("zero_stage")
+    return Ranks(
+        flags=typed,
+        processes=processes,
+        machines=machines,
+        on_cpu=on_cpu,
+        zero_stage=0 if stage == "none" else int(stage),
+        offload_optimizer=deepspeed("offload_optimizer_device") != "none",
+        offload_weights=deepspeed("offload_param_device") != "none",
+    )
 
 
 def refuse_missing_gpus(ranks: Ranks, gpus: int) -> None:

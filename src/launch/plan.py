@@ -1,0 +1,128 @@
+"""--plan: what a run would take of a machine, printed; what does not fit is refused."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+from collections.abc import Sequence
+
+import psutil
+
+from config.errors import ConfigError
+from src.launch.arguments import Arguments
+from src.launch.jobs import Job
+from src.vllm.plan import Described, Item, Plan, Training, plan_memory, refusal, total, update_load
+from src.vllm.server import GIB, Machine
+from utils.memory import Sharding
+
+
+def describe(arguments: Arguments, machine: Machine) -> Described:
+    """The machine of --gpus, --gpu-memory and --ram (GiB); this one where they are left out."""
+    gpus = len(machine.gpus) if arguments.gpus is None else int(arguments.gpus)
+    ram = arguments.ram or psutil.virtual_memory().total / GIB
+    memory = arguments.gpu_memory or (_gpu_memory() if gpus and machine.has_gpus else 0.0)
+    if gpus and not memory:
+        raise ConfigError("--gpu-memory: needs the GiB of a GPU, since none is visible here")
+    return Described(gpus=gpus, gpu_bytes=memory * GIB, ram_bytes=ram * GIB)
+
+
+def _gpu_memory() -> float:
+    """GiB of the smallest GPU."""
+    query = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    done = subprocess.run(query, capture_output=True, text=True, check=True)
+    return min(float(line) for line in done.stdout.split()) / 1024
+
+
+def training_of(job: Job, described: Described) -> Training:
+    """How the job's ranks would lie on the machine."""
+    ranks = job.ranks
+    if ranks is None:
+        alone = Sharding(stage=0, ranks=1)
+        return Training(zero=alone, local_ranks=1, on_cpu=not described.gpus)
+    here = max(1, ranks.processes // ranks.machines)
+    if not ranks.on_cpu and here > described.gpus:
+        raise ConfigError(f"--config_file: asks for {here} GPUs a machine, --gpus {described.gpus}")
+    zero = Sharding(
+        stage=ranks.zero_stage,
+        ranks=ranks.processes,
+        offload_optimizer=ranks.offload_optimizer,
+        offload_weights=ranks.offload_weights,
+    )
+    return Training(zero=zero, local_ranks=here, on_cpu=ranks.on_cpu)
+
+
+def print_plans(jobs: Sequence[Job], described: Described) -> None:
+    """Print each job's plan.  Raises ConfigError for the first that does not fit."""
+    for job in jobs:
+        training, cfg = training_of(job, described), job.settings
+        plan = plan_memory(cfg, described, training)
+        _print(job, plan, training)
+        changed = functools.partial(plan_memory, described=described, training=training)
+        said = refusal(plan, cfg, changed)
+        if said is not None:
+            raise ConfigError(said)
+
+
+def _print(job: Job, plan: Plan, training: Training) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    zero, described = training.zero, plan.described
+    where = f"{described.gpus} GPUs of {described.gpu_bytes / GIB:.0f} GiB, "
+    console.print(
+        f"{job.folder.name} on {where if described.gpus else ''}{described.ram_bytes / GIB:.0f} "
+        f"GiB of RAM; {zero.ranks} ranks, "
+        f"{f'ZeRO-{zero.stage}' if zero.stage else 'one process'}; "
+        f"residency {job.settings.engines.residency}. All sizes in GiB."
+    )
+    for place, items_of in _places(plan):
+        table = Table(title=place, title_justify="left", box=None, pad_edge=False)
+        table.add_column("", no_wrap=True)
+        for phase in plan.phases:
+            table.add_column(phase.name, justify="right")
+        columns = [_summed(items) for items in items_of]
+        for what in dict.fromkeys(what for column in columns for what in column):
+            table.add_row(what, *(_gib(column.get(what, 0.0)) for column in columns))
+        table.add_row("total", *(f"{total(items) / GIB:.1f}" for items in items_of))
+        console.print(table)
+    _print_load(job, plan, console)
+
+
+def _places(plan: Plan) -> list[tuple[str, list[list[Item]]]]:
+    """GPUs that hold the same are shown once."""
+    alike: dict[str, list[int]] = {}
+    for gpu in range(plan.described.gpus):
+        alike.setdefault(repr([phase.gpus[gpu] for phase in plan.phases]), []).append(gpu)
+    places = [
+        (f"GPU {', '.join(map(str, gpus))}", [phase.gpus[gpus[0]] for phase in plan.phases])
+        for gpus in alike.values()
+    ]
+    return [*places, ("RAM", [phase.ram for phase in plan.phases])]
+
+
+def _summed(items: Sequence[Item]) -> dict[str, float]:
+    sums: dict[str, float] = {}
+    for item in items:
+        sums[item.what] = sums.get(item.what, 0.0) + item.size
+    return sums
+
+
+def _gib(size: float) -> str:
+    return f"{size / GIB:.2f}" if size else ""
+
+
+def _print_load(job: Job, plan: Plan, console: object) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    assert isinstance(console, Console)
+    for engine, (tokens, requests) in plan.held.items():
+        console.print(f"{engine} engine: KV cache of {tokens:,} tokens, {requests:,} full requests")
+    table = Table(title="one update, at most", title_justify="left", box=None, pad_edge=False)
+    for heading in ("", "requests", "tokens"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for role, load in update_load(job.settings).items():
+        if load.requests:
+            table.add_row(role, f"{load.requests:,}", f"{load.tokens:,}")
+    console.print(table)

@@ -1,0 +1,121 @@
+"""How much memory weights, KV cache and training take: arithmetic on a model's shape, in bytes.
+
+Counts of weights and of KV cache are exact; activations and logits are estimates (technical.md says
+what was measured).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+# bytes of one weight of a quantised layer; 4 bits come with a scale (2 bytes) and a zero (half a
+# byte) for every 128 weights
+QUANTISED = {"awq": 0.5 + 2.5 / 128, "gptq": 0.5 + 2.5 / 128, "int4": 0.5 + 2.5 / 128, "fp8": 1.0}
+# DeepSpeed's defaults, in elements: what ZeRO-3 gathers at most, and the bucket of gradients
+LIVE_PARAMETERS, BUCKET = 10**9, 5 * 10**8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelShape:
+    """What a causal language model's sizes follow from; `linears` without the output head."""
+
+    parameters: int
+    linears: tuple[tuple[str, int, int], ...]  # name, inputs, outputs
+    layers: int
+    hidden: int
+    intermediate: int
+    kv_heads: int
+    head_dim: int
+    vocabulary: int
+    dtype: str = "bfloat16"
+
+    def weight_bytes(self, dtype: str = "auto", quantization: str | None = None) -> float:
+        """Of the whole model; quantised are the linear layers, without embedding and head."""
+        each = BYTES[self.dtype if dtype == "auto" else dtype]
+        quantised = QUANTISED.get(quantization or "", each)
+        inside = sum(inputs * outputs for _, inputs, outputs in self.linears)
+        return inside * quantised + (self.parameters - inside) * each
+
+    def kv_bytes_per_token(self, dtype: str = "auto", tensor_parallel: int = 1) -> int:
+        """Keys and values of one token on one GPU; a head is never cut."""
+        each = BYTES[self.dtype if dtype == "auto" else dtype]
+        heads = max(1, self.kv_heads // tensor_parallel)
+        return 2 * self.layers * heads * self.head_dim * each
+
+    def lora_parameters(self, rank: int, target: str = "all-linear") -> int:
+        """Weights of adapters A (rank x inputs) and B (outputs x rank), named as peft does."""
+        return sum(
+            rank * (inputs + outputs)
+            for name, inputs, outputs in self.linears
+            if target == "all-linear" or re.fullmatch(target, name)
+        )
+
+    def activation_bytes(self, tokens: int, dtype: str, checkpointing: bool) -> float:
+        """What the backward pass of `tokens` tokens needs kept, apart from logits; an estimate.
+
+        A layer keeps about 8 vectors of the hidden size, 4 of the intermediate, and keys and
+        values twice; with checkpointing each layer keeps its input, and one layer all of it.
+        """
+        keys = self.kv_heads * self.head_dim
+        layer = 8 * self.hidden + 4 * self.intermediate + 4 * keys
+        kept = self.layers * self.hidden + layer if checkpointing else self.layers * layer
+        return float(tokens * kept * BYTES[dtype])
+
+    def logit_bytes(self, tokens: int, dtype: str) -> float:
+        """Logits, their log-softmax and their gradient, as TRL computes them; an estimate."""
+        return float(3 * tokens * self.vocabulary * BYTES[dtype])
+
+
+def quantization_of(name: str, given: str | None) -> str | None:
+    """The kind of quantisation a setting or a model's name tells of, as a key of QUANTISED."""
+    for kind in QUANTISED:
+        if re.search(rf"(?i)(^|[^a-z]){kind}", given or name):
+            return kind
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sharding:
+    """How the trainer's state lies on its ranks; stage 0: a copy on each, no DeepSpeed."""
+
+    stage: int
+    ranks: int
+    offload_optimizer: bool = False
+    offload_weights: bool = False
+
+    def share(self, elements: float, since_stage: int) -> float:
+        return elements / self.ranks if self.stage >= since_stage else elements
+
+
+def trainer_state(
+    shape: ModelShape,
+    sharding: Sharding,
+    *,
+    trained: int,
+    dtype: str,
+    optimizer: str,
+    reference: bool,
+) -> dict[str, float]:
+    """Bytes of one rank, by what they are.  `trained`: how many weights are (LoRA: the adapters').
+
+    Under DeepSpeed half-precision weights have a float32 master copy, and their gradients become
+    float32 for the step, at most a sub-group of 1e9 at a time (ZeRO: arXiv 1910.02054, section 3).
+    """
+    each, whole = BYTES[dtype], shape.parameters + (trained if trained < shape.parameters else 0)
+    half = sharding.stage > 0 and each < 4
+    mine = sharding.share(trained, 1)
+    moments = 2.0 if "8bit" in optimizer else 2.0 * (4 if sharding.stage else each)
+    state = {
+        "weights": sharding.share(whole, 3) * each,
+        "KL reference": sharding.share(shape.parameters, 3) * each if reference else 0.0,
+        "gradients": sharding.share(trained, 2) * each + (4.0 * min(mine, 1e9) if half else 0.0),
+        "optimizer": mine * (moments + (4.0 if half else 0.0)),
+        "gathered": 0.0,
+    }
+    if sharding.stage >= 2:
+        state["gathered"] = float(min(trained, BUCKET) * each)
+    if sharding.stage == 3:
+        state["gathered"] += min(whole, LIVE_PARAMETERS) * each
+    return {name: size for name, size in state.items() if size}
