@@ -22,6 +22,7 @@ from config.schema import (
 ROOT = Path(__file__).resolve().parents[1]
 UNSET = "???"
 CONVERSATION_TYPES = {"guided": "guided", "attempted": "attempted", "attempt": "attempted"}
+REWARDS_WITHOUT_MODEL = {"answer": "Answer", "none": "None"}
 QUANTISED_NAME = re.compile(r"(?i)\b(awq|gptq|fp8|int[48]|nf4|bnb-4bit|w4a16|w8a8|gguf)\b")
 
 Settings = TrainRLConfig | EvalConfig | TrainSFTConfig
@@ -33,6 +34,9 @@ def normalise(settings: Any) -> None:
     `attempt` becomes `attempted`; a rule or persona whose file is `none` is dropped (a config can
     override an entry that it inherits but not remove it); the in-process backend has one process.
     """
+    for reward_model in _get(settings, "reward_model"):
+        given = reward_model.model_name_or_path
+        reward_model.model_name_or_path = REWARDS_WITHOUT_MODEL.get(given.lower(), given)
     generation: GenerationSettings | None = getattr(settings, "generation", None)
     if generation is not None:
         given = generation.forced_conversation_type

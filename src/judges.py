@@ -138,29 +138,39 @@ def load_matcher(rule: str, source: str) -> Matcher:
     return function  # type: ignore[no-any-return]
 
 
+def load_rules(settings: GenerationSettings) -> dict[str, Prompt | Matcher]:
+    """What each rule in force goes by, in the order of their names.  Raises ConfigError."""
+    return {
+        rule: load_matcher(rule, source)
+        if is_deterministic(source)
+        else load_prompt(
+            source,
+            setting=f"generation.judges_rules_prompts_paths.{rule}",
+            variables=JUDGE_VARIABLES,
+        )
+        for rule, source in active_rules(settings).items()
+    }
+
+
 def build_judges(settings: GenerationSettings, seat: Seat | None) -> list[Judge]:
     """One judge per rule, in the order of their names; none where no attempts are asked for."""
     judges: list[Judge] = []
-    for rule, source in active_rules(settings).items():
-        if is_deterministic(source):
-            judges.append(MatcherJudge(rule=rule, function=load_matcher(rule, source)))
-            continue
-        if seat is None:
+    for rule, source in load_rules(settings).items():
+        if not isinstance(source, Prompt):
+            judges.append(MatcherJudge(rule=rule, function=source))
+        elif seat is None:
             raise ConfigError(
                 f"judge_model.model_name_or_path: the rule {rule} needs a model to judge it"
             )
-        judges.append(_model_judge(rule, source, settings, seat))
+        else:
+            judges.append(_model_judge(rule, source, settings, seat))
     return judges
 
 
-def _model_judge(rule: str, path: str, settings: GenerationSettings, seat: Seat) -> ModelJudge:
+def _model_judge(rule: str, prompt: Prompt, settings: GenerationSettings, seat: Seat) -> ModelJudge:
     return ModelJudge(
         rule=rule,
-        prompt=load_prompt(
-            path,
-            setting=f"generation.judges_rules_prompts_paths.{rule}",
-            variables=JUDGE_VARIABLES,
-        ),
+        prompt=prompt,
         seat=seat,
         attempts=settings.number_judge_attempts,
         retries=settings.judge_retries,

@@ -6,18 +6,18 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from config.errors import ConfigError
-from config.schema import EvalConfig, GenerationSettings, ModelSettings, TrainRLConfig
+from config.schema import EvalConfig, ModelSettings, TrainRLConfig
 from src.chat_template import ChatRenderer
 from src.classroom import Classroom
 from src.embedded import resolve_model
 from src.inference_providers.base import Provider
 from src.inference_providers.budget import Budget
 from src.inference_providers.hosted import hosted_provider
-from src.judges import build_judges
-from src.lesson import Scorer, Seats
+from src.judges import build_judges, load_rules
+from src.lesson import Seats
 from src.participants import Seat
 from src.prompts import Prompts
+from src.reward_model import check_reward_model, load_scorer
 from src.vllm.spec import is_hosted
 from utils.rewards import RewardSettings
 from utils.rules import needs_judge
@@ -73,11 +73,14 @@ def build_seat(
     )
 
 
-def check_prompts(generation: GenerationSettings) -> Prompts:
-    """Load every prompt, before anything slow begins.  Raises ConfigError."""
-    if not needs_judge(generation):
-        build_judges(generation, None)
-    return Prompts.load(generation)
+def check_classroom(cfg: Config) -> None:
+    """Load every prompt, and see that solutions can be scored, before anything slow begins.
+
+    Raises ConfigError.
+    """
+    load_rules(cfg.generation)
+    Prompts.load(cfg.generation)
+    check_reward_model(cfg.reward_model)
 
 
 def build_classroom(
@@ -86,15 +89,8 @@ def build_classroom(
     *,
     evaluation: bool,
     tokenizers: Mapping[str, Any] | None = None,
-    scorer: Scorer | None = None,
 ) -> Classroom:
     """A classroom on these providers (`local`: role -> provider; hosted roles are made here)."""
-    reward_settings = RewardSettings.of(cfg.generation, cfg.reward_model)
-    if reward_settings.solve_by == "model" and scorer is None:
-        raise ConfigError(
-            f"reward_model.model_name_or_path: {cfg.reward_model.model_name_or_path}: solutions "
-            "are scored by Answer or None; a reward model cannot be served yet"
-        )
     providers = dict(local)
     budget = Budget.from_settings(cfg.engines)  # one for all roles of the run
     wanted = ["teacher", "student"] + (["judge"] if needs_judge(cfg.generation) else [])
@@ -116,10 +112,10 @@ def build_classroom(
             teacher=seats["teacher"],
             student=seats["student"],
             judges=build_judges(cfg.generation, seats.get("judge")),
-            scorer=scorer,
+            scorer=load_scorer(cfg.reward_model),
         ),
         Prompts.load(cfg.generation),
-        reward_settings,
+        RewardSettings.of(cfg.generation, cfg.reward_model),
         seed=cfg.seed,
         evaluation=evaluation,
     )

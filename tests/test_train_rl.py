@@ -10,12 +10,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
 
 from config.schema import GenerationSettings, RewardModelSettings
-from tests.tiny import save_tiny_model
+from tests.tiny import save_tiny_classifier, save_tiny_model
 from utils.records import ConversationRecord, check, load_run, read
 from utils.rewards import RewardSettings, rewards
 from utils.run_folder import read_metrics
@@ -135,6 +136,17 @@ def test_collecting_trains_nothing(model: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "model").exists()
 
 
+def test_a_reward_model_scores_the_solutions(model: Path, tmp_path: Path) -> None:
+    judge = save_tiny_classifier(tmp_path / "judge")
+    more = (f"reward_model.model_name_or_path={judge}", "train.collect_only=true")
+    run(python(model, tmp_path, *more, "train.max_steps=1"))
+    records = list(read(tmp_path / "run" / "conversations.jsonl"))
+    scores = {s.score for r in records for s in r.solutions}
+    assert len(scores) > 1 and all(0.0 < score < 1.0 for score in scores)
+    for r in records:
+        assert r.rewards["solve"] == pytest.approx(fmean(s.score for s in r.solutions))
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
@@ -143,6 +155,7 @@ def test_collecting_trains_nothing(model: Path, tmp_path: Path) -> None:
         ("train.mu=two", "train.mu"),
         ("dataset.train_datasets=[{name_or_path: no/such.jsonl}]", "dataset.train_datasets[0]"),
         ("student_model.model_name_or_path=/no/such/model", "student_model.model_name_or_path"),
+        ("reward_model.model_name_or_path=/no/such/model", "reward_model.model_name_or_path"),
         ("generation.teacher_prompt_path=no.txt", "generation.teacher_prompt_path"),
         ("train.number_of_problems_per_batch=900", "train.number_of_problems_per_batch"),
     ],

@@ -47,3 +47,15 @@ def save_tiny_model(folder: Path, *, seed: int = 0, tied: bool = True, layers: i
     Qwen2ForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def save_tiny_classifier(folder: Path, *, outputs: int = 1) -> Path:
+    """A random sequence classifier on the tiny chat model's tokenizer."""
+    import torch
+    from transformers import Qwen2Config, Qwen2ForSequenceClassification
+
+    save_tiny_model(folder)
+    torch.manual_seed(1)
+    config = Qwen2Config.from_pretrained(folder, num_labels=outputs)
+    Qwen2ForSequenceClassification(config).save_pretrained(folder)
+    return folder

@@ -245,5 +245,5 @@ def _one_line(action: Callable[[], int | None]) -> int:
 
 
 def _complain(error: Exception) -> None:
-    if int(os.environ.get("RANK", "0")) == 0:  # once, not once a rank
+    if int(os.environ.get("LOCAL_RANK", "0")) == 0:  # once a node, whose lead it is
         print(f"error: {redact(' '.join(str(error).split()))}", file=sys.stderr, flush=True)

@@ -16,6 +16,7 @@ from utils.records import ConversationRecord, Solution, VerdictRecord
 from utils.thinking import thinking_is_well_formed
 
 Verdicts = Mapping[str, Sequence[VerdictRecord]]  # by rule
+SolveBy = Literal["answer", "none", "model"]
 NAMES = ("solve", "pedagogy", "thinking", "end_of_conversation", "length")
 
 
@@ -26,7 +27,7 @@ class RewardSettings:
     penalty: float  # lambda
     hard: bool
     thinking: bool
-    solve_by: Literal["answer", "none", "model"] = "answer"
+    solve_by: SolveBy = "answer"
     missing_verdict: Literal["exclude", "reject"] = "exclude"
     reported_rules: frozenset[str] = frozenset()  # recorded, but never a reason to reject
     weights: RewardWeights = field(default_factory=RewardWeights)
@@ -35,16 +36,21 @@ class RewardSettings:
     def of(
         cls, generation: GenerationSettings, reward_model: RewardModelSettings
     ) -> RewardSettings:
-        name = reward_model.model_name_or_path
         return cls(
             penalty=generation.extra_penalty_for_rejected_judges,
             hard=not generation.ignore_rejected_judge,
             thinking=generation.use_thinking or generation.force_thinking,
-            solve_by={"Answer": "answer", "None": "none"}.get(name, "model"),  # type: ignore[arg-type]
+            solve_by=solve_by(reward_model),
             missing_verdict=generation.missing_verdict,  # type: ignore[arg-type]
             reported_rules=frozenset(generation.rules_only_reported),
             weights=generation.reward_weights,
         )
+
+
+def solve_by(reward_model: RewardModelSettings) -> SolveBy:
+    """Who decides about solutions: the known answer, nobody, or a model of that name."""
+    name = reward_model.model_name_or_path
+    return "answer" if name == "Answer" else "none" if name == "None" else "model"
 
 
 def solve_reward(solutions: Sequence[Solution], settings: RewardSettings) -> float:

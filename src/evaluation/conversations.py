@@ -13,7 +13,7 @@ from src.classroom import Classroom
 from src.evaluation.control import hold_control
 from src.evaluation.local_engines import classroom_roles, local_providers
 from src.progress import Progress
-from src.setup import build_classroom, check_prompts
+from src.setup import build_classroom, check_classroom
 from utils.data import load_problems
 from utils.problems import Problem
 from utils.records import ConversationRecord, RecordWriter, load_run
@@ -27,7 +27,7 @@ def hold_conversations(
     cfg: EvalConfig, folder: RunFolder, loop: Background, stack: ExitStack
 ) -> None:
     """Hold one conversation for each problem and sample that is not finished yet."""
-    check_prompts(cfg.generation)
+    check_classroom(cfg)
     problems = load_problems(
         cfg.dataset.eval_datasets,
         seed=cfg.seed,

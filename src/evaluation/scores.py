@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from src.classifier import ChatClassifier
 from src.inference_providers.base import ChatMessage
-from src.ped_rm import PedRM, rated_turns, score_records
+from src.ped_rm import rated_turns, score_records
 from utils.metrics import solve_after
 from utils.records import ConversationRecord
 from utils.statistics import Estimate, clustered_mean
@@ -15,7 +16,9 @@ HUMAN_TURN, HUMAN_SCORE = "human_turn", "human_ped_rm"
 GOLD = "gold"  # "correct" or "wrong": what a student's solution is
 
 
-def score_all(scorer: PedRM, records: Sequence[ConversationRecord]) -> list[ConversationRecord]:
+def score_all(
+    scorer: ChatClassifier, records: Sequence[ConversationRecord]
+) -> list[ConversationRecord]:
     """Ped-RM scores of every tutor turn; of a benchmark's, of the generated and the human turn."""
     compared = {i: r for i, r in enumerate(records) if HUMAN_TURN in r.extra and not r.ped_rm}
     found = score_records(scorer, [r for r in records if HUMAN_TURN not in r.extra])

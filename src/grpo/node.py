@@ -16,6 +16,8 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 
+from config.errors import RunError
+
 T = TypeVar("T")
 
 PULSE_S = 5.0
@@ -23,7 +25,7 @@ TIMEOUT = timedelta(minutes=10)  # far above a pulse; only a dead or frozen lead
 _WORKING, _DONE, _FAILED = 0, 1, 2
 
 
-class LeadFailed(RuntimeError):
+class LeadFailed(RunError):
     """The node's lead rank failed; its own message says why."""
 
 

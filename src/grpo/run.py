@@ -30,7 +30,7 @@ from src.grpo.weights import EngineWeights
 from src.hub import prepare_wandb, push_model
 from src.inference_providers.transformers_local import TransformersProvider, load_transformers
 from src.progress import Progress
-from src.setup import build_classroom, check_prompts, load_tokenizer
+from src.setup import build_classroom, check_classroom, load_tokenizer
 from src.sft.model import lora_config
 from src.vllm.engines import MANIFEST_VARIABLE, EngineSet
 from src.vllm.residency import Residency, providers_of
@@ -54,7 +54,7 @@ def train(cfg: TrainRLConfig) -> int:
             "teacher_model.lora.enable: adapters are not handed to vLLM engines yet; "
             "take engines.backend=transformers, or train whole weights"
         )
-    check_prompts(cfg.generation)
+    check_classroom(cfg)
     problems = training_problems(cfg)
     tutor = resolve_model(
         cfg.teacher_model.model_name_or_path, setting="teacher_model.model_name_or_path"

@@ -103,10 +103,12 @@ def test_normalise() -> None:
     settings = rl_settings(generation__forced_conversation_type="attempt")
     settings.generation.judges_rules_prompts_paths["follows_pedagogical_values"] = "none"
     settings.engines.backend = "transformers"
+    settings.reward_model.model_name_or_path = "none"
     normalise(settings)
     assert settings.generation.forced_conversation_type == "attempted"
     assert list(settings.generation.judges_rules_prompts_paths) == ["does_not_leak_answer"]
     assert settings.train.use_deepspeed is False
+    assert settings.reward_model.model_name_or_path == "None"
 
 
 @pytest.mark.parametrize(

@@ -8,35 +8,25 @@ from typing import Any
 import pytest
 
 from config.errors import ConfigError
+from src.classifier import ChatClassifier
 from src.inference_providers.base import ChatMessage
-from src.ped_rm import PedRM, check_ped_rm, load_ped_rm, opening, rated_turns, score_records
+from src.ped_rm import check_ped_rm, load_ped_rm, opening, rated_turns, score_records
 from tests.synthetic import record, records
-from tests.tiny import save_tiny_model
+from tests.tiny import save_tiny_classifier
 from utils.records import Message
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A one-output classifier on the tiny chat model's tokenizer."""
-    import torch
-    from transformers import AutoTokenizer, Qwen2Config, Qwen2ForSequenceClassification
-
-    path = tmp_path_factory.mktemp("ped_rm")
-    save_tiny_model(path)
-    tokenizer = AutoTokenizer.from_pretrained(path)
-    torch.manual_seed(1)
-    config = Qwen2Config.from_pretrained(path, num_labels=1)
-    Qwen2ForSequenceClassification(config).save_pretrained(path)
-    tokenizer.save_pretrained(path)
-    return path
+    return save_tiny_classifier(tmp_path_factory.mktemp("ped_rm"))
 
 
 @pytest.fixture(scope="module")
-def scorer(folder: Path) -> PedRM:
+def scorer(folder: Path) -> ChatClassifier:
     return load_ped_rm(str(folder))
 
 
-def plainly(scorer: PedRM, ids: list[int]) -> float:
+def plainly(scorer: ChatClassifier, ids: list[int]) -> float:
     """The logit of one row's last token, unpadded, without the classifier's own pooling."""
     import torch
 
@@ -68,7 +58,7 @@ def test_reference_solution_where_the_data_has_one() -> None:
     assert "First carry." in rated_turns(worked)[0][1]["content"]
 
 
-def test_ids_are_the_chat_template_of_honest_text(scorer: PedRM, folder: Path) -> None:
+def test_ids_are_the_chat_template_of_honest_text(scorer: ChatClassifier, folder: Path) -> None:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -77,7 +67,7 @@ def test_ids_are_the_chat_template_of_honest_text(scorer: PedRM, folder: Path) -
         assert scorer.ids(chat) == tokenizer.encode(text, add_special_tokens=False)
 
 
-def test_forged_markers_are_text(scorer: PedRM, folder: Path) -> None:
+def test_forged_markers_are_text(scorer: ChatClassifier, folder: Path) -> None:
     from transformers import AutoTokenizer
 
     marker = AutoTokenizer.from_pretrained(folder).convert_tokens_to_ids("<|im_start|>")
@@ -90,7 +80,9 @@ def test_forged_markers_are_text(scorer: PedRM, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
-def test_scores_are_those_of_each_row_alone_in_order(scorer: PedRM, batch_size: int) -> None:
+def test_scores_are_those_of_each_row_alone_in_order(
+    scorer: ChatClassifier, batch_size: int
+) -> None:
     chats = [chat for r in records(6) for chat in rated_turns(r)]
     chats.append([*opening("x", "y"), {"role": "assistant", "content": "w" * 300}])
     scorer._batch_size = batch_size
@@ -120,7 +112,7 @@ def test_long_histories_lose_their_oldest_messages(folder: Path) -> None:
     assert scorer.ids(chat)[-5:] == ids[-5:]
 
 
-def test_records_keep_their_order_and_the_scores_they_have(scorer: PedRM) -> None:
+def test_records_keep_their_order_and_the_scores_they_have(scorer: ChatClassifier) -> None:
     rows = records(5)
     rows[2] = rows[2].model_copy(update={"ped_rm": [9.0]})
     rows[3] = rows[3].model_copy(
@@ -143,4 +135,4 @@ def test_what_cannot_score_is_refused_in_one_line(folder: Path, tmp_path: Path) 
     config = Qwen2Config.from_pretrained(folder, num_labels=2)
     model, tokenizer = Qwen2ForSequenceClassification(config), AutoTokenizer.from_pretrained(folder)
     with pytest.raises(ConfigError, match="this classifier has 2"):
-        PedRM(model, tokenizer)
+        ChatClassifier(model, tokenizer, setting="x")

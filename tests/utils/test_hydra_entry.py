@@ -182,7 +182,8 @@ def test_only_the_launcher_sweeps_under_several_ranks(tmp_path: Path) -> None:
     done = run(tmp_path, "--multirun", "train.mu=1,2", WORLD_SIZE="2", RANK="0")
     assert done.returncode == 2
     assert done.stderr.startswith("error: --multirun:")
-    assert run(tmp_path, "train.nu=1", WORLD_SIZE="2", RANK="1").stderr == ""  # once, not twice
+    other = run(tmp_path, "train.nu=1", WORLD_SIZE="2", LOCAL_RANK="1")
+    assert other.stderr == ""  # once, not twice
 
 
 def test_hydra_shows_a_config(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.tiny import save_tiny_model
+from tests.tiny import save_tiny_classifier, save_tiny_model
 from utils.records import load_run
 
 pytestmark = pytest.mark.slow  # torch and transformers start twice
@@ -22,15 +22,9 @@ pytestmark = pytest.mark.slow  # torch and transformers start twice
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`tutor`, a tiny random chat model, and `ped_rm`, a classifier on its tokenizer."""
-    import torch
-    from transformers import AutoTokenizer, Qwen2Config, Qwen2ForSequenceClassification
-
     folder = tmp_path_factory.mktemp("models")
-    tutor = save_tiny_model(folder / "tutor")
-    torch.manual_seed(1)
-    config = Qwen2Config.from_pretrained(tutor, num_labels=1)
-    Qwen2ForSequenceClassification(config).save_pretrained(folder / "ped_rm")
-    AutoTokenizer.from_pretrained(tutor).save_pretrained(folder / "ped_rm")
+    save_tiny_model(folder / "tutor")
+    save_tiny_classifier(folder / "ped_rm")
     return folder
 
 
