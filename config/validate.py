@@ -77,16 +77,21 @@ def validate(settings: Any) -> None:
         _require_datasets(settings)
 
 
-def check_batch(settings: TrainRLConfig, ranks: int) -> None:
-    """Whether ranks and micro-batches cut a batch of conversations evenly.  Raises ConfigError."""
+def micro_batches(settings: TrainRLConfig, ranks: int) -> int:
+    """Micro-batches of one rank in one optimizer step: a batch of conversations is one step.
+
+    Raises ConfigError where ranks and micro-batches do not cut the batch evenly.
+    """
     train = settings.train
     rows = train.number_of_problems_per_batch * train.num_samples_per_problem
-    if rows % (ranks * train.per_device_train_batch_size):
+    steps, left = divmod(rows, ranks * train.per_device_train_batch_size)
+    if left:
         raise ConfigError(
             f"train.per_device_train_batch_size: {rows} conversations a batch "
             f"(train.number_of_problems_per_batch x train.num_samples_per_problem) cannot be cut "
             f"into micro-batches of {train.per_device_train_batch_size} on {ranks} ranks"
         )
+    return steps
 
 
 def _get(settings: Any, key: str) -> Iterator[Any]:

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from config.schema import GenerationSettings
 from src.conversation import Conversation, ConversationType, Limits, State, next_state
 from src.inference_providers.base import GaveUp
+from src.inference_providers.budget import BudgetReached
 from src.judges import gather_or_cancel
 from src.lesson import Batch, Lesson, Plan, Seats
 from src.prompts import Prompts
@@ -73,7 +74,8 @@ class Classroom:
 
         `samples`: how many of each problem; or, one entry for each of `problems`, which sample
         that entry is.  A conversation whose requests fail for good is recorded with its error and
-        left out of its group; ProviderError ends them all.
+        left out of its group; ProviderError ends them all.  At a cap on what hosted models cost,
+        those that need no more requests are finished first.
         """
         if isinstance(samples, int):
             pairs = [(p, s) for p in problems for s in range(samples)]
@@ -84,18 +86,29 @@ class Classroom:
             self.plan.settings.max_concurrent_conversations or len(pairs) or 1
         )
 
-        async def one(problem: Problem, sample: int) -> ConversationRecord:
+        capped: list[BudgetReached] = []
+
+        async def one(problem: Problem, sample: int) -> ConversationRecord | None:
             async with slots:
-                record = await self._hold(self._begin(problem, sample, epoch), batch)
+                if capped:
+                    return None
+                try:
+                    record = await self._hold(self._begin(problem, sample, epoch), batch)
+                except BudgetReached as error:
+                    capped.append(error)
+                    return None
             if on_finished is not None:
                 on_finished(record)
             return record
 
         self.states.clear()
         try:
-            return await gather_or_cancel([one(problem, sample) for problem, sample in pairs])
+            records = await gather_or_cancel([one(problem, sample) for problem, sample in pairs])
         finally:
             batch.cancel()
+        if capped:
+            raise capped[0]
+        return [record for record in records if record is not None]
 
     async def close(self) -> None:
         """Give back the connections of all seats."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from config.schema import EvalConfig, ModelSettings, TrainRLConfig
@@ -18,7 +18,8 @@ from src.lesson import Seats
 from src.participants import Seat
 from src.prompts import Prompts
 from src.reward_model import check_reward_model, load_scorer
-from src.vllm.spec import is_hosted
+from src.vllm.spec import ROLES, is_hosted
+from utils.records import ConversationRecord
 from utils.rewards import RewardSettings
 from utils.rules import needs_judge
 
@@ -83,16 +84,33 @@ def check_classroom(cfg: Config) -> None:
     check_reward_model(cfg.reward_model)
 
 
+def run_budget(cfg: Config, held: Iterable[ConversationRecord]) -> Budget:
+    """The caps of a run on what hosted models cost, and what its record says was spent already."""
+    budget = Budget.from_settings(cfg.engines)
+    hosted = [role for role in ROLES if is_hosted(getattr(cfg, f"{role}_model"))]
+    for record in held if hosted else ():
+        for usage in (record.usage[role] for role in hosted if role in record.usage):
+            budget.add(
+                requests=usage.requests,
+                tokens=usage.prompt_tokens + usage.completion_tokens,
+                cost_usd=usage.cost_usd,
+            )
+    return budget
+
+
 def build_classroom(
     cfg: Config,
     local: Mapping[str, Provider],
     *,
     evaluation: bool,
+    budget: Budget,
     tokenizers: Mapping[str, Any] | None = None,
 ) -> Classroom:
-    """A classroom on these providers (`local`: role -> provider; hosted roles are made here)."""
+    """A classroom on these providers (`local`: role -> provider; hosted roles are made here).
+
+    `budget` is one for all hosted roles of the run.
+    """
     providers = dict(local)
-    budget = Budget.from_settings(cfg.engines)  # one for all roles of the run
     wanted = ["teacher", "student"] + (["judge"] if needs_judge(cfg.generation) else [])
     for role in wanted:
         model: ModelSettings = getattr(cfg, f"{role}_model")

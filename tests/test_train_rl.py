@@ -22,7 +22,7 @@ from utils.rewards import RewardSettings, rewards
 from utils.run_folder import read_metrics
 
 ROOT = Path(__file__).resolve().parents[1]
-IN_PROCESS = ("engines.backend=transformers", "train.use_deepspeed=false")
+IN_PROCESS = ("engines.backend=transformers",)
 SMALL = (
     "--config-name=smollm2",
     "generation.max_tokens_in_conversation=1700",
@@ -69,13 +69,27 @@ def environment() -> dict[str, str]:
     return os.environ | {"OMP_NUM_THREADS": "1", "PATH": _with_python(), "COLUMNS": "160"}
 
 
+HIDES = """
+from importlib.machinery import PathFinder
+find = PathFinder.find_spec
+def find_spec(name, path=None, target=None):
+    return None if name.partition(".")[0] in ("vllm", "deepspeed") else find(name, path, target)
+PathFinder.find_spec = staticmethod(find_spec)
+"""
+
+
 def _with_python() -> str:
     return f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
-def run(arguments: list[str], *, timeout: float = 250, code: int = 0) -> str:
+def run(arguments: list[str], *, timeout: float = 250, code: int = 0, **more: str) -> str:
     done = subprocess.run(
-        arguments, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=timeout
+        arguments,
+        cwd=ROOT,
+        env=environment() | more,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
     )
     said = done.stdout + done.stderr
     assert done.returncode == code, said[-6000:]
@@ -116,7 +130,9 @@ def rollout_rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_in_one_process(model: Path, tmp_path: Path) -> None:
-    said = run(python(model, tmp_path, "train.max_steps=4"))
+    """By one setting, and on a machine that has neither vLLM nor DeepSpeed."""
+    (tmp_path / "sitecustomize.py").write_text(HIDES)
+    said = run(python(model, tmp_path, "train.max_steps=4"), PYTHONPATH=str(tmp_path))
     folder = tmp_path / "run"
     assert "reward: total" in said and str(folder) in said
     records = check_record(folder, model, 2 * 2 * 4)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from statistics import fmean
 from typing import Any
 
 from utils.metrics import rule_rejects
 from utils.records import ConversationRecord
 from utils.statistics import cluster_bootstrap, cohens_kappa
+
+Pairs = Sequence[tuple[str, bool, bool]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,17 +34,37 @@ class Agreement:
 
 def agreements(records: Sequence[ConversationRecord]) -> list[Agreement]:
     """Agreement of every two rules (a matcher and a model, say), and of a rule's own attempts."""
+    found = [_agreement(first, second, pairs) for first, second, pairs in _compared(records)]
+    return [agreement for agreement in found if agreement is not None]
+
+
+def agreement_shares(records: Sequence[ConversationRecord]) -> dict[str, float]:
+    """{"rule / other rule": share of conversations on which both decide alike}, without intervals.
+
+    What is not decided by both is in no share.
+    """
+    return {
+        f"{first} / {second}": fmean(float(a == b) for _, a, b in pairs)
+        for first, second, pairs in _compared(records)
+        if pairs
+    }
+
+
+def _compared(records: Sequence[ConversationRecord]) -> Iterator[tuple[str, str, Pairs]]:
+    """Two judgements by name, and (problem, the first rejects, the second rejects) for each."""
     rules = sorted({rule for r in records for rule in r.verdicts})
-    found: list[Agreement | None] = []
     for rule in rules:
-        pairs = [
-            (r.problem_id, one == "REJECT", other == "REJECT")
-            for r in records
-            for one, other in combinations(
-                [v.decision for v in r.verdicts.get(rule, []) if v.decision], 2
-            )
-        ]
-        found.append(_agreement(f"{rule} (attempt)", f"{rule} (another)", pairs))
+        yield (
+            f"{rule} (attempt)",
+            f"{rule} (another)",
+            [
+                (r.problem_id, one == "REJECT", other == "REJECT")
+                for r in records
+                for one, other in combinations(
+                    [v.decision for v in r.verdicts.get(rule, []) if v.decision], 2
+                )
+            ],
+        )
     for first, second in combinations(rules, 2):
         decided = ((r, rule_rejects(r, first), rule_rejects(r, second)) for r in records)
         pairs = [
@@ -49,13 +72,10 @@ def agreements(records: Sequence[ConversationRecord]) -> list[Agreement]:
             for r, a, b in decided
             if a is not None and b is not None
         ]
-        found.append(_agreement(first, second, pairs))
-    return [agreement for agreement in found if agreement is not None]
+        yield first, second, pairs
 
 
-def _agreement(
-    first: str, second: str, pairs: Sequence[tuple[str, bool, bool]]
-) -> Agreement | None:
+def _agreement(first: str, second: str, pairs: Pairs) -> Agreement | None:
     """Of (problem, the first rejects, the second rejects); None without any pair."""
     if not pairs:
         return None

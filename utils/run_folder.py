@@ -29,6 +29,18 @@ ROOT = Path(__file__).resolve().parents[1]
 CONFIG, REVISION = "config.yaml", "git_revision.txt"
 METRICS, FINISHED, LOCK = "metrics.jsonl", "finished", ".lock"
 SHOWN_DIFFERENCES = 8
+# what changes no result: a run that stopped at its cap goes on with a higher one
+FREE = frozenset(
+    f"engines.{key}"
+    for key in (
+        "max_requests",
+        "max_tokens",
+        "max_cost_usd",
+        "max_concurrent_requests",
+        "start_timeout_s",
+        "request_timeout_s",
+    )
+)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -129,8 +141,7 @@ def open_run(settings: Any, *, config_name: str | None = None) -> RunFolder:
         run._lock = _take_lock(path)
         if resumed:
             _refuse_changes(path, settings)
-        else:
-            _write(path / CONFIG, yaml.safe_dump(saved_settings(settings), sort_keys=False))
+        _write(path / CONFIG, yaml.safe_dump(saved_settings(settings), sort_keys=False))
     except OSError as error:
         run.close()
         raise RunError(f"logging.save_dir: {path}: {error.strerror or error}") from error
@@ -166,6 +177,8 @@ def base_name(settings: Any, config_name: str | None = None) -> str:
     if settings.run_name:
         return str(settings.run_name)
     state = saved_settings(settings)
+    engines = state.get("engines", {})
+    state["engines"] = {k: v for k, v in engines.items() if f"engines.{k}" not in FREE}
     text = json.dumps(state, sort_keys=True, default=str)
     short = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
     return f"{Path(config_name or _config_name()).stem}-{short}"
@@ -193,7 +206,8 @@ def saved_settings(settings: Any) -> dict[str, Any]:
 
 def _refuse_changes(path: Path, settings: Any) -> None:
     old = yaml.safe_load((path / CONFIG).read_text(encoding="utf-8"))
-    changed = differences(old, saved_settings(settings))
+    found = differences(old, saved_settings(settings))
+    changed = [line for line in found if line.partition(":")[0] not in FREE]
     if changed:
         more = len(changed) - SHOWN_DIFFERENCES
         listed = "; ".join(changed[:SHOWN_DIFFERENCES]) + (f"; {more} more" if more > 0 else "")

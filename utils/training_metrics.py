@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
+from utils.agreement import agreement_shares
 from utils.metrics import summarise
 from utils.monitors import MONITORS
 from utils.records import ConversationRecord
@@ -37,6 +38,8 @@ def rollout_metrics(
         if name in _CURVES or name.startswith("rejected_by_")
     }
     found |= {f"monitors/{m.name}": m.value(records).mean for m in MONITORS}
+    shares = agreement_shares(records)
+    found |= {f"judges_agree/{name}": share for name, share in shares.items()}
     states = sorted({state for r in records for state in r.timing})
     for state in states:
         found[f"seconds/{state}"] = fmean(r.timing.get(state, 0.0) for r in records)

@@ -17,7 +17,7 @@ from src.inference_providers.base import Completion, GaveUp, Provider
 from src.inference_providers.hosted import hosted_provider, is_hosted
 from src.judges import gather_or_cancel
 from src.participants import Seat
-from src.setup import build_seat
+from src.setup import build_seat, run_budget
 from utils.records import (
     SCHEMA,
     ConversationRecord,
@@ -40,7 +40,8 @@ def hold_benchmark(cfg: EvalConfig, folder: RunFolder, loop: Background, stack: 
     if cfg.teacher_model.model_name_or_path in ("", "???"):
         raise ConfigError("teacher_model.model_name_or_path: no value given")
     items = reasoning_items(cfg) if cfg.eval.task == "reasoning" else tutor_items(cfg)
-    held = {(r.problem_id, r.sample) for r in load_run(folder.path)}
+    answered = load_run(folder.path)
+    held = {(r.problem_id, r.sample) for r in answered}
     missing = [
         (item, sample)
         for item in items
@@ -51,14 +52,17 @@ def hold_benchmark(cfg: EvalConfig, folder: RunFolder, loop: Background, stack: 
         return
     log.info("%d items to ask, %d answered already", len(missing), len(held))
     writer = RecordWriter(folder.path)
-    seat = build_seat("teacher", cfg.teacher_model, _provider(cfg, folder, stack))
+    seat = build_seat("teacher", cfg.teacher_model, _provider(cfg, folder, stack, answered))
     stack.callback(lambda: loop.run(seat.provider.close()))
     loop.run(ask_all(cfg, seat, missing, writer, folder.name))
 
 
-def _provider(cfg: EvalConfig, folder: RunFolder, stack: ExitStack) -> Provider:
+def _provider(
+    cfg: EvalConfig, folder: RunFolder, stack: ExitStack, answered: Sequence[ConversationRecord]
+) -> Provider:
     if is_hosted(cfg.teacher_model):
-        return hosted_provider(cfg.teacher_model, cfg.engines, role="teacher_model")
+        budget = run_budget(cfg, answered)
+        return hosted_provider(cfg.teacher_model, cfg.engines, role="teacher_model", budget=budget)
     return local_providers(cfg, ["teacher"], folder.path, stack)["teacher"]
 
 

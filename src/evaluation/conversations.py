@@ -13,7 +13,7 @@ from src.classroom import Classroom
 from src.evaluation.control import hold_control
 from src.evaluation.local_engines import classroom_roles, local_providers
 from src.progress import Progress
-from src.setup import build_classroom, check_classroom
+from src.setup import build_classroom, check_classroom, run_budget
 from utils.data import load_problems
 from utils.problems import Problem
 from utils.records import ConversationRecord, RecordWriter, load_run
@@ -42,7 +42,8 @@ def hold_conversations(
     if len(missing) < total:
         log.info("%d of %d conversations are finished already", total - len(missing), total)
     providers = local_providers(cfg, classroom_roles(cfg), folder.path, stack)
-    classroom = build_classroom(cfg, providers, evaluation=True)
+    budget = run_budget(cfg, load_run(folder.path))
+    classroom = build_classroom(cfg, providers, evaluation=True, budget=budget)
     stack.callback(lambda: loop.run(classroom.close()))
     writer = RecordWriter(folder.path)
     if missing:

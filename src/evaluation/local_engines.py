@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from config.schema import EvalConfig, ModelSettings
-from src.embedded import resolve_model
 from src.inference_providers.base import Provider
 from src.inference_providers.hosted import is_hosted
 from utils.rules import needs_judge
@@ -31,7 +30,9 @@ def local_providers(
         return {}
     if cfg.engines.backend == "vllm":
         return _served(cfg, local, folder, stack)
-    return _in_process(cfg, local)
+    from src.inference_providers.in_process import in_process_providers
+
+    return dict(in_process_providers(cfg, local))
 
 
 def _model(cfg: EvalConfig, role: str) -> ModelSettings:
@@ -54,20 +55,3 @@ def _served(
         engines = EngineSet(specs, cfg.engines, folder)
     providers, _ = providers_of(stack.enter_context(engines))
     return {role: providers[role] for role in roles}
-
-
-def _in_process(cfg: EvalConfig, roles: Sequence[str]) -> dict[str, Provider]:
-    """One loaded model for all roles that name it alike."""
-    from src.inference_providers.transformers_local import load_transformers
-
-    loaded: dict[tuple[str, str | None, str], Provider] = {}
-    found: dict[str, Provider] = {}
-    for role in roles:
-        model = _model(cfg, role)
-        key = (model.model_name_or_path, model.revision, model.dtype)
-        if key not in loaded:
-            setting = f"{role}_model"
-            path = resolve_model(model.model_name_or_path, setting=f"{setting}.model_name_or_path")
-            loaded[key] = load_transformers(model, role=setting, path=path)
-        found[role] = loaded[key]
-    return found

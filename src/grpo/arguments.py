@@ -10,24 +10,9 @@ from trl import GRPOConfig
 
 from config.errors import ConfigError
 from config.schema import TrainRLConfig
+from config.validate import micro_batches
 
 log = logging.getLogger(__name__)
-
-
-def accumulation_steps(cfg: TrainRLConfig, world_size: int) -> int:
-    """Micro-batches of one rank in one optimizer step: a batch of conversations is one step.
-
-    Raises ConfigError where ranks and micro-batches do not cut the batch evenly.
-    """
-    rows = cfg.train.number_of_problems_per_batch * cfg.train.num_samples_per_problem
-    per_step = cfg.train.per_device_train_batch_size * world_size
-    if rows % per_step:
-        raise ConfigError(
-            f"train.per_device_train_batch_size: {rows} conversations a batch "
-            f"(train.number_of_problems_per_batch x train.num_samples_per_problem) cannot be cut "
-            f"into micro-batches of {cfg.train.per_device_train_batch_size} on {world_size} ranks"
-        )
-    return rows // per_step
 
 
 def boundary(steps: int, mu: int) -> int:
@@ -65,7 +50,7 @@ def grpo_arguments(cfg: TrainRLConfig, folder: Path, *, world_size: int) -> GRPO
         data_seed=cfg.seed,
         # one batch of conversations is one optimizer step, taken mu times
         per_device_train_batch_size=train.per_device_train_batch_size,
-        gradient_accumulation_steps=accumulation_steps(cfg, world_size),
+        gradient_accumulation_steps=micro_batches(cfg, world_size),
         num_generations=train.num_samples_per_problem,
         num_iterations=train.mu,
         num_train_epochs=train.epochs,

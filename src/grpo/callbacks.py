@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import math
 import signal
-import time
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from utils.run_folder import RunFolder
+
 log = logging.getLogger(__name__)
 
 
 class MetricsFile(TrainerCallback):
-    """Appends every log of the trainer to metrics.jsonl, one JSON object a line."""
+    """Every log of the trainer becomes a line of the run's metrics.jsonl."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, run: RunFolder) -> None:
+        self.run = run
 
     def on_log(
         self,
@@ -31,16 +29,8 @@ class MetricsFile(TrainerCallback):
         logs: dict[str, Any] | None = None,
         **_: Any,
     ) -> None:
-        if not state.is_world_process_zero or not logs:
-            return
-        row = {"step": state.global_step, "time": round(time.time(), 3)}
-        row |= {k: v for k, v in logs.items() if _is_finite(v)}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-
-
-def _is_finite(value: Any) -> bool:
-    return not isinstance(value, float) or math.isfinite(value)
+        if logs:
+            self.run.add_metrics(state.global_step, logs)
 
 
 class StepLine(TrainerCallback):

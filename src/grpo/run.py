@@ -28,9 +28,10 @@ from src.grpo.summary import print_summary
 from src.grpo.trainer import ClassroomGRPOTrainer, Sampler, SharedWeights
 from src.grpo.weights import EngineWeights
 from src.hub import prepare_wandb, push_model
-from src.inference_providers.transformers_local import TransformersProvider, load_transformers
+from src.inference_providers.in_process import in_process_providers
+from src.inference_providers.transformers_local import TransformersProvider
 from src.progress import Progress
-from src.setup import build_classroom, check_classroom, load_tokenizer
+from src.setup import build_classroom, check_classroom, load_tokenizer, run_budget
 from src.sft.model import lora_config
 from src.vllm.engines import MANIFEST_VARIABLE, EngineSet
 from src.vllm.residency import Residency, providers_of
@@ -38,7 +39,7 @@ from src.vllm.spec import is_hosted, plan_engines
 from utils.data import load_problems
 from utils.logs import set_up_logging
 from utils.problems import Problem
-from utils.records import ConversationRecord, RecordWriter
+from utils.records import ConversationRecord, RecordWriter, load_run
 from utils.rules import needs_judge
 from utils.run_folder import RunFolder, open_run
 from utils.training_metrics import rollout_metrics
@@ -121,6 +122,7 @@ class TrainingRoom:
         self.cfg, self.folder, self.node, self.problems = cfg, folder, node, problems
         self.loop = stack.enter_context(Background())
         self.writer = RecordWriter(folder.path)
+        self.budget = run_budget(cfg, load_run(folder.path))  # before anything is forgotten
         self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(cfg.teacher_model, "teacher")
         self.classroom: Classroom | None = None
         self.residency: Residency | None = None
@@ -172,13 +174,8 @@ class TrainingRoom:
                 max_length=cfg.teacher_model.vllm.max_length,
                 max_batch_rows=cfg.teacher_model.vllm.max_num_seqs,
             )
-        for role in wanted:
-            model = getattr(cfg, f"{role}_model")
-            if not is_hosted(model):
-                path = resolve_model(
-                    model.model_name_or_path, setting=f"{role}_model.model_name_or_path"
-                )
-                self.local[role] = load_transformers(model, role=f"{role}_model", path=path)
+        ours = [role for role in wanted if not is_hosted(getattr(cfg, f"{role}_model"))]
+        self.local |= in_process_providers(cfg, ours)
 
     def connect(self, trainer: ClassroomGRPOTrainer | None) -> None:
         """Build the classroom once the trained module exists; None: nothing is trained."""
@@ -189,7 +186,11 @@ class TrainingRoom:
         if self.cfg.engines.backend != "vllm":
             self._in_process(trainer)
         self.classroom = build_classroom(
-            self.cfg, self.local, evaluation=False, tokenizers={"teacher": self.tokenizer}
+            self.cfg,
+            self.local,
+            evaluation=False,
+            budget=self.budget,
+            tokenizers={"teacher": self.tokenizer},
         )
 
     # -- conversations -----------------------------------------------------------------------
@@ -277,7 +278,7 @@ def build_trainer(
         processing_class=room.tokenizer,
         peft_config=lora_config(cfg.teacher_model.lora),
         callbacks=[
-            MetricsFile(room.folder.path / "metrics.jsonl"),
+            MetricsFile(room.folder),
             StepLine(),
             PoliteStop(cfg.train.mu),
         ],

@@ -55,6 +55,10 @@ def _table(steps: Sequence[int], batches: Sequence[Sequence[ConversationRecord]]
     for label, name in _ROWS:
         if name in first or name in last:
             table.add_row(label, _number(first, name), _number(last, name))
+    for name in sorted({*first, *last}):
+        if name.startswith("judges_agree/"):
+            label = "judges agree: " + name.removeprefix("judges_agree/")
+            table.add_row(label, _number(first, name), _number(last, name))
     table.add_section()
     rewards = [_mean_rewards(batch) for batch in batches]
     for name in (*NAMES, "total"):

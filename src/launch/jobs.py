@@ -13,7 +13,7 @@ from pathlib import Path
 
 from config.errors import ConfigError
 from config.schema import TrainRLConfig
-from config.validate import check_batch
+from config.validate import micro_batches
 from src.launch.arguments import Arguments, Ranks, plan_ranks
 from utils.hydra_entry import expand_sweep, load_config
 from utils.run_folder import check_run, is_finished, run_path
@@ -120,14 +120,14 @@ def _ranks(arguments: Arguments, settings: TrainRLConfig, gpus: int) -> Ranks | 
     if settings.train.use_deepspeed:
         chosen = arguments.accelerate or gpus < 2
         ranks = plan_ranks(arguments, gpus if chosen else _usable(settings, gpus))
-        check_batch(settings, ranks.processes)
+        micro_batches(settings, ranks.processes)
         return ranks
     if arguments.accelerate:
         raise ConfigError(
             f"{arguments.accelerate[0]}: train.use_deepspeed=false (implied by {IN_PROCESS}) "
             "runs one process without accelerate; leave its flags out"
         )
-    check_batch(settings, 1)
+    micro_batches(settings, 1)
     return None
 
 

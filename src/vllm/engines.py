@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from types import TracebackType
 
 import psutil
 
+from config.errors import ConfigError
 from config.schema import EngineSettings
 from src.embedded import resolve_model
 from src.inference_providers.base import ProviderError
@@ -98,6 +100,11 @@ class EngineSet:
         On GPUs one at a time, each put to sleep before the next: vLLM measures free memory while
         it starts.  On a CPU together, which takes less time than one after the other.
         """
+        if importlib.util.find_spec("vllm") is None:
+            raise ConfigError(
+                "engines.backend: vLLM is not installed here; engines.backend=transformers runs "
+                "the models in this process"
+            )
         self.log_folder.mkdir(parents=True, exist_ok=True)
         sockets = self._private_folder(Path(tempfile.gettempdir()))
         self.weights_folder = self._private_folder(Path(self.settings.weights_dir))

@@ -91,7 +91,8 @@ def plan_engines(cfg: TrainRLConfig | EvalConfig) -> list[EngineSpec]:
 def _spec_of(role: str, model: ModelSettings, cfg: TrainRLConfig | EvalConfig) -> EngineSpec:
     vllm = model.vllm
     may_sleep = vllm.load_and_unload and vllm.enable_sleep_mode
-    trained = role == "teacher" and isinstance(cfg, TrainRLConfig)
+    training = isinstance(cfg, TrainRLConfig) and not cfg.train.collect_only
+    trained = role == "teacher" and training
     lora = model.lora if isinstance(model, TutorSettings) else None
     return EngineSpec(
         name=role,

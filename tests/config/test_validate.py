@@ -8,7 +8,7 @@ import pytest
 
 from config.errors import ConfigError
 from config.schema import DatasetEntry, EvalConfig, TrainRLConfig, TrainSFTConfig
-from config.validate import check_batch, normalise, validate
+from config.validate import micro_batches, normalise, validate
 
 
 def rl_settings(**changes: Any) -> TrainRLConfig:
@@ -124,10 +124,10 @@ def test_batch_is_cut_evenly(
         train__per_device_train_batch_size=per_device,
     )
     if fits:
-        check_batch(settings, ranks)
+        assert micro_batches(settings, ranks) * ranks * per_device == problems * samples
     else:
         with pytest.raises(ConfigError, match=r"^train\.per_device_train_batch_size:"):
-            check_batch(settings, ranks)
+            micro_batches(settings, ranks)
 
 
 def test_a_hosted_tutor_is_fine_in_evaluation() -> None:

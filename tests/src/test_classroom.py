@@ -15,6 +15,7 @@ from config.schema import GenerationSettings, RewardModelSettings
 from src.classroom import Classroom
 from src.conversation import Conversation, Limits, State, next_state
 from src.inference_providers.base import GaveUp, ProviderError
+from src.inference_providers.budget import BudgetReached
 from src.inference_providers.scripted import Ask, Latency, ScriptedProvider
 from src.judges import build_judges
 from src.lesson import Seats
@@ -278,6 +279,21 @@ def test_a_dead_engine_ends_the_batch() -> None:
     room = classroom(generation(), ScriptedProvider(answer), says("Yes."))
     with pytest.raises(ProviderError, match="engine teacher died"):
         hold(room)
+
+
+def test_at_a_cap_what_needs_no_more_requests_is_finished_and_nothing_new_begins() -> None:
+    def answer(ask: Ask) -> str:
+        if any(f"What is {i} " in ask.text for i in (2, 3)):
+            raise BudgetReached("engines.max_requests: 9 requests are made")
+        return "Go on."
+
+    kept: list[ConversationRecord] = []
+    teacher = ScriptedProvider(answer, latency=Latency(median_s=0.001, sigma=1.0))
+    room = classroom(generation(max_concurrent_conversations=3), teacher, says("Yes."))
+    with pytest.raises(BudgetReached, match="9 requests"):
+        hold(room, samples=1, on_finished=kept.append)
+    assert {"p0", "p1"} <= {r.problem_id for r in kept} <= {"p0", "p1", "p4"}
+    assert all(r.rewards for r in kept)
 
 
 def _without_timing(records: list[ConversationRecord]) -> list[str]:

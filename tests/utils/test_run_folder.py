@@ -120,6 +120,23 @@ def test_a_running_run_is_not_started_twice(tmp_path: Path) -> None:
     open_run(settings(tmp_path, run_name="mine")).close()
 
 
+def test_a_cap_may_be_raised_when_a_run_goes_on(tmp_path: Path) -> None:
+    first = settings(tmp_path)
+    with open_run(first, config_name="c") as run:
+        name = run.name
+    higher = settings(tmp_path)
+    higher.engines.max_requests, higher.engines.max_cost_usd = 500, 2.5
+    with open_run(higher, config_name="c") as run:
+        assert run.resumed and run.name == name
+        assert (
+            yaml.safe_load((run.path / "config.yaml").read_text())["engines"]["max_requests"] == 500
+        )
+    higher.run_name, higher.engines.residency = name, "turn"
+    with pytest.raises(ConfigError, match=r"engines\.residency") as caught:
+        open_run(higher)
+    assert "max_requests" not in str(caught.value)
+
+
 HOLDER = """
 import sys, time
 from config.schema import TrainRLConfig

@@ -187,6 +187,31 @@ async def test_refused_key_ends_in_one_line_with_results_kept(
     assert json.loads((tmp_path / "e" / "metrics.json").read_text())["turns"]["n"] == len(held)
 
 
+async def test_a_cap_stops_with_results_kept_and_a_higher_one_goes_on(
+    problems: Path, tmp_path: Path
+) -> None:
+    more = ["generation.max_concurrent_conversations=2"]
+    cap = "engines.max_requests=60"
+    folder = tmp_path / "e"
+    async with FaultServer(lambda number, body: answer(body)) as server:
+        arguments = command(server, problems, tmp_path, *more)
+        code, _, err = await finished([*arguments, cap])
+        assert code == 1 and len(server.requests) == 60
+        errors = [line for line in err.splitlines() if line.startswith("error:")]
+        assert errors == ["error: engines.max_requests: 60 requests are made"]
+        assert "Traceback" not in err
+        held = load_run(folder)
+        assert 0 < len(held) < PROBLEMS
+        assert json.loads((folder / "metrics.json").read_text())["turns"]["n"] == len(held)
+        # what the record says was spent counts: the same cap admits no second 60 requests
+        paid = sum(u.requests for r in held for u in r.usage.values())
+        code, _, _ = await finished([*arguments, cap])
+        assert code == 1 and len(server.requests) == 60 + (60 - paid)
+        # a cap changes no result, so the run goes on with a higher one
+        assert (await finished([*arguments, "engines.max_requests=1000"]))[0] == 0
+    assert len(load_run(folder)) == PROBLEMS
+
+
 async def test_retry_without_first_attempts_is_refused_before_anything(
     problems: Path, tmp_path: Path
 ) -> None:

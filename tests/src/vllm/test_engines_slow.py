@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
 import subprocess
@@ -51,26 +50,6 @@ async def test_two_tensor_parallel_workers_load_published_weights(tmp_path: Path
             assert gap(scored, logprobs_by(after, IDS)) < 1e-4
             assert len(engine.control.rpc("published_version")) == 2
         await providers["teacher"].close()
-
-
-async def test_prompts_that_do_not_fit_one_step_together_kill_nobody(tmp_path: Path) -> None:
-    """vLLM 0.31 on a CPU dies of a seeded request whose prompt it cuts in two."""
-    model = save_tiny_model(tmp_path / "model")
-    room = (("max-num-batched-tokens", "512"),)  # one whole prompt, and half of another
-    spec = engine_spec("teacher", model, extra_args=room, max_num_seqs=16)
-    with EngineSet([spec], SETTINGS, tmp_path / "run") as engines:
-        providers, _ = providers_of(engines)
-        prompts = [[10 + i, *([40 + i] * (330 + i))] for i in range(12)]
-        asked = (
-            providers["teacher"].complete_tokens(
-                ids, Sampling(temperature=1.0, max_tokens=8, seed=i)
-            )
-            for i, ids in enumerate(prompts)
-        )
-        answers = await asyncio.gather(*asked)
-        await providers["teacher"].close()
-        engines.check()
-    assert all(answer.completion_tokens for answer in answers)
 
 
 async def test_adapters_are_handed_over_without_the_base(tmp_path: Path) -> None:

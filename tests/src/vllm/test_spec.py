@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
-from config.schema import EvalConfig, GenerationSettings, TrainRLConfig
+from config.errors import ConfigError
+from config.schema import EngineSettings, EvalConfig, GenerationSettings, TrainRLConfig
+from src.vllm.engines import EngineSet
 from src.vllm.spec import EngineSpec, needs_judge, plan_engines
 
 
@@ -38,6 +41,13 @@ def test_one_model_for_all_is_two_engines_in_training_and_one_in_evaluation() ->
     assert plan(config(EvalConfig, **same)) == [
         ("teacher-student-judge", ("teacher", "student", "judge"))
     ]
+
+
+def test_a_tutor_that_is_not_trained_shares_in_collecting_too() -> None:
+    cfg = config(teacher="M", student="M", judge="M")
+    cfg.train.collect_only = True
+    [engine] = plan_engines(cfg)
+    assert engine.roles == ("teacher", "student", "judge") and not engine.updatable
 
 
 @pytest.mark.parametrize(
@@ -115,3 +125,12 @@ def test_a_spec_survives_its_json() -> None:
     for engine in plan_engines(cfg):
         assert EngineSpec.from_json(json.loads(json.dumps(engine.to_json()))) == engine
     assert [e.lora_rank for e in plan_engines(cfg)] == [16, 0, 0]
+
+
+def test_without_vllm_one_line_names_the_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    engines = EngineSet(plan_engines(config()), EngineSettings(), tmp_path)
+    with pytest.raises(ConfigError, match=r"^engines\.backend: vLLM is not installed"):
+        engines.start()
