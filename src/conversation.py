@@ -86,7 +86,8 @@ class Conversation:
         usage.requests += 1
         usage.prompt_tokens += prompt_tokens
         usage.completion_tokens += completion_tokens
-        usage.cost_usd += cost
+        # to a picodollar: a plain sum depends on whose answer came first
+        usage.cost_usd = round(usage.cost_usd + cost, 12)
 
     @property
     def turns(self) -> list[tuple[str, str]]:
