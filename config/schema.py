@@ -218,7 +218,7 @@ class TrainSettings:
     padding_free: bool = True  # rows packed into one, logits only where the mask is 1
     use_deepspeed: bool = True  # false: one process, no DeepSpeed
     eval_steps: int = 0  # evaluate on eval_datasets every so many optimizer steps; 0: never
-    best_metric: str = "total"
+    best_metric: str = "reward_total"  # a name of metrics.json: its best checkpoint is kept
     collect_only: bool = False  # run the classroom and record; no training
     overlap: bool = False
 

@@ -129,16 +129,77 @@ def rollout_rows(folder: Path) -> list[dict[str, Any]]:
     return [row for row in read_metrics(folder) if "reward" in row]
 
 
-def test_in_one_process(model: Path, tmp_path: Path) -> None:
+def held_out(folder: Path) -> dict[int, list[ConversationRecord]]:
+    """The evaluations of a run by step, each in order of problems."""
+    found: dict[int, list[ConversationRecord]] = {}
+    for record in sorted(load_run(folder), key=lambda r: r.key):
+        if record.split == "eval":
+            found.setdefault(record.step, []).append(record)
+    return found
+
+
+def sampled_by(model: Path, record: ConversationRecord) -> bool:
+    """Whether the tutor's recorded logprobs are those of these weights."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    row = record.trajectory
+    assert row is not None
+    ids = torch.tensor([[*row.prompt_ids, *row.completion_ids]])
+    with torch.no_grad():
+        logits = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)(ids).logits
+    said = logits[0, len(row.prompt_ids) - 1 : -1].log_softmax(-1)
+    own = [
+        abs(said[i, token].item() - logprob)
+        for i, (token, logprob) in enumerate(zip(row.completion_ids, row.logprobs, strict=True))
+        if logprob is not None
+    ]
+    return max(own) < 2e-3
+
+
+def test_in_one_process_with_evaluation(model: Path, tmp_path: Path) -> None:
     """By one setting, and on a machine that has neither vLLM nor DeepSpeed."""
     (tmp_path / "sitecustomize.py").write_text(HIDES)
-    said = run(python(model, tmp_path, "train.max_steps=4"), PYTHONPATH=str(tmp_path))
+    more = [
+        "train.max_steps=6",
+        "train.eval_steps=1",  # rounded up to mu
+        "train.best_metric=rejected_by_odd",
+        "dataset.max_val_examples=5",
+        "+generation.judges_rules_prompts_paths.odd=tests.rules:odd",
+        "logging.save_steps=6",
+    ]
+    said = run(python(model, tmp_path, *more), PYTHONPATH=str(tmp_path))
     folder = tmp_path / "run"
     assert "reward: total" in said and str(folder) in said
-    records = check_record(folder, model, 2 * 2 * 4)
-    assert {r.step for r in records} == {0, 2}
+    evaluations = held_out(folder)
+    assert list(evaluations) == [0, 2, 4, 6]
+    problems = {r.problem_id for r in evaluations[0]}
+    assert len(problems) == 5
+    assert all({r.problem_id for r in each} == problems for each in evaluations.values())
+    assert all(len(r.initial_solutions) for each in evaluations.values() for r in each)
+    # each is held with the weights of its step, and stands in the curve
+    assert all(sampled_by(folder / "model", r) for r in evaluations[6])
+    assert not any(sampled_by(folder / "model", r) for r in evaluations[0])
+    assert all(sampled_by(model, r) for r in evaluations[0])
+    curve = {row["step"]: row for row in read_metrics(folder) if "eval_turns" in row}
+    means = {
+        step: sum(r.verdicts["odd"][0].decision == "REJECT" for r in each) / 5
+        for step, each in evaluations.items()
+    }
+    assert {s: row["eval_rejected_by_odd"] for s, row in curve.items()} == pytest.approx(means)
+    best = min([2, 4, 6], key=lambda step: means[step])
+    assert f"checkpoint-{best} " in said
+    assert {p.name for p in folder.glob("checkpoints/*")} == {f"checkpoint-{n}" for n in {best, 6}}
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["rejected_by_odd"]["mean"] == pytest.approx(means[6])
+    page = (folder / "report.html").read_text()
+    shown = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
+    drawn = [c for c in shown["runs"][0]["curves"] if c["from"] == "eval"]
+    assert [p[0] for c in drawn if c["name"] == "solve_after" for p in c["points"]] == [0, 2, 4, 6]
+    records = check_record(folder, model, 3 * 2 * 4 + 4 * 5)
+    assert {r.step for r in records if r.split == "train"} == {0, 2, 4}
     rows = rollout_rows(folder)
-    assert len(rows) == 2
+    assert len(rows) == 3
     # the sampler is the trained module: its logprobs are the trainer's
     assert all(row["sampling/sampling_logp_difference/max"] < 1e-3 for row in rows)
     assert (folder / "model" / "model.safetensors").is_file()

@@ -25,7 +25,15 @@ _NO_RULES: frozenset[str] = frozenset()
 #: What these names begin is a share: it lies between 0 and 1.
 _SHARES = ("solve_", "leaked", "rejected", "missing", "ended_", "truncated_turn")
 
+#: Of what these names begin, less is better.
+_LESS = ("leaked", "rejected", "missing", "truncated_turn", "ended_error", "ended_max")
+
 Metric = Callable[[ConversationRecord], float | None]
+
+
+def more_is_better(name: str) -> bool:
+    """Which way a metric points, where one checkpoint is to be called the best."""
+    return not name.startswith(_LESS)
 
 
 def solve_rate(solutions: Sequence[Solution]) -> float | None:

@@ -127,6 +127,7 @@ class RecordWriter:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.record, self.journal = folder / RECORD_NAME, folder / JOURNAL_NAME
+        self._known: set[tuple[str, int, str, int]] | None = None  # keys in the record, once read
         _drop_torn_tail(self.journal)  # half a line of a killed process: the next begins anew
 
     def add(self, conversation: ConversationRecord) -> None:
@@ -143,25 +144,33 @@ class RecordWriter:
         waiting = list(read(self.journal, torn_tail=True)) if self.journal.exists() else []
         if not waiting:
             return
-        known = {c.key for c in read(self.record, torn_tail=True)} if self.record.exists() else ()
-        fresh = {c.key: c for c in waiting if c.key not in known}
-        _drop_torn_tail(self.record)
+        if self._known is None:
+            settled = read(self.record, torn_tail=True) if self.record.exists() else ()
+            self._known = {c.key for c in settled}
+            _drop_torn_tail(self.record)
+        fresh = {c.key: c for c in waiting if c.key not in self._known}
         with self.record.open("a", encoding="utf-8") as file:
             for key in sorted(fresh):
                 file.write(fresh[key].to_json() + "\n")
+        self._known |= fresh.keys()
         self.journal.unlink()
 
     def rewind(self, step: int) -> None:
-        """Forget training conversations from `step` on: a resumed run holds them again."""
-        self.journal.unlink(missing_ok=True)
-        if not self.record.exists():
-            return
-        draft = self.record.with_suffix(".tmp")
-        with draft.open("w", encoding="utf-8") as file:
-            for conversation in read(self.record, torn_tail=True):
-                if conversation.split != "train" or conversation.step < step:
-                    file.write(conversation.to_json() + "\n")
-        draft.replace(self.record)
+        """Forget what a run that resumes from `step` holds again.
+
+        Training conversations carry the steps taken before them, so that those of `step` are still
+        to come; an evaluation at `step` was over before its checkpoint was written.
+        """
+        self._known = None
+        for path in (self.record, self.journal):
+            if not path.exists():
+                continue
+            draft = path.with_suffix(".tmp")
+            with draft.open("w", encoding="utf-8") as file:
+                for conversation in read(path, torn_tail=True):
+                    if conversation.step < step + (conversation.split == "eval"):
+                        file.write(conversation.to_json() + "\n")
+            draft.replace(path)
 
 
 def _drop_torn_tail(path: Path) -> None:

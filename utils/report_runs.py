@@ -119,8 +119,10 @@ def _logged_curves(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     series: dict[str, list[list[float | None]]] = defaultdict(list)
     for row in rows:
         for key, value in row.items():
+            if key == "step" or key.startswith("eval_"):  # those are drawn from the record
+                continue
             number = isinstance(value, int | float) and not isinstance(value, bool)
-            if "step" in row and key != "step" and number and abs(value) < float("inf"):
+            if "step" in row and number and abs(value) < float("inf"):
                 series[key].append([row["step"], _short(float(value)), None, None])
     return [
         {"name": name, "from": "log", "points": points}

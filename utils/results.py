@@ -16,9 +16,10 @@ from utils.statistics import paired_difference
 
 def run_results(run: Run) -> dict[str, Any]:
     """Results of a run folder: metrics of its final conversations, monitors over all of it."""
+    trained = [r for r in run.records if r.split == "train"]
     return results(
         run.final,
-        history=run.records,
+        history=trained or run.final,
         control=run.control,
         curve=run.curve,
         reported_rules=run.reported_rules,

@@ -11,6 +11,7 @@ from trl import GRPOConfig
 from config.errors import ConfigError
 from config.schema import TrainRLConfig
 from config.validate import micro_batches
+from utils.metrics import more_is_better
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,9 @@ def grpo_arguments(cfg: TrainRLConfig, folder: Path, *, world_size: int) -> GRPO
         save_strategy="steps",
         save_steps=boundary(cfg.logging.save_steps, train.mu),
         save_total_limit=cfg.logging.save_total_limit,
-        eval_strategy="no",
+        eval_strategy="no",  # src/grpo/held_out.py says when
+        metric_for_best_model=train.best_metric if train.eval_steps else None,
+        greater_is_better=more_is_better(train.best_metric),
         report_to=["wandb"] if cfg.logging.wandb else [],
         run_name=cfg.logging.wandb_run_name or cfg.run_name,
         disable_tqdm=True,

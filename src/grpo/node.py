@@ -54,6 +54,11 @@ class Node:
         return self.rank == self.lead
 
     @property
+    def count(self) -> int:
+        """How many nodes there are."""
+        return self.world_size // self.local_size
+
+    @property
     def alone(self) -> bool:
         return self._group is None or self.local_size == 1
 
@@ -75,6 +80,18 @@ class Node:
             out, list(values) if values is not None else None, src=self.lead, group=self._group
         )
         return out[0]  # type: ignore[return-value]
+
+    def from_leads(self, value: T | None) -> list[T]:
+        """Every lead's value (None from the other ranks), on every rank of every node.
+
+        Collective over all ranks; nodes may come to it as far apart as `ddp_timeout` allows.
+        """
+        if self.world_size == 1:
+            assert value is not None
+            return [value]
+        found: list[T | None] = [None] * self.world_size
+        dist.all_gather_object(found, value)
+        return [each for each in found if each is not None]
 
     def on_lead(self, work: Callable[[], T]) -> T | None:
         """Run `work` on the lead while the others wait; its result, or None elsewhere.

@@ -20,11 +20,20 @@ from config.schema import TrainRLConfig
 from src.background import Background
 from src.classroom import Classroom
 from src.embedded import resolve_model
+from src.evaluation.conversations import hold_pairs
 from src.grpo.arguments import grpo_arguments, torch_dtype
 from src.grpo.callbacks import Chatter, MetricsFile, PoliteStop, StepLine
+from src.grpo.held_out import (
+    EvaluateEvery,
+    Pooled,
+    examination,
+    held_out_problems,
+    measured,
+    pool,
+)
 from src.grpo.node import Node
 from src.grpo.rollout import Rollout
-from src.grpo.summary import print_summary
+from src.grpo.summary import print_summary, write_results
 from src.grpo.trainer import ClassroomGRPOTrainer, Sampler, SharedWeights
 from src.grpo.weights import EngineWeights
 from src.hub import prepare_wandb, push_model
@@ -56,7 +65,7 @@ def train(cfg: TrainRLConfig) -> int:
             "take engines.backend=transformers, or train whole weights"
         )
     check_classroom(cfg)
-    problems = training_problems(cfg)
+    problems, held_out = training_problems(cfg), held_out_problems(cfg)
     tutor = resolve_model(
         cfg.teacher_model.model_name_or_path, setting="teacher_model.model_name_or_path"
     )
@@ -68,7 +77,7 @@ def train(cfg: TrainRLConfig) -> int:
         prepare_wandb(cfg.logging, folder.name)
         # Making the arguments also joins the ranks, where there are several.
         arguments = grpo_arguments(cfg, folder.path, world_size=world_size)
-        room = TrainingRoom(cfg, folder, Node(), problems, stack)
+        room = TrainingRoom(cfg, folder, Node(), problems, held_out, stack)
         stack.callback(room.close)
         checkpoint = _checkpoint(folder, room.writer)
         if cfg.train.collect_only:
@@ -86,9 +95,13 @@ def train(cfg: TrainRLConfig) -> int:
             trainer.save_model(str(folder.path / "model"))
             if folder.lead and cfg.huggingface.push_to_hub:
                 log.info("pushed to %s", push_model(folder.path / "model", cfg.huggingface))
+            if folder.lead and (best := trainer.state.best_model_checkpoint):
+                value = trainer.state.best_metric
+                log.info("best by %s: %s (%.3g)", cfg.train.best_metric, best, value)
         if folder.lead:
             folder.finish()
             print_summary(folder.path)
+            write_results(folder.path, tutor)
         return 0
 
 
@@ -117,14 +130,18 @@ class TrainingRoom:
         folder: RunFolder,
         node: Node,
         problems: Sequence[Problem],
+        held_out: Sequence[Problem],
         stack: ExitStack,
     ) -> None:
         self.cfg, self.folder, self.node, self.problems = cfg, folder, node, problems
+        self.held_out = held_out[node.index :: node.count]  # this node's share
+        self.reported = frozenset(cfg.generation.rules_only_reported)
         self.loop = stack.enter_context(Background())
         self.writer = RecordWriter(folder.path)
         self.budget = run_budget(cfg, load_run(folder.path))  # before anything is forgotten
         self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(cfg.teacher_model, "teacher")
         self.classroom: Classroom | None = None
+        self.examination: Classroom | None = None
         self.residency: Residency | None = None
         self.engines: EngineSet | None = None
         self.local: dict[str, Any] = {}
@@ -192,18 +209,18 @@ class TrainingRoom:
             budget=self.budget,
             tokenizers={"teacher": self.tokenizer},
         )
+        self.examination = examination(self.classroom)
 
     # -- conversations -----------------------------------------------------------------------
 
     def rollout(self) -> Rollout:
-        reported = frozenset(self.cfg.generation.rules_only_reported)
         return Rollout(
             self.node,
             self.problems,
             self.hold,
             samples_per_problem=self.cfg.train.num_samples_per_problem,
             filler=self.tokenizer.eos_token_id,
-            metrics=lambda records: rollout_metrics(records, reported),
+            metrics=lambda records: rollout_metrics(records, self.reported),
         )
 
     def hold(
@@ -224,10 +241,30 @@ class TrainingRoom:
                     on_finished=self.writer.add,
                 )
             )
+        self._settle()
+        return records
+
+    def _settle(self) -> None:
         self.writer.settle()
         if self.residency is not None and self.cfg.engines.residency != "always":
             self.residency.rest()  # the trainer needs the memory now
-        return records
+
+    def examine(self, step: int) -> dict[str, float]:
+        """Means on the held-out problems with the tutor as the sampler has it.  Collective."""
+        return pool(self.node.from_leads(self.node.on_lead(lambda: self._examine(step))))
+
+    def _examine(self, step: int) -> Pooled:
+        assert self.examination is not None
+        # only the evaluation before the first step can have been begun by a killed run: whatever
+        # comes later is forgotten with the steps after the last checkpoint
+        before = [] if step else load_run(self.folder.path)
+        held = {r.problem_id: r for r in before if r.split == "eval"}
+        missing = [(problem, 0) for problem in self.held_out if problem.id not in held]
+        fresh = hold_pairs(
+            self.examination, missing, self.loop, self.writer, self.folder.name, step=step
+        )
+        self._settle()
+        return measured([*held.values(), *fresh], self.reported)
 
     def collect(self) -> None:
         """Hold conversations about every problem once, with the starting tutor; no training."""
@@ -269,11 +306,13 @@ def build_trainer(
     data = Dataset.from_dict(
         {"prompt": [p.id for p in room.problems], "index": list(range(len(room.problems)))}
     )
+    evaluator = EvaluateEvery(cfg.train.eval_steps, cfg.train.mu) if cfg.train.eval_steps else None
     trainer = ClassroomGRPOTrainer(
         model=tutor,
         args=arguments,
         rollout=room.rollout(),
         sampler=room.sampler,
+        examine=room.examine,
         train_dataset=data,
         processing_class=room.tokenizer,
         peft_config=lora_config(cfg.teacher_model.lora),
@@ -281,8 +320,11 @@ def build_trainer(
             MetricsFile(room.folder),
             StepLine(),
             PoliteStop(cfg.train.mu),
+            *([evaluator] if evaluator else []),
         ],
     )
+    if evaluator is not None:
+        evaluator.start = trainer.evaluate
     trainer.remove_callback(PrinterCallback)
     return trainer
 

@@ -1,4 +1,4 @@
-"""The table at the end of a training run: what happened, first batch against last."""
+"""What a training run leaves: the table at its end, metrics.json, report.html."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from utils.metrics import METRICS_NAME, summarise, write_json
 from utils.monitors import readings
 from utils.records import ConversationRecord, load_run
+from utils.report import REPORT_NAME, load_decoder, write_report
+from utils.results import run_results
 from utils.rewards import NAMES
+from utils.runs import open_run
 from utils.statistics import Estimate
+from utils.terminal import cell
 from utils.training_metrics import rollout_metrics
 
 _ROWS = (
@@ -26,19 +31,38 @@ _ROWS = (
     ("all tokens", "classroom/tokens"),
     ("groups without spread", "monitors/groups_without_spread"),
 )
+_HELD_OUT = (
+    "solve_before",
+    "solve_after",
+    "delta",
+    "leaked",
+    "rejected",
+    "missing",
+    "reward_total",
+)
 Numbers = Mapping[str, float]
+
+
+def write_results(folder: Path, tokenizer: str) -> None:
+    """metrics.json and report.html of a run; `tokenizer`: the tutor's, a model's name or folder."""
+    run = open_run(folder)
+    write_json(folder / METRICS_NAME, run_results(run))
+    write_report([run], folder / REPORT_NAME, decoders=[load_decoder(tokenizer)])
 
 
 def print_summary(folder: Path, console: Console | None = None) -> None:
     """Print the table of a run folder from its record."""
     console = console or Console()
-    records = [r for r in load_run(folder) if r.split == "train"]
+    everything = load_run(folder)
+    records = [r for r in everything if r.split == "train"]
     steps = sorted({r.step for r in records})
     if not steps:
         console.print(f"no conversations were held; run folder: {folder}")
         return
     batches = [[r for r in records if r.step == step] for step in (steps[0], steps[-1])]
     console.print(_table(steps, batches))
+    if (held_out := _held_out([r for r in everything if r.split == "eval"])) is not None:
+        console.print(held_out)
     for reading in readings(records):
         if reading.alarm:
             console.print(f"[bold red]alarm[/] {reading.alarm}")
@@ -68,6 +92,24 @@ def _table(steps: Sequence[int], batches: Sequence[Sequence[ConversationRecord]]
         if name.startswith("seconds/"):
             label = "seconds in " + name.removeprefix("seconds/")
             table.add_row(label, _number(first, name), _number(last, name))
+    return table
+
+
+def _held_out(records: Sequence[ConversationRecord]) -> Table | None:
+    """First evaluation against last, with standard errors; None where there was none."""
+    steps = sorted({r.step for r in records})
+    if not steps:
+        return None
+    shown = [steps[0], steps[-1]] if len(steps) > 1 else steps
+    table = Table(title=f"{len(steps)} evaluations on held-out problems", title_justify="left")
+    table.add_column("mean ± standard error")
+    for step in shown:
+        table.add_column(f"step {step}", justify="right")
+    found = [summarise([r for r in records if r.step == step]) for step in shown]
+    for name in _HELD_OUT:
+        if any(name in each and each[name].n for each in found):
+            cells = (cell(each[name].to_json()) if name in each else "-" for each in found)
+            table.add_row(name, *cells)
     return table
 
 

@@ -1,11 +1,12 @@
 """ClassroomGRPOTrainer: TRL's GRPOTrainer on classroom conversations.
 
 What is ours: rollouts through `rollout_func`, the rewards as the record has them, new weights to
-the engines after every update, and logprobs without padding.  The algorithm is TRL's.
+the engines after every update, evaluation in the classroom.  The algorithm is TRL's.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -59,14 +60,21 @@ def reward_functions() -> list[Callable[..., list[float | None]]]:
 class ClassroomGRPOTrainer(GRPOTrainer):
     """GRPO whose completions are whole conversations.
 
-    `rollout` holds the conversations of one batch; `sampler` receives new weights.  The dataset
-    has the columns `prompt` (the problem's id, a plain string that TRL leaves alone) and `index`.
+    `rollout` holds the conversations of one batch; `sampler` receives new weights; `examine` holds
+    those about held-out problems, by step, and gives their means.  The dataset has the columns
+    `prompt` (the problem's id, a plain string that TRL leaves alone) and `index`.
     """
 
     def __init__(
-        self, *, args: GRPOConfig, rollout: Rollout, sampler: Sampler, **arguments: Any
+        self,
+        *,
+        args: GRPOConfig,
+        rollout: Rollout,
+        sampler: Sampler,
+        examine: Callable[[int], dict[str, float]],
+        **arguments: Any,
     ) -> None:
-        self._rollout = rollout
+        self._rollout, self._examine = rollout, examine
         self._rows: list[int] = []
         args.reward_weights = [1.0] + [0.0] * len(NAMES)
         super().__init__(
@@ -88,3 +96,26 @@ class ClassroomGRPOTrainer(GRPOTrainer):
 
     def _hold_conversations(self, prompts: list[str], trainer: GRPOTrainer) -> dict[str, Any]:
         return self._rollout(self._rows, self.state.global_step, int(self.state.epoch or 0))
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Means of the metrics on held-out problems, `eval_` before each name.  Collective.
+
+        The metric that the best checkpoint goes by is NaN, which beats nothing, where it has no
+        value.
+        """
+        step = self.state.global_step
+        if self._last_loaded_step != step:  # TRL's own note of what the sampler holds
+            self.vllm_generation.sync_weights()
+            self._last_loaded_step = step
+        found = {f"eval_{name}": value for name, value in self._examine(step).items()}
+        self.log(dict(found))
+        found.setdefault(f"eval_{self.args.metric_for_best_model}", math.nan)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
+        return found
+
+    def _determine_best_metric(self, metrics: dict[str, float], trial: Any) -> bool:
+        # With checkpoints every so many steps, transformers notes which step is the best but
+        # keeps its weights only if a checkpoint was due.
+        best = bool(super()._determine_best_metric(metrics=metrics, trial=trial))
+        self.control.should_save = self.control.should_save or best
+        return best

@@ -26,7 +26,7 @@ function rangeOf(series, kind) {
   let low = Math.min(...means);
   let high = Math.max(...means);
   const reach = Math.max(high - low, 1e-9);
-  for (const s of series.filter((one) => one.points.length < 40)) { // of longer ones no band is drawn
+  for (const s of series.filter((one) => one.points.length < 40 && !one.pale)) { // of longer ones no band is drawn
     for (const [, , lo, hi] of s.points) {
       if (present(lo)) low = Math.min(low, Math.max(lo, low - reach));
       if (present(hi)) high = Math.max(high, Math.min(hi, high + reach));
@@ -68,13 +68,14 @@ function lineChart({ title, note, series, kind, name }) {
   for (const s of series) {
     const band = s.points.filter((p) => present(p[2]) && present(p[3]));
     const long = s.points.length >= 40;
-    if (band.length > 1 && !long) {
+    if (band.length > 1 && !long && !s.pale) {
       const edge = [...band.map((p) => [x(p[0]), y(inside(p[3]))]),
         ...band.reverse().map((p) => [x(p[0]), y(inside(p[2]))])];
       append(picture, [svg("path", { class: "band", d: `${pathOf(edge)}Z`, fill: s.colour })]);
     }
-    if (long) append(picture, [svg("path", { class: "raw", d: pathOf(s.points.map((p) => [x(p[0]), y(p[1])])), stroke: s.colour })]);
-    append(picture, [svg("path", { class: "line", d: pathOf(smooth(s.points).map((p) => [x(p[0]), y(p[1])])), stroke: s.colour, "stroke-dasharray": s.dashed ? "4 3" : null })]);
+    if (long && !s.pale) append(picture, [svg("path", { class: "raw", d: pathOf(s.points.map((p) => [x(p[0]), y(p[1])])), stroke: s.colour })]);
+    append(picture, [svg("path", { class: s.pale ? "line pale" : "line", d: pathOf(smooth(s.points).map((p) => [x(p[0]), y(p[1])])), stroke: s.colour })]);
+    if (s.pale) continue;
     const [lastX, lastY] = smooth(s.points).at(-1);
     append(picture, [svg("circle", { cx: x(lastX), cy: y(lastY), r: 2.6, fill: s.colour })]);
   }

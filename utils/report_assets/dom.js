@@ -81,7 +81,7 @@ const METRICS = {
   control_delta: { name: "Gain without tutor", share: true, signed: true, better: 0 },
   control_difference: { name: "Tutor over control", share: true, signed: true, better: 1 },
   distinct_openings: { name: "Distinct openings", share: true },
-  own_numbers: { name: "Turns with the problem's numbers", share: true },
+  own_numbers: { name: "Uses the problem's numbers", share: true },
   question_share: { name: "Turns that ask", share: true },
   turn_length: { name: "Words in a tutor turn" },
   repeated_turns: { name: "Repeated turns", share: true },
@@ -101,7 +101,7 @@ function metricValue(name, value) {
   const kind = METRICS[name] || {};
   if (!present(value)) return "–";
   if (kind.signed) return `${points(value)}\u202fpp`;
-  return kind.share ? percent(value) : number(value);
+  return kind.share ? percent(value) : Math.abs(value) >= 0.001 && Math.abs(value) < 1000 ? value.toPrecision(3).replace("-", "−") : number(value);
 }
 
 // Colours of experiments (seeds of one share it): distinct in both themes, and for most

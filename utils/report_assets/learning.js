@@ -8,24 +8,35 @@ const STORY = ["reward_total", "solve_after", "leaked", "rejected", "turns", "tu
 function curvesSection(data) {
   const charts = new Map();
   data.runs.forEach((run) => run.curves.forEach((curve) => {
-    const key = `${curve.from}/${curve.name}`;
-    if (!charts.has(key)) charts.set(key, { name: curve.name, from: curve.from, series: [] });
-    charts.get(key).series.push({ name: run.label, colour: colourOf(run.group), points: curve.points });
+    const key = `${curve.from === "log" ? "log/" : ""}${curve.name}`;
+    if (!charts.has(key)) charts.set(key, { name: curve.name, from: new Set(), series: [] });
+    const chart = charts.get(key);
+    chart.from.add(curve.from);
+    chart.series.push({ name: run.label, from: curve.from, colour: colourOf(run.group), points: curve.points });
   }));
   if (!charts.size) return null;
   const rank = (chart) => {
     const at = STORY.indexOf(chart.name);
-    return (chart.from === "log" ? 50 : 0) + (at < 0 ? 30 : at);
+    return (chart.from.has("log") ? 50 : 0) + (at < 0 ? 30 : at);
   };
   const sorted = [...charts.values()].sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name));
-  const first = sorted.filter((chart) => STORY.includes(chart.name) || chart.name.startsWith("reward_")).slice(0, 12);
+  const first = sorted.filter((chart) => STORY.includes(chart.name) || chart.name.startsWith("reward_")).slice(0, 9);
   const rest = sorted.filter((chart) => !first.includes(chart));
-  const notes = { train: "training conversations", eval: "held-out problems", log: "logged" };
-  const draw = (chart) => lineChart({ title: metricName(chart.name), note: notes[chart.from], series: chart.series, kind: METRICS[chart.name], name: chart.name });
   const more = h("div", { class: "charts" });
   const fold = h("details", { class: "more" }, h("summary", null, `${rest.length} more curves`), more);
-  fold.addEventListener("toggle", () => { if (!more.childElementCount) append(more, rest.map(draw)); });
-  return h("section", { id: "curves" }, h("h2", null, "Learning curves"), legend(data), h("div", { class: "charts" }, first.map(draw)), rest.length > 0 && fold);
+  fold.addEventListener("toggle", () => { if (!more.childElementCount) append(more, rest.map(curveChart)); });
+  return h("section", { id: "curves" }, h("h2", null, "Learning curves"), legend(data), h("div", { class: "charts" }, first.map(curveChart)), rest.length > 0 && fold);
+}
+
+// One metric; where held-out problems were evaluated, training stands pale behind them.
+function curveChart(chart) {
+  const both = chart.from.has("train") && chart.from.has("eval");
+  const words = { train: "training", eval: "held-out", log: "logged" };
+  const series = chart.series
+    .map((s) => ({ ...s, pale: both && s.from === "train", name: both ? `${s.name}, ${words[s.from]}` : s.name }))
+    .sort((a, b) => Number(b.pale) - Number(a.pale));
+  const note = both ? "held-out, training pale" : { train: "training conversations", eval: "held-out problems", log: "logged" }[[...chart.from][0]];
+  return lineChart({ title: metricName(chart.name), note, series, kind: METRICS[chart.name], name: chart.name });
 }
 
 const legend = (data) => data.plane.length > 1 &&
@@ -43,7 +54,8 @@ function rewardsSection(data) {
     h("ul", { class: "legend" }, names.map((name) => {
       const mark = h("i", { class: "swatch" });
       mark.style.setProperty("background", REWARD_COLOURS[name] || "var(--muted)");
-      return h("li", null, mark, metricName(name));
+      const value = rows.length === 1 && rows[0].parts.find((p) => p.name === name);
+      return h("li", null, mark, metricName(name), value && ` ${value.value > 0 ? "+" : ""}${number(value.value)}`);
     })),
     h("div", { class: "stacks" }, rows.map(({ one, parts, total }) => h("div", { class: "stack-row" },
       rows.length > 1 && h("span", { class: "who" }, swatch(one.group), one.label), stackedBar(parts, total.mean, low, high), h("b", null, number(total.mean))))));

@@ -39,8 +39,15 @@ function header(data) {
     h("div", { class: "brand" },
       h("p", { class: "kicker" }, only ? (only.kind === "eval" ? "Evaluation" : "Training run") : "Runs side by side"),
       h("h1", null, data.title),
-      h("p", { class: "sub" }, `${count(shown)} conversations`, only && ` · ${endings(only)}`)),
+      h("p", { class: "sub" }, !only && seedsOf(data), `${count(shown)} conversations`, only && ` · ${endings(only)}`)),
     h("nav", { "aria-label": "Sections" }, navigation(data), themeButton()));
+}
+
+// How many experiments, and how often each was repeated, where it was.
+function seedsOf(data) {
+  const seeds = [...new Set(data.plane.map((point) => point.runs.length))];
+  if (seeds.length === 1 && seeds[0] === 1) return null;
+  return `${data.plane.length} settings, ${seeds.length === 1 ? `${seeds[0]} seeds each` : "several seeds"} · `;
 }
 
 function endings(run) {
@@ -91,7 +98,7 @@ function tiles(run) {
 
 function share(name, entry) {
   const kind = METRICS[name];
-  if (!kind || !kind.share || kind.signed) return null;
+  if (!kind || !kind.share || kind.signed) return h("div", { class: "bar empty", "aria-hidden": "true" });
   const bar = h("div", { class: `bar ${kind.better < 0 ? "bad" : "good"}`, "aria-hidden": "true" }, h("i"));
   bar.firstChild.style.setProperty("width", `${Math.min(100, 100 * entry.mean)}%`);
   return bar;
@@ -160,10 +167,13 @@ function groupsSection(data) {
     .filter(([, groups]) => Object.keys(groups).length > 1)
     .map(([grouping, groups]) => groupTable(run, grouping, groups))]).filter(([, tables]) => tables.length);
   if (!parts.length) return null;
-  return h("section", { id: "groups" }, h("h2", null, "By group"), parts.map(([run, tables]) => {
+  const folds = parts.map(([run, tables]) => {
     const inner = h("div", { class: "group-tables" }, tables);
     return parts.length === 1 ? inner : h("details", { class: "more" }, h("summary", null, swatch(run.group), run.label, run.label !== run.name && ` (${run.name})`), inner);
-  }));
+  });
+  const many = folds.length > 6;
+  return h("section", { id: "groups" }, h("h2", null, "By group"),
+    many ? h("details", { class: "more" }, h("summary", null, `Each of the ${folds.length} runs`), folds) : folds);
 }
 
 function groupTable(run, grouping, groups) {

@@ -32,23 +32,25 @@ function planeLead(data, paths) {
 }
 
 function planePicture(data, points_, paths, height) {
-  const [W, H, L, R, T, B] = [860, 460, 62, 24, 18, 52];
+  const [W, H, L, R, T, B] = [1190, 500, 66, 30, 18, 56];
   const paper = height === "delta" && data.paper ? data.paper.points : [];
+  const xs = [...points_.flatMap((p) => p.leaked), ...paths.flatMap((run) => run.path.map((p) => p[1])), ...paper.map((p) => p.leaked)].filter(present);
   const ys = [...points_.flatMap((p) => p[height]), ...paths.flatMap((run) => run.path.map((p) => p[2])), ...paper.map((p) => p.delta)].filter(present);
-  const [y0, y1] = height === "delta" ? [Math.min(0, ...ys) - 0.02, Math.max(0.1, ...ys) + 0.04] : [0, 1];
-  const x = scale(0, 1, L, W - R);
+  const [y0, y1] = fitted(ys, height === "delta" ? [-1, 1] : [0, 1], height === "delta" ? 0 : null);
+  const [x0, x1] = fitted(xs, [0, 1], 0);
+  const x = scale(x0, x1, L, W - R);
   const y = scale(y0, y1, H - B, T);
   const picture = svg("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": describePlane(points_, height) });
-  for (const t of [0, 0.2, 0.4, 0.6, 0.8, 1]) {
+  for (const t of ticks(x0, x1, 6)) {
     append(picture, [svg("line", { class: "grid", x1: x(t), x2: x(t), y1: T, y2: H - B }),
-      svg("text", { class: "tick", x: x(t), y: H - B + 18, "text-anchor": "middle" }, `${t * 100}%`)]);
+      svg("text", { class: "tick", x: x(t), y: H - B + 20, "text-anchor": "middle" }, `${Number((t * 100).toFixed(1))}%`)]);
   }
   for (const t of ticks(y0, y1, 5)) {
     append(picture, [svg("line", { class: t === 0 ? "axis" : "grid", x1: L, x2: W - R, y1: y(t), y2: y(t) }),
-      svg("text", { class: "tick", x: L - 10, y: y(t) + 4, "text-anchor": "end" }, `${Math.round(t * 100)}%`)]);
+      svg("text", { class: "tick", x: L - 10, y: y(t) + 4, "text-anchor": "end" }, `${Number((t * 100).toFixed(1))}%`)]);
   }
   append(picture, [
-    svg("text", { class: "label", x: (L + W - R) / 2, y: H - 10, "text-anchor": "middle" }, "conversations in which the tutor leaked the answer"),
+    svg("text", { class: "label", x: (L + W - R) / 2, y: H - 12, "text-anchor": "middle" }, "conversations in which the tutor leaked the answer"),
     svg("text", { class: "label", transform: `translate(16 ${(T + H - B) / 2}) rotate(-90)`, "text-anchor": "middle" },
       height === "delta" ? "gain in solve rate" : "solve rate after the conversation"),
   ]);
@@ -56,6 +58,14 @@ function planePicture(data, points_, paths, height) {
     frontLine(points_, height, x, y), points_.map((p) => runPoint(data, p, height, x, y))]);
   placeLabels(picture, points_, paper, height, x, y, W - R);
   return picture;
+}
+
+// The range of an axis: all values with some room, never outside what they can be; `zero` is kept.
+function fitted(values, [least, most], zero) {
+  const all = present(zero) ? [...values, zero] : values;
+  const [low, high] = [Math.min(...all), Math.max(...all)];
+  const room = Math.max(high - low, 0.1) * 0.1;
+  return [low === zero && zero === least ? least : Math.max(least, low - room), Math.min(most, high + room)];
 }
 
 const describePlane = (points_, height) =>
@@ -99,9 +109,9 @@ function placeLabels(picture, points_, paper, height, x, y, right) {
   const taken = marks.map((mark) => [mark.x - 7, mark.y - 7, 14, 14]);
   for (const mark of marks) {
     const text = mark.text.length > 44 ? `${mark.text.slice(0, 43)}…` : mark.text;
-    const width = (mark.kind === "name" ? 6.8 : 5.4) * text.length + 4;
+    const width = (mark.kind === "name" ? 8 : 6.2) * text.length + 4;
     const boxOf = ([dx, dy, anchor]) => [anchor === "end" ? mark.x + dx - width : mark.x + dx, mark.y + dy - 11, width, 14];
-    const clashes = ([bx, by, bw, bh]) => bx < 40 || bx + bw > right + 16 ||
+    const clashes = ([bx, by, bw, bh]) => bx < 66 || bx + bw > right + 16 ||
       taken.some(([tx, ty, tw, th]) => bx < tx + tw && tx < bx + bw && by < ty + th && ty < by + bh);
     const spot = SPOTS.find((s) => !clashes(boxOf(s)));
     if (!spot && mark.kind !== "name") continue;

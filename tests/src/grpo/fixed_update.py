@@ -4,7 +4,9 @@
 """
 
 import json
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -57,28 +59,20 @@ class Collect(TrainerCallback):
             self.rows.append({k: logs[k] for k in ("loss", "grad_norm", "kl")})
 
 
-def main() -> None:
-    model, out = sys.argv[1], Path(sys.argv[2])
-    micro = int(sys.argv[3]) if len(sys.argv) > 3 else 2
-    cfg = TrainRLConfig(
-        train=TrainSettings(
-            number_of_problems_per_batch=PROBLEMS,
-            num_samples_per_problem=SAMPLES,
-            per_device_train_batch_size=micro,
-            max_steps=2,
-            mu=2,
-            beta=0.1,
-            learning_rate=1e-3,
-            optimizer="adamw_torch",
-            dtype="float32",
-            gradient_checkpointing=False,
-        )
-    )
-    import os
-
+def build(
+    model: str,
+    out: Path,
+    settings: TrainSettings,
+    examine: Callable[[int], dict[str, float]] = lambda step: {},
+    callbacks: tuple[TrainerCallback, ...] = (),
+) -> ClassroomGRPOTrainer:
+    """The trainer on fixed trajectories; small, in fp32 and with plain AdamW."""
+    settings.number_of_problems_per_batch, settings.num_samples_per_problem = PROBLEMS, SAMPLES
+    settings.optimizer, settings.dtype = "adamw_torch", "float32"
+    settings.gradient_checkpointing = False
+    cfg = TrainRLConfig(train=settings)
     arguments = grpo_arguments(cfg, out, world_size=int(os.environ.get("WORLD_SIZE", "1")))
     arguments.model_init_kwargs = {"dtype": "float32"}
-    arguments.save_strategy = "no"
     problems = [Problem(id=f"p{i}", text="?", answer="1") for i in range(PROBLEMS)]
     rollout = Rollout(
         Node(),
@@ -88,18 +82,29 @@ def main() -> None:
         filler=0,
         metrics=lambda records: {"classroom/held": float(len(records))},
     )
-    collect = Collect()
-    trainer = ClassroomGRPOTrainer(
+    return ClassroomGRPOTrainer(
         model=model,
         args=arguments,
         rollout=rollout,
         sampler=SharedWeights(),
+        examine=examine,
         train_dataset=Dataset.from_dict(
             {"prompt": [p.id for p in problems], "index": list(range(PROBLEMS))}
         ),
         processing_class=AutoTokenizer.from_pretrained(model),
-        callbacks=[collect],
+        callbacks=list(callbacks),
     )
+
+
+def main() -> None:
+    model, out = sys.argv[1], Path(sys.argv[2])
+    micro = int(sys.argv[3]) if len(sys.argv) > 3 else 2
+    collect = Collect()
+    settings = TrainSettings(
+        per_device_train_batch_size=micro, max_steps=2, mu=2, beta=0.1, learning_rate=1e-3
+    )
+    trainer = build(model, out, settings, callbacks=(collect,))
+    trainer.args.save_strategy = "no"
     trainer.train()
     if trainer.is_world_process_zero():
         (out / "losses.json").write_text(json.dumps(collect.rows))

@@ -1,0 +1,103 @@
+"""Held-out problems during training: eval.py's own code, with the tutor as it now is."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from config.errors import ConfigError
+from config.schema import TrainRLConfig
+from src.classroom import Classroom
+from src.grpo.arguments import boundary
+from utils.data import load_problems
+from utils.metrics import conversation_metrics, summarise
+from utils.problems import Problem
+from utils.records import ConversationRecord
+from utils.rewards import NAMES
+from utils.rules import active_rules
+
+Pooled = dict[str, tuple[float, int]]  # metric -> (mean, how many values are in it)
+
+
+def held_out_problems(cfg: TrainRLConfig) -> list[Problem]:
+    """The problems to evaluate on; none where `train.eval_steps` is 0.  Raises ConfigError."""
+    if not cfg.train.eval_steps:
+        return []
+    check_best_metric(cfg)
+    return load_problems(
+        cfg.dataset.eval_datasets,
+        seed=cfg.seed,
+        limit=cfg.dataset.max_val_examples,
+        setting="dataset.eval_datasets",
+    )
+
+
+def check_best_metric(cfg: TrainRLConfig) -> None:
+    """Raises ConfigError where `train.best_metric` names nothing that will be measured."""
+    rewards = [f"reward_{name}" for name in (*NAMES, "total")]
+    rules = [f"rejected_by_{rule}" for rule in active_rules(cfg.generation)]
+    known = [*conversation_metrics([]), "normalised_gain", *rewards, *rules]
+    wanted = cfg.train.best_metric
+    if wanted not in known:
+        near = difflib.get_close_matches(wanted, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigError(f"train.best_metric: no metric is called {wanted}{hint}")
+
+
+def examination(classroom: Classroom) -> Classroom:
+    """The same people, measured as eval.py does: before as after, whatever the judges say."""
+    plan = classroom.plan
+    settings = replace(
+        plan.settings,
+        number_initial_attempts=plan.settings.number_initial_attempts
+        or plan.settings.number_student_attempts,
+    )
+    return Classroom(
+        settings, plan.seats, plan.prompts, plan.rewards, seed=plan.seed, evaluation=True
+    )
+
+
+def measured(records: Sequence[ConversationRecord], reported_rules: frozenset[str]) -> Pooled:
+    """Every metric that these conversations have, with its number of values."""
+    found = summarise(records, reported_rules).items()
+    return {name: (e.mean, e.n) for name, e in found if e.mean is not None}
+
+
+def pool(parts: Sequence[Pooled]) -> dict[str, float]:
+    """Means over all nodes, each of which held other problems."""
+    names = sorted({name for part in parts for name in part})
+    means: dict[str, float] = {}
+    for name in names:
+        entries = [part[name] for part in parts if name in part]
+        means[name] = math.fsum(mean * n for mean, n in entries) / sum(n for _, n in entries)
+    return means
+
+
+class EvaluateEvery(TrainerCallback):
+    """Has the trainer evaluate before the first step, every so many steps, and after the last.
+
+    Only a generation boundary can be resumed exactly, and the best step is to have a checkpoint:
+    so `steps` is rounded up to one.
+    """
+
+    def __init__(self, steps: int, mu: int) -> None:
+        self.steps = boundary(steps, mu)
+        self.start: Callable[[], Any] | None = None  # set once the trainer exists
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        if state.global_step == 0:
+            assert self.start is not None
+            self.start()
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        step = state.global_step
+        control.should_evaluate = step % self.steps == 0 or step >= state.max_steps

@@ -1,0 +1,14 @@
+"""Judge rules for tests, where random models are to get rewards that differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from utils.judging import Verdict
+
+
+def odd(problem: str, answer: str, turns: Sequence[tuple[str, str]]) -> Verdict:
+    """Rejects where the tutor's text has an odd number of ASCII letters: about every other one."""
+    letters = sum(c.isascii() and c.isalpha() for role, text in turns if role == "teacher"
+                  for c in text)  # fmt: skip
+    return Verdict(decision="REJECT" if letters % 2 else "OK", reasoning=f"{letters} letters")

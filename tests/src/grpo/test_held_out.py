@@ -1,0 +1,73 @@
+"""Evaluation during training: when, on what, and which checkpoint is kept."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from config.errors import ConfigError
+from config.schema import TrainRLConfig, TrainSettings
+from src.grpo.held_out import EvaluateEvery, check_best_metric, measured, pool
+from tests.src.grpo.fixed_update import build
+from tests.synthetic import records
+from tests.tiny import save_tiny_model
+from utils.metrics import summarise
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "best"),
+    [
+        ("reward_total", {2: 0.5, 4: 0.7, 6: 0.3, 8: 0.4}, 4),
+        ("leaked", {2: 0.2, 4: 0.1, 6: 0.4, 8: 0.1}, 4),  # less is better; of two the first
+        ("solve_after", {2: math.nan, 4: 0.1, 6: math.nan, 8: 0.0}, 4),  # NaN: it has no value
+    ],
+)
+def test_the_best_checkpoint_is_kept(
+    tmp_path: Path, metric: str, values: dict[int, float], best: int
+) -> None:
+    asked: list[int] = []
+
+    def examine(step: int) -> dict[str, float]:
+        asked.append(step)
+        value = values.get(step, 9.0 if metric != "leaked" else 0.0)  # the start competes not
+        return {} if math.isnan(value) else {metric: value, "turns": 3.0}
+
+    every = EvaluateEvery(1, mu=2)
+    settings = TrainSettings(
+        per_device_train_batch_size=8, max_steps=8, mu=2, eval_steps=1, best_metric=metric
+    )
+    model = save_tiny_model(tmp_path / "model", layers=1)
+    trainer = build(str(model), tmp_path, settings, examine, (every,))
+    trainer.args.save_steps, trainer.args.save_total_limit = 6, 1
+    every.start = trainer.evaluate
+    trainer.train()
+    assert asked == [0, 2, 4, 6, 8]
+    assert trainer.state.best_metric == values[best]
+    kept = tmp_path / "checkpoints" / f"checkpoint-{best}"
+    assert trainer.state.best_model_checkpoint == str(kept)
+    assert (kept / "model.safetensors").is_file()
+    logged = [row["eval_turns"] for row in trainer.state.log_history if "eval_turns" in row]
+    assert len(logged) == sum(not math.isnan(v) for v in values.values()) + 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "near"),
+    [("total", "reward_total"), ("solve", "solve_after"), ("rejected_by_x", "rejected")],
+)
+def test_a_metric_that_nobody_measures_is_refused(wrong: str, near: str) -> None:
+    cfg = TrainRLConfig(train=TrainSettings(best_metric=wrong))
+    with pytest.raises(ConfigError, match=f"^train.best_metric: no metric is called {wrong}.*"):
+        check_best_metric(cfg)
+    for right in ("leaked", "normalised_gain", "rejected_by_does_not_leak_answer"):
+        check_best_metric(TrainRLConfig(train=TrainSettings(best_metric=right)))
+
+
+def test_nodes_share_the_problems_and_their_means_are_those_of_all() -> None:
+    everyone = records(30)
+    parts = [measured(everyone[node::4], frozenset()) for node in range(4)]
+    whole = summarise(everyone)
+    for name, mean in pool([*parts, {}]).items():
+        assert mean == pytest.approx(whole[name].mean), name
+    assert pool([{"a": (1.0, 1)}, {"a": (0.0, 3)}]) == {"a": 0.25}

@@ -1,0 +1,62 @@
+"""The record: settled in order, whatever a kill left behind, and rewound to a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.synthetic import record
+from utils.records import RecordWriter, check, load_run, read
+
+
+def test_settled_in_canonical_order_and_never_twice(tmp_path: Path) -> None:
+    writer = RecordWriter(tmp_path)
+    for number in (2, 0, 1):
+        writer.add(record(number))
+    assert [r.problem_id for r in load_run(tmp_path)] == ["p00002", "p00000", "p00001"]
+    writer.settle()
+    assert [r.problem_id for r in read(writer.record)] == ["p00000", "p00001", "p00002"]
+    assert not writer.journal.exists()
+    writer.add(record(1))  # killed between the append and the unlink
+    writer.add(record(3))
+    writer.settle()
+    again = RecordWriter(tmp_path)
+    again.add(record(3))
+    again.settle()
+    assert [r.problem_id for r in read(writer.record)] == [f"p0000{n}" for n in range(4)]
+    assert check(writer.record) == []
+
+
+def test_a_torn_line_is_held_again(tmp_path: Path) -> None:
+    for name in ("conversations.jsonl", "conversations.journal.jsonl"):
+        writer = RecordWriter(tmp_path)
+        writer.add(record(0))
+        with (tmp_path / name).open("a") as file:
+            file.write(record(1).to_json()[:200])
+        assert [r.problem_id for r in load_run(tmp_path)] == ["p00000"]
+        writer = RecordWriter(tmp_path)
+        writer.add(record(1))
+        writer.settle()
+        assert [r.problem_id for r in read(writer.record)] == ["p00000", "p00001"]
+        writer.record.unlink()
+
+
+def test_rewound_to_what_a_checkpoint_had_seen(tmp_path: Path) -> None:
+    """A training step carries the number of steps before it; an evaluation those it measures."""
+    writer = RecordWriter(tmp_path)
+    for step in (0, 2, 4):
+        writer.add(record(0, split="train", step=step))
+        writer.add(record(0, split="eval", step=step))
+    writer.settle()
+    writer.add(record(1, split="eval", step=0))  # half an evaluation
+    writer.add(record(1, split="train", step=4))
+    writer.rewind(2)
+    kept = sorted((r.split, r.step, r.problem_id) for r in load_run(tmp_path))
+    assert kept == [
+        ("eval", 0, "p00000"),
+        ("eval", 0, "p00001"),
+        ("eval", 2, "p00000"),
+        ("train", 0, "p00000"),
+    ]
+    writer.add(record(0, split="train", step=2))
+    writer.settle()
+    assert len(list(read(writer.record))) == 5 and check(writer.record) == []
