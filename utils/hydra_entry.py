@@ -26,6 +26,8 @@ from config.errors import ConfigError, RunError
 from config.validate import normalise, validate
 from utils.config_errors import explain, schema_keys, unknown_flag, unknown_key
 from utils.logs import load_environment, redact
+from utils.run_folder import is_finished, run_path
+from utils.sweeps import Sweep, expand_sweep
 
 C = TypeVar("C")
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,14 +53,13 @@ def hydra_entry(
 
     def decorate(main: Callable[[C], int | None]) -> Callable[[], None]:
         @functools.wraps(main)
-        def task(cfg: Any) -> None:
-            code = _one_line(lambda: main(to_settings(cfg, schema)))
-            if code:  # a sweep goes on after a job without one
-                sys.exit(code)
-
-        @functools.wraps(main)
         def entry() -> None:
             import hydra
+
+            def task(cfg: Any) -> None:
+                code = _one_line(lambda: _run(main, to_settings(cfg, schema), sweep))
+                if code:  # a sweep goes on after a job without one
+                    sys.exit(code)
 
             load_environment()
             os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # whole tracebacks of real faults
@@ -67,6 +68,8 @@ def hydra_entry(
                 sys.exit(code)
             register(schema)
             flags, overrides = _split(sys.argv[1:])
+            args = hydra_parser().parse_known_args(sys.argv[1:])[0]
+            sweep = Sweep(args.config_name or config_name, overrides) if args.multirun else None
             folder = str(ROOT / config_path)
             with tempfile.TemporaryDirectory() as swept:  # a sweep writes its summary there
                 sys.argv[1:] = [*flags, *HYDRA_SETTINGS, f"hydra.sweep.dir={swept}", *overrides]
@@ -75,6 +78,21 @@ def hydra_entry(
         return entry
 
     return decorate
+
+
+def _run(main: Callable[[C], int | None], settings: C, sweep: Sweep | None) -> int | None:
+    """One run; of a sweep under a name that tells its point, and not again if it is finished."""
+    if sweep is not None:
+        from hydra.core.hydra_config import HydraConfig
+
+        name = sweep.name(list(HydraConfig.get().overrides.task))
+        settings.run_name = name  # type: ignore[attr-defined]
+        folder = run_path(settings).with_name(name)
+        if is_finished(folder):
+            print(f"{folder} is finished; passed over", file=sys.stderr, flush=True)
+            return 0
+        print(f"run {name}", file=sys.stderr, flush=True)
+    return main(settings)
 
 
 def load_config(
@@ -217,19 +235,6 @@ def _check(argv: Sequence[str], config_path: str, schema: type[Any], config_name
         cfg = compose_config(config_path, schema, name, overrides, config_dir=args.config_dir)
         if not (args.cfg or args.info):  # to look at a config it need not be complete
             to_settings(cfg, schema)
-
-
-def expand_sweep(overrides: Sequence[str]) -> list[list[str]]:
-    """`a=1,2 b=3` -> `[[a=1, b=3], [a=2, b=3]]`, by Hydra's own sweeper.  Raises ConfigError."""
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
-        return list(BasicSweeper.split_arguments(parsed, max_batch_size=None)[0])
-    except HydraException as error:
-        raise ConfigError(" ".join(str(error).split())) from error
 
 
 def _one_line(action: Callable[[], int | None]) -> int:

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -91,6 +92,7 @@ def set_up_logging(
         handlers.append(lines)
     logging.basicConfig(level=level, handlers=handlers, force=True)
     logging.captureWarnings(True)
+    warnings.filterwarnings("ignore", category=SyntaxWarning)  # packages compiled at first import
     for noisy in ("httpx", "httpcore", "urllib3", "filelock", "fsspec", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     sys.excepthook = _redacted_excepthook

@@ -71,7 +71,7 @@ class ClassroomGRPOTrainer(GRPOTrainer):
         args: GRPOConfig,
         rollout: Rollout,
         sampler: Sampler,
-        examine: Callable[[int], dict[str, float]],
+        examine: Callable[[int], dict[str, float]] = lambda step: {},
         **arguments: Any,
     ) -> None:
         self._rollout, self._examine = rollout, examine

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -15,9 +14,9 @@ from config.errors import ConfigError
 from config.schema import TrainRLConfig
 from config.validate import micro_batches
 from src.launch.arguments import Arguments, Ranks, plan_ranks
-from utils.hydra_entry import expand_sweep, load_config
+from utils.hydra_entry import load_config
 from utils.run_folder import check_run, is_finished, run_path
-from utils.seeding import keyed_seed
+from utils.sweeps import Sweep
 
 CONFIGS = "config/train_rl"
 SCRIPT = "train_rl.py"
@@ -50,10 +49,9 @@ def plan_jobs(arguments: Arguments, gpus: int, grace_s: int) -> tuple[list[Job],
     if not arguments.multirun:
         return [_job(arguments, overrides, gpus, grace_s)], []
     jobs, finished = [], []
-    sweep = expand_sweep(overrides)
-    swept = {o for point in sweep for o in point if any(o not in other for other in sweep)}
-    for point in sweep:
-        name = _sweep_name(arguments, point, swept)
+    sweep = Sweep(arguments.config_name, overrides)
+    for point in sweep.points:
+        name = sweep.name(point)
         settings = _settings(arguments, [*point, f"run_name={name}"])
         path = run_path(settings).with_name(name)
         if is_finished(path):
@@ -71,23 +69,6 @@ def _settings(arguments: Arguments, overrides: list[str]) -> TrainRLConfig:
         overrides,
         config_dir=arguments.config_dir,
     )
-
-
-def _sweep_name(arguments: Arguments, point: list[str], swept: set[str]) -> str:
-    """The run's name at one point of a sweep: what it was given or its config's, and the values."""
-    given = [o for o in point if o.startswith("run_name=")]
-    base = given[0].removeprefix("run_name=") if given else Path(arguments.config_name).stem
-    parts = [_short(o) for o in point if o in swept and o not in given]
-    fixed = sorted(o for o in point if o not in swept and o not in given)
-    if fixed and not given:  # other settings beside the swept ones make other runs
-        parts.append(f"{keyed_seed(*fixed):08x}")
-    return "-".join([base, *(re.sub(r"[^\w.+-]+", "_", part) for part in parts)])
-
-
-def _short(override: str) -> str:
-    """`generation.max_turns=4` -> `max_turns=4`."""
-    key, _, value = override.partition("=")
-    return f"{key.rsplit('.', 1)[-1]}={value}"
 
 
 def _job(arguments: Arguments, overrides: list[str], gpus: int, grace_s: int) -> Job:

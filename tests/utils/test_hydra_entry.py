@@ -11,7 +11,8 @@ import pytest
 
 from config.errors import ConfigError
 from config.schema import DatasetEntry, TrainRLConfig
-from utils.hydra_entry import expand_sweep, load_config
+from utils.hydra_entry import load_config
+from utils.sweeps import expand_sweep
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = "config/train_rl"
@@ -149,6 +150,16 @@ def test_a_sweep_runs_every_job_and_leaves_no_folder(tmp_path: Path) -> None:
     done = run(tmp_path, "--multirun", "train.mu=1,2")
     assert (done.returncode, done.stdout) == (0, "main 1\nmain 2\n"), done.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["script.py"]
+
+
+def test_a_sweep_names_its_runs_and_passes_over_finished_ones(tmp_path: Path) -> None:
+    (tmp_path / "s-mu_2").mkdir()
+    (tmp_path / "s-mu_2" / "finished").touch()
+    sweep = ("--multirun", "train.mu=1,2,3", "run_name=s", f"logging.save_dir={tmp_path}")
+    done = run(tmp_path, *sweep)
+    assert (done.returncode, done.stdout) == (0, "main 1\nmain 3\n"), done.stderr
+    said = ["run s-mu_1", f"{tmp_path}/s-mu_2 is finished; passed over", "run s-mu_3"]
+    assert done.stderr.splitlines() == said
 
 
 @pytest.mark.parametrize(
