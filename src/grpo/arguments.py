@@ -95,5 +95,5 @@ def grpo_arguments(cfg: TrainRLConfig, folder: Path, *, world_size: int) -> GRPO
         run_name=cfg.logging.wandb_run_name or cfg.run_name,
         disable_tqdm=True,
         push_to_hub=False,  # done at the end, by us, private unless said otherwise
-        ddp_timeout=7200,
+        ddp_timeout=1800,  # s; rollouts are not waited for inside collectives (src/grpo/node.py)
     )

@@ -2,7 +2,8 @@
 
 A rank that waits inside a collective would run into that collective's time-out, and on a GPU spin
 on the device that the engines need.  Here it waits for a small message every few seconds instead,
-so that a rollout may take as long as it takes, and a lead that died is noticed at once.
+so that a rollout may take as long as it takes, and a lead that died is noticed at once.  The leads
+of several nodes meet in the same rhythm: no node goes on before all have done their share.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ T = TypeVar("T")
 
 PULSE_S = 5.0
 TIMEOUT = timedelta(minutes=10)  # far above a pulse; only a dead or frozen lead runs into it
-_WORKING, _DONE, _FAILED = 0, 1, 2
+_DONE, _WORKING, _FAILED = 0, 1, 2  # the greatest of several leads' counts
 
 
 class LeadFailed(RunError):
@@ -32,7 +33,7 @@ class LeadFailed(RunError):
 class Node:
     """This node's ranks.  Every method but the properties is collective among them."""
 
-    def __init__(self, pulse_s: float = PULSE_S) -> None:
+    def __init__(self, pulse_s: float = PULSE_S, timeout: timedelta = TIMEOUT) -> None:
         self.pulse_s = pulse_s
         self.rank = dist.get_rank() if dist.is_initialized() else 0
         self.world_size = dist.get_world_size() if dist.is_initialized() else 1
@@ -40,13 +41,18 @@ class Node:
         self.index = self.rank // self.local_size
         self.lead = self.index * self.local_size
         self._group: dist.ProcessGroup | None = None
+        self._leads: dist.ProcessGroup | None = None
         if self.world_size > 1:
             # Every rank must take part in the making of every group.
             for first in range(0, self.world_size, self.local_size):
                 ranks = list(range(first, first + self.local_size))
-                group = dist.new_group(ranks, backend="gloo", timeout=TIMEOUT)
+                group = dist.new_group(ranks, backend="gloo", timeout=timeout)
                 if self.rank in ranks:
                     self._group = group
+            leads = list(range(0, self.world_size, self.local_size))
+            group = dist.new_group(leads, backend="gloo", timeout=timeout)
+            if len(leads) > 1 and self.leads:
+                self._leads = group
 
     @property
     def leads(self) -> bool:
@@ -94,11 +100,12 @@ class Node:
         return [each for each in found if each is not None]
 
     def on_lead(self, work: Callable[[], T]) -> T | None:
-        """Run `work` on the lead while the others wait; its result, or None elsewhere.
+        """Run `work` on every node's lead while the others wait; its result, or None elsewhere.
 
-        Raises what `work` raised on the lead, and LeadFailed on the others.
+        All return when the last lead is done.  Raises what `work` raised on the lead, and
+        LeadFailed on all others.
         """
-        if self.alone:
+        if self.world_size == 1:
             return work()
         if not self.leads:
             self._wait()
@@ -119,12 +126,24 @@ class Node:
                 finished.set()
 
         threading.Thread(target=run, name="lead", daemon=True).start()
-        while not finished.wait(self.pulse_s):
-            self._pulse(_WORKING)
-        self._pulse(_FAILED if failure else _DONE)
+        signal = _WORKING
+        while signal == _WORKING:
+            mine = _WORKING
+            if finished.wait(self.pulse_s):
+                mine = _FAILED if failure else _DONE
+            signal = self._pulse(self._worst(mine))
         if failure:
             raise failure[0]
+        if signal == _FAILED:
+            raise LeadFailed("the lead rank of another node failed; its message says why")
         return result[0]
+
+    def _worst(self, mine: int) -> int:
+        """Failed if any lead has, else working if any is."""
+        flag = torch.tensor([mine])
+        if self._leads is not None:
+            dist.all_reduce(flag, op=dist.ReduceOp.MAX, group=self._leads)
+        return int(flag.item())
 
     def _wait(self) -> None:
         while (signal := self._pulse(_WORKING)) == _WORKING:
@@ -134,5 +153,7 @@ class Node:
 
     def _pulse(self, signal: int) -> int:
         flag = torch.tensor([signal])
+        if self.alone:
+            return signal
         dist.broadcast(flag, src=self.lead, group=self._group)
         return int(flag.item())

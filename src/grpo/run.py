@@ -41,7 +41,7 @@ from src.inference_providers.in_process import in_process_providers
 from src.inference_providers.transformers_local import TransformersProvider
 from src.progress import Progress
 from src.setup import build_classroom, check_classroom, load_tokenizer, run_budget
-from src.sft.model import lora_config
+from src.sft.model import lora_config, save_model
 from src.vllm.engines import MANIFEST_VARIABLE, EngineSet
 from src.vllm.residency import Residency, providers_of
 from src.vllm.spec import is_hosted, plan_engines
@@ -59,11 +59,9 @@ STOPPED = 130  # exit code of a run that was told to stop and can be gone on wit
 
 def train(cfg: TrainRLConfig) -> int:
     """Run the job, or go on with it; the exit code."""
-    if cfg.teacher_model.lora.enable and cfg.engines.backend == "vllm":
-        raise ConfigError(
-            "teacher_model.lora.enable: adapters are not handed to vLLM engines yet; "
-            "take engines.backend=transformers, or train whole weights"
-        )
+    lora = cfg.teacher_model.lora
+    if lora.enable and lora.bias != "none" and cfg.engines.backend == "vllm":
+        raise ConfigError("teacher_model.lora.bias: vLLM serves adapters without biases: none")
     check_classroom(cfg)
     problems, held_out = training_problems(cfg), held_out_problems(cfg)
     tutor = resolve_model(
@@ -92,7 +90,7 @@ def train(cfg: TrainRLConfig) -> int:
                     "stopped at step %d; the same command goes on", trainer.state.global_step
                 )
                 return STOPPED
-            trainer.save_model(str(folder.path / "model"))
+            save_model(trainer, room.tokenizer, folder.path)
             if folder.lead and cfg.huggingface.push_to_hub:
                 log.info("pushed to %s", push_model(folder.path / "model", cfg.huggingface))
             if folder.lead and (best := trainer.state.best_model_checkpoint):
@@ -230,17 +228,17 @@ class TrainingRoom:
         assert self.classroom is not None
         split: Literal["train"] = "train"
         with Progress(f"step {step}", self.classroom.states, len(problems)):
-            records = self.loop.run(
-                self.classroom.run(
-                    problems,
-                    samples=samples,
-                    step=step,
-                    epoch=epoch,
-                    split=split,
-                    run=self.folder.name,
-                    on_finished=self.writer.add,
-                )
+            work = self.classroom.run(
+                problems,
+                samples=samples,
+                step=step,
+                epoch=epoch,
+                split=split,
+                run=self.folder.name,
+                on_finished=self.writer.add,
             )
+            guarded = work if self.residency is None else self.residency.guarded(work)
+            records = self.loop.run(guarded)
         self._settle()
         return records
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from src.grpo.node import Node
-from src.vllm.weights import publish
+from src.vllm.weights import publish, publish_adapter
 
 log = logging.getLogger(__name__)
 PIECE_BYTES = 256 << 20  # of weights gathered at a time under ZeRO-3
@@ -42,7 +42,22 @@ def whole_weights(model: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     Under ZeRO-3 this is collective: every rank has to walk it to the end.  At most PIECE_BYTES of
     gathered weights are in memory beside the model's own shards.
     """
-    for piece in pieces(list(model.named_parameters())):
+    yield from _whole(list(model.named_parameters()))
+
+
+def adapter_weights(model: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """(name, whole tensor) of a PeftModel's adapter alone, named as peft names them in its files.
+
+    Collective under ZeRO-3, as `whole_weights` is.
+    """
+    mark = ".default."  # the adapter's own name, which files leave out
+    named = [(name, p) for name, p in model.named_parameters() if "lora_" in name and mark in name]
+    for name, tensor in _whole(named):
+        yield name.replace(mark, "."), tensor
+
+
+def _whole(parameters: Sequence[Named]) -> Iterator[tuple[str, torch.Tensor]]:
+    for piece in pieces(parameters):
         shards = [p for _, p in piece if hasattr(p, "ds_id")]
         with _gathered(shards):
             for name, parameter in piece:
@@ -78,13 +93,19 @@ class EngineWeights:
         began = time.monotonic()
         self.version += 1
         model = self.model()
-        if self.node.leads:
-            assert self.folder is not None
-            path = publish(whole_weights(model), self.folder, self.version)
-        else:
-            path = Path()
-            for _ in whole_weights(model):
+        adapter = getattr(model, "peft_config", None)
+        weights = adapter_weights(model) if adapter else whole_weights(model)
+        path = Path()
+        if not self.node.leads:
+            for _ in weights:
                 pass
+        else:
+            assert self.folder is not None
+            if adapter:
+                config = adapter["default"].to_dict()
+                path = publish_adapter(weights, config, self.folder, self.version)
+            else:
+                path = publish(weights, self.folder, self.version)
         self.node.on_lead(lambda: self.load(path, self.version))
         self.seconds = time.monotonic() - began
         log.debug("weights %d handed over in %.2f s", self.version, self.seconds)

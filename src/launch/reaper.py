@@ -13,8 +13,11 @@ import contextlib
 import signal
 import sys
 import time
+from pathlib import Path
 
 import psutil
+
+from src.vllm.shared_memory import held_by, remove
 
 JOB = "TUTOR_RL_JOB"
 ENGINES_S = 20.0
@@ -31,14 +34,18 @@ def members(token: str) -> list[psutil.Process]:
 
 
 def kill_members(token: str) -> None:
-    """SIGKILL all of them, until none is left that could start another."""
+    """SIGKILL all of them, until none is left that could start another; their shared memory goes
+    with them."""
+    held: set[Path] = set()
     for _ in range(50):
         if not (alive := members(token)):
-            return
+            break
+        held |= held_by(process.pid for process in alive)
         for process in alive:
             with contextlib.suppress(psutil.Error):
                 process.kill()
         psutil.wait_procs(alive, timeout=0.2)
+    remove(held)
 
 
 def end_training(process: psutil.Process, token: str, grace_s: float) -> None:

@@ -18,7 +18,7 @@ from config.errors import RunError
 from src.launch.jobs import Job, with_manifest
 from src.launch.ranks import shell_code
 from src.launch.reaper import JOB, end_training, kill_members
-from src.vllm.engines import EngineSet
+from src.vllm.engines import EngineDied, EngineSet
 from src.vllm.spec import plan_engines
 from utils.hydra_entry import ROOT
 
@@ -139,11 +139,24 @@ def _wait(training: subprocess.Popen[bytes], engines: EngineSet | None) -> int:
             next_check = time.monotonic() + 1.0
             try:
                 engines.check()
-            except RunError as error:
-                died = (time.monotonic(), error)
+            except EngineDied as error:
+                died = None if _restarted(engines, error) else (time.monotonic(), error)
     if died is not None and code == 0:
         raise died[1]
     return shell_code(code)
+
+
+def _restarted(engines: EngineSet, death: EngineDied) -> bool:
+    """Whether a new engine took the dead one's place, which happens once."""
+    if engines.settings.on_engine_death != "restart":
+        return False
+    try:
+        engines.restart(death.name)
+    except RunError as error:
+        say(str(error))
+        return False
+    say(f"{death}; restarted")
+    return True
 
 
 def say(text: str) -> None:

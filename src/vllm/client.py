@@ -19,6 +19,7 @@ from src.inference_providers.base import (
     Sampling,
 )
 from src.vllm.engine import Engine
+from src.vllm.engines import EngineDied
 
 ATTEMPTS = 4
 _HEADERS = {"Content-Type": "application/json"}
@@ -99,7 +100,8 @@ class EngineProvider:
             self._check()
             said = f"engine {self.engine.spec.name}: {error} ({ATTEMPTS} attempts)"
             if isinstance(error, _Unreachable):  # it is ending, though its process still stands
-                raise ProviderError(f"{said}; {self.engine.last_words()}") from None
+                name = self.engine.spec.name
+                raise EngineDied(name, f"{said}; {self.engine.last_words()}") from None
             raise GaveUp(said) from None
 
     async def _ask_again(self, payload: bytes) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import json
 import os
@@ -28,9 +27,18 @@ from src.vllm.server import REPOSITORY, Machine, server_command
 from src.vllm.spec import EngineSpec
 
 MANIFEST = "manifest.json"
+RESTART_NOTICE_S = 60.0  # an owner notices a death in a second; more would be a dead owner
 MANIFEST_VARIABLE = "TUTOR_RL_ENGINES"  # set by whoever owns the engines, for those who attach
 GRACE_S = 10.0
 SOCKET_PATH_LIMIT = 107
+
+
+class EngineDied(ProviderError):
+    """An engine's process has ended, or nobody answers at its socket any more."""
+
+    def __init__(self, name: str, said: str) -> None:
+        super().__init__(said)
+        self.name = name
 
 
 class EngineSet:
@@ -55,7 +63,7 @@ class EngineSet:
         self.owner = True
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._folders: list[Path] = []
-        self._stopping = False
+        self._restarted: set[str] = set()
         self.weights_folder: Path
 
     @property
@@ -192,22 +200,45 @@ class EngineSet:
         return None
 
     def check(self) -> None:
-        """Raises ProviderError with the last log lines if an engine has died."""
+        """Raises EngineDied with the last log lines if an engine has died."""
         for name, engine in self.engines.items():
             process = self._processes.get(name)
             code = process.poll() if process is not None else None
             if code is not None or not engine.alive():
                 how = f" with exit code {code}" if code is not None else ""
-                raise ProviderError(
+                raise EngineDied(
+                    name,
                     f"engine {name} ({engine.spec.model}) died{how}: {engine.last_words()}"
-                    f" (whole log: {engine.log})"
+                    f" (whole log: {engine.log})",
                 )
 
-    async def watch(self, interval_s: float = 1.0) -> None:
-        """Never returns; raises ProviderError when an engine has died.  Run it beside a rollout."""
-        while True:
+    def restart(self, name: str) -> None:
+        """A dead engine's place is taken by a new one, awake, with the weights it started with.
+
+        Blocking.  Who owns the engines starts it; who attached to them waits until it is there.
+        Raises EngineDied where it was restarted before, ProviderError where it does not come up.
+        """
+        if name in self._restarted:
             self.check()
-            await asyncio.sleep(interval_s)
+            raise EngineDied(name, f"engine {name}: died again after it was restarted")
+        self._restarted.add(name)
+        dead = self.engines[name]
+        if self.owner:
+            _end_group(self._processes[name].pid)
+            self._processes[name].wait()
+            dead.socket.unlink(missing_ok=True)
+            self.engines[name] = self._launch(dead.spec, dead.socket.parent)
+            self._wait_healthy(self.engines[name])
+            self._write_manifest()
+            return
+        deadline = time.monotonic() + self.settings.start_timeout_s + RESTART_NOTICE_S
+        while self.engines[name].pid == dead.pid:
+            if not self.manifest.exists() or time.monotonic() > deadline:
+                raise EngineDied(name, f"engine {name}: died and was not restarted")
+            time.sleep(0.2)
+            entries = json.loads(self.manifest.read_text())["engines"]
+            found = {engine.spec.name: engine for engine in map(Engine.from_json, entries)}
+            self.engines[name] = found[name]
 
     # --- stopping ---------------------------------------------------------------------------
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from src.inference_providers.base import ChatMessage, Completion, ProviderError, Sampling
 from src.vllm.client import EngineProvider
 from src.vllm.control import EngineControl
-from src.vllm.engines import EngineSet
+from src.vllm.engines import EngineDied, EngineSet
 from src.vllm.gate import Gate, Ticket, groups_of
 from src.vllm.spec import EngineSpec
 
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+WATCH_S = 1.0
 LINGER_S = 0.02  # an awake group gets this long to be asked again before another is woken
 
 
@@ -35,8 +40,18 @@ class Residency:
     """
 
     def __init__(
-        self, specs: Sequence[EngineSpec], controls: Mapping[str, EngineControl], residency: str
+        self,
+        specs: Sequence[EngineSpec],
+        controls: Mapping[str, EngineControl],
+        residency: str,
+        *,
+        check: Callable[[], None] = lambda: None,
+        restart: Callable[[str], None] | None = None,
     ) -> None:
+        """`check` raises EngineDied; `restart`, if given, replaces a dead engine by a new one."""
+        self._check, self._restart = check, restart
+        self._reviving: dict[str, asyncio.Task[None]] = {}
+        self._revived: set[str] = set()
         self.specs = {spec.name: spec for spec in specs}
         self.controls = controls
         sleeping = {name: spec.roles for name, spec in self.specs.items() if spec.sleeps}
@@ -104,6 +119,64 @@ class Residency:
             if self.gate.is_gated(engine):
                 self._sleep(engine)
         self.gate.switched(frozenset())
+
+    # -- death -------------------------------------------------------------------------------
+
+    async def guarded(self, work: Coroutine[None, None, T]) -> T:
+        """The result of `work`, which is cancelled as soon as an engine has died for good."""
+        working = asyncio.ensure_future(work)
+        watching = asyncio.create_task(self._watch())
+        try:
+            await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                watching.result()  # raises what it died of
+            return await working
+        finally:
+            for task in (working, watching):
+                task.cancel()
+            await asyncio.gather(working, watching, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                self._check()
+            except EngineDied as death:
+                await self.revive(death)
+            await asyncio.sleep(WATCH_S)
+
+    async def revive(self, death: EngineDied) -> None:
+        """Replace a dead engine, once for all who wait; raises `death` where that is not wanted.
+
+        The new one has the current weights and is awake or asleep as the dead one was.
+        """
+        if self._restart is None:
+            raise death
+        task = self._reviving.get(death.name)
+        if task is None:
+            if death.name in self._revived and self._lives(death.name):
+                return  # another request noticed the same death before
+            log.warning("%s; restarting it", death)
+            task = asyncio.create_task(asyncio.to_thread(self._replace, death.name))
+            self._reviving[death.name] = task
+            task.add_done_callback(lambda _: self._reviving.pop(death.name))
+        await asyncio.shield(task)
+
+    def _lives(self, engine: str) -> bool:
+        try:
+            self._check()
+        except EngineDied as death:
+            return death.name != engine
+        return True
+
+    def _replace(self, engine: str) -> None:
+        assert self._restart is not None
+        self._restart(engine)
+        self._adapters.pop(engine, None)
+        if engine not in self.awake():
+            self.controls[engine].sleep(level=1)
+        elif engine in self._weights:
+            self._load(engine)
+        self._revived.add(engine)
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
@@ -198,8 +271,17 @@ class ResidentProvider:
 
     async def complete_tokens(self, prompt_ids: Sequence[int], sampling: Sampling) -> Completion:
         async with self.residency.using(self._engine):
-            model = self.residency.served_model(self._engine)
-            return await self.inner.complete_tokens(prompt_ids, sampling, model)
+            try:
+                return await self._ask(prompt_ids, sampling)
+            except EngineDied as death:
+                if death.name != self._engine:
+                    raise
+                await self.residency.revive(death)
+                return await self._ask(prompt_ids, sampling)
+
+    async def _ask(self, prompt_ids: Sequence[int], sampling: Sampling) -> Completion:
+        model = self.residency.served_model(self._engine)
+        return await self.inner.complete_tokens(prompt_ids, sampling, model)
 
     async def complete_messages(
         self, messages: Sequence[ChatMessage], sampling: Sampling
@@ -214,7 +296,14 @@ def providers_of(engines: EngineSet) -> tuple[dict[str, ResidentProvider], Resid
     """A provider per role that has an engine, and the residency behind them all."""
     controls = {name: engine.control for name, engine in engines.engines.items()}
     specs = [engine.spec for engine in engines.engines.values()]
-    residency = Residency(specs, controls, engines.settings.residency)
+    again = engines.settings.on_engine_death == "restart"
+    residency = Residency(
+        specs,
+        controls,
+        engines.settings.residency,
+        check=engines.check,
+        restart=engines.restart if again else None,
+    )
     deadline_s = engines.settings.request_timeout_s
     providers: dict[str, ResidentProvider] = {}
     for engine in engines.engines.values():

@@ -255,11 +255,11 @@ async def test_a_killed_engine_ends_the_run_with_its_name(engines: EngineSet) ->
     engine = engines.engines["judge"]
     long = Sampling(temperature=1.0, max_tokens=400)
     asked = asyncio.create_task(providers["judge"].complete_tokens(IDS, long))
-    watch = asyncio.create_task(engines.watch(0.1))
+    guarded = asyncio.create_task(residency.guarded(asyncio.sleep(3600)))
     await asyncio.sleep(0.5)
     for process in psutil.Process(engine.pid).children(recursive=True):
         process.send_signal(signal.SIGKILL)
-    for waiting, said in ((asked, "engine judge"), (watch, r"engine judge .* died")):
+    for waiting, said in ((asked, "engine judge"), (guarded, r"engine judge .* died")):
         with pytest.raises(ProviderError, match=said):
             async with asyncio.timeout(60):
                 await waiting

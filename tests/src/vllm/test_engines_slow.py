@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -14,7 +17,7 @@ import pytest
 
 from config.schema import EngineSettings
 from src.inference_providers.base import ProviderError, Sampling
-from src.vllm.engines import EngineSet
+from src.vllm.engines import EngineDied, EngineSet
 from src.vllm.residency import providers_of
 from src.vllm.weights import publish, publish_adapter
 from tests.src.vllm.test_engines import (
@@ -89,6 +92,57 @@ async def test_adapters_are_handed_over_without_the_base(tmp_path: Path) -> None
         engines.engines["teacher"].control.wake()
         with pytest.raises(ProviderError, match="teacher-adapter-1"):
             await stale.score_tokens(IDS, "teacher-adapter-1")
+        await providers["teacher"].close()
+
+
+async def test_a_killed_engine_is_restarted_and_the_lost_turns_asked_again(tmp_path: Path) -> None:
+    """SIGKILL in the middle of a rollout: the same tokens as of a rollout without it, from the
+    published weights, and from an attached process's point of view too."""
+    model = save_tiny_model(tmp_path / "model", tied=True)
+    settings = replace(SETTINGS, on_engine_death="restart")
+    with EngineSet([engine_spec("teacher", model)], settings, tmp_path / "run") as engines:
+        attached = EngineSet.attach(engines.manifest)
+        providers, residency = providers_of(attached)
+        after = transformers_model(engines, "teacher", moved_by=7)
+        path = publish(after.state_dict().items(), engines.weights_folder, 3)
+        residency.set_weights("teacher", path, 3)
+
+        async def rollout() -> list[tuple[int, ...]]:
+            asked = [
+                providers["teacher"].complete_tokens(
+                    IDS, Sampling(temperature=0.8, max_tokens=300, seed=seed, logprobs=True)
+                )
+                for seed in range(8)
+            ]
+            return [tuple(answer.token_ids or ()) for answer in await asyncio.gather(*asked)]
+
+        async def owner() -> None:  # what the launcher does beside the training
+            while True:
+                try:
+                    engines.check()
+                except EngineDied as death:
+                    await asyncio.to_thread(engines.restart, death.name)
+                await asyncio.sleep(0.2)
+
+        whole = await residency.guarded(rollout())
+        watching = asyncio.create_task(owner())
+        first = engines.engines["teacher"].pid
+        lost = asyncio.create_task(residency.guarded(rollout()))
+        await asyncio.sleep(0.3)
+        assert not lost.done()
+        for process in psutil.Process(first).children(recursive=True):
+            process.send_signal(signal.SIGKILL)
+        assert await lost == whole
+        assert attached.engines["teacher"].pid == engines.engines["teacher"].pid != first
+        scored = await providers["teacher"].inner.score_tokens(IDS)
+        assert gap(scored, logprobs_by(after, IDS)) < 1e-4
+        # once: the second death is the end
+        again = asyncio.create_task(residency.guarded(asyncio.sleep(3600)))
+        watching.cancel()
+        os.killpg(engines.engines["teacher"].pid, signal.SIGKILL)
+        with pytest.raises(EngineDied, match="died"):
+            async with asyncio.timeout(60):
+                await again
         await providers["teacher"].close()
 
 

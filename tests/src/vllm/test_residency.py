@@ -6,12 +6,15 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from src.inference_providers.base import ProviderError
+from src.inference_providers.base import ProviderError, Sampling
 from src.vllm.control import EngineControl
-from src.vllm.residency import Residency
+from src.vllm.engines import EngineDied
+from src.vllm.residency import Residency, ResidentProvider
 from src.vllm.spec import EngineSpec
 
 FILE = Path("weights.safetensors")
@@ -176,3 +179,94 @@ def test_one_residency_serves_successive_event_loops() -> None:
 async def _enter(residency: Residency, engine: str) -> None:
     async with residency.using(engine):
         return
+
+
+class Mortal:
+    """Engines of which one dies; a restart makes a new one, awake, with its first weights."""
+
+    def __init__(self, engines: Mapping[str, ScriptedEngine], log: list[str]) -> None:
+        self.engines, self.log = engines, log
+        self.dead: set[str] = set()
+
+    def check(self) -> None:
+        for name in self.dead:
+            raise EngineDied(name, f"engine {name} died with exit code 137")
+
+    def restart(self, name: str) -> None:
+        self.log.append(f"{name} restarts")
+        self.engines[name].asleep, self.engines[name].lost = set(), False
+        self.dead.discard(name)
+
+
+def mortal(kind: str, *, restart: bool) -> tuple[Residency, Mortal, list[str]]:
+    residency, engines, log = classroom(kind)
+    lives = Mortal(engines, log)
+    residency._check = lives.check
+    residency._restart = lives.restart if restart else None
+    return residency, lives, log
+
+
+async def test_a_dead_engine_ends_the_rollout_at_once() -> None:
+    residency, lives, _ = mortal("phase", restart=False)
+    ended: list[str] = []
+
+    async def rollout() -> None:
+        try:
+            lives.dead.add("judge")
+            await asyncio.sleep(3600)
+        finally:
+            ended.append("cancelled")
+
+    async with asyncio.timeout(20):
+        with pytest.raises(EngineDied, match=r"^engine judge died with exit code 137$"):
+            await residency.guarded(rollout())
+    assert ended == ["cancelled"]
+
+
+async def test_a_rollout_that_ends_is_its_own_result() -> None:
+    residency, _, _ = mortal("phase", restart=False)
+
+    async def rollout(fails: bool) -> int:
+        if fails:
+            raise ValueError("its own")
+        return 7
+
+    assert await residency.guarded(rollout(False)) == 7
+    with pytest.raises(ValueError, match="its own"):
+        await residency.guarded(rollout(True))
+
+
+async def test_a_restarted_engine_has_the_current_weights_and_its_state() -> None:
+    """Restarted once for all who wait; awake with the weights, or put back to sleep."""
+    residency, lives, log = mortal("phase", restart=True)
+    residency.set_weights("tutor", FILE, 3)
+    async with residency.using("tutor"):
+        log.clear()
+        lives.dead.add("tutor")
+        death = EngineDied("tutor", "engine tutor died")
+        await asyncio.gather(*(residency.revive(death) for _ in range(3)))
+        assert log == ["tutor restarts", "tutor loads 3"]
+    log.clear()
+    await residency.revive(EngineDied("judge", "engine judge died"))
+    assert log == ["judge restarts", "judge sleeps 1"]
+    await converse(residency, residency.controls, 1, 0.0)  # type: ignore[arg-type]
+
+
+async def test_the_lost_turn_is_asked_again() -> None:
+    residency, lives, log = mortal("always", restart=True)
+
+    class Inner:
+        name, engine = "tutor", SimpleNamespace(spec=residency.specs["tutor"])
+
+        async def complete_tokens(self, ids: Any, sampling: Any, model: str) -> str:
+            if "tutor restarts" not in log:
+                lives.dead.add("tutor")
+                raise EngineDied("tutor", "engine tutor died")
+            return f"answer to {ids}"
+
+    provider = ResidentProvider(Inner(), residency)  # type: ignore[arg-type]
+    sampling = Sampling(temperature=1.0, max_tokens=4)
+    asked = [provider.complete_tokens([at], sampling) for at in range(3)]
+    answers = await residency.guarded(asyncio.wait_for(asyncio.gather(*asked), 20))
+    assert answers == [f"answer to [{at}]" for at in range(3)]
+    assert log.count("tutor restarts") == 1

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 
 import psutil
@@ -81,3 +82,47 @@ def test_exit_codes_and_the_insisting_stop(tmp_path: Path, command: str, code: i
     if code == 137:
         assert until(lambda: gone(int((tmp_path / "child").read_text())))
     assert (tmp_path / "x").exists()  # the parent lives, and cleans up itself
+
+
+# shared memory and a semaphore as vLLM's workers make them, and a tracker that would remove them
+SHARING = """
+import os, sys, time
+from multiprocessing import get_context
+from multiprocessing.shared_memory import SharedMemory
+memory, lock = SharedMemory(create=True, size=4096), get_context("spawn").Lock()
+with open(sys.argv[1] + "/draft", "w") as file:
+    file.write(f"{memory.name} sem.{lock._semlock.name.lstrip('/')} {os.getpid()}")
+os.rename(sys.argv[1] + "/draft", sys.argv[1] + "/server")
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("killed", ["parent", "server"])
+def test_shared_memory_of_the_killed_is_removed(tmp_path: Path, killed: str) -> None:
+    """The parent is killed, or everything below the supervisor at once."""
+    neighbour = SharedMemory(create=True, size=4096)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, SHARING, str(tmp_path / "none"), str(tmp_path)], cwd=ROOT
+    )
+    try:
+        assert until((tmp_path / "server").exists) and until((tmp_path / "supervisor").exists)
+        *names, pid = (tmp_path / "server").read_text().split()
+        files = [Path("/dev/shm", name) for name in names]
+        assert all(file.exists() for file in files)
+        supervisor = int((tmp_path / "supervisor").read_text())
+        if killed == "parent":
+            parent.kill()
+        else:
+            time.sleep(3.0)  # it is noted every two seconds
+            below = psutil.Process(supervisor).children(recursive=True)
+            assert int(pid) in [process.pid for process in below] and len(below) == 2
+            for process in sorted(below, key=lambda process: process.pid == int(pid)):
+                process.kill()  # the tracker first
+        assert until(lambda: gone(supervisor))
+        assert not [file for file in files if file.exists()]
+        assert Path("/dev/shm", neighbour.name).exists()
+    finally:
+        parent.kill()
+        parent.wait()
+        neighbour.close()
+        neighbour.unlink()
