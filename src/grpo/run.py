@@ -99,7 +99,7 @@ def train(cfg: TrainRLConfig) -> int:
         if folder.lead:
             folder.finish()
             print_summary(folder.path)
-            write_results(folder.path, tutor)
+            print(f"report: {write_results(folder.path, tutor)}", flush=True)
         return 0
 
 

@@ -10,12 +10,12 @@ from rich.table import Table
 
 from utils.metrics import METRICS_NAME, summarise, write_json
 from utils.monitors import readings
-from utils.records import ConversationRecord, load_run
+from utils.records import ConversationRecord
 from utils.report import REPORT_NAME, load_decoder, write_report
 from utils.results import run_results
 from utils.rewards import NAMES
 from utils.runs import open_run
-from utils.statistics import Estimate
+from utils.statistics import NOTHING, Estimate
 from utils.terminal import cell
 from utils.training_metrics import rollout_metrics
 
@@ -32,36 +32,38 @@ _ROWS = (
     ("groups without spread", "monitors/groups_without_spread"),
 )
 _HELD_OUT = (
-    "solve_before",
-    "solve_after",
-    "delta",
-    "leaked",
-    "rejected",
-    "missing",
-    "reward_total",
+    ("solve rate before", "solve_before"),
+    ("solve rate after", "solve_after"),
+    ("gain", "delta"),
+    ("leaked", "leaked"),
+    ("rejected", "rejected"),
+    ("missing verdicts", "missing"),
+    ("turns", "turns"),
+    ("reward", "reward_total"),
 )
 Numbers = Mapping[str, float]
 
 
-def write_results(folder: Path, tokenizer: str) -> None:
+def write_results(folder: Path, tokenizer: str) -> Path:
     """metrics.json and report.html of a run; `tokenizer`: the tutor's, a model's name or folder."""
     run = open_run(folder)
     write_json(folder / METRICS_NAME, run_results(run))
-    write_report([run], folder / REPORT_NAME, decoders=[load_decoder(tokenizer)])
+    return write_report([run], folder / REPORT_NAME, decoders=[load_decoder(tokenizer)])
 
 
 def print_summary(folder: Path, console: Console | None = None) -> None:
-    """Print the table of a run folder from its record."""
+    """Print the tables of a run folder from its record."""
     console = console or Console()
-    everything = load_run(folder)
-    records = [r for r in everything if r.split == "train"]
+    run = open_run(folder)
+    records = [r for r in run.records if r.split == "train"]
     steps = sorted({r.step for r in records})
     if not steps:
         console.print(f"no conversations were held; run folder: {folder}")
         return
     batches = [[r for r in records if r.step == step] for step in (steps[0], steps[-1])]
-    console.print(_table(steps, batches))
-    if (held_out := _held_out([r for r in everything if r.split == "eval"])) is not None:
+    console.print(_table(steps, batches, run.reported_rules))
+    evaluated = [r for r in run.records if r.split == "eval"]
+    if (held_out := _held_out(evaluated, run.reported_rules)) is not None:
         console.print(held_out)
     for reading in readings(records):
         if reading.alarm:
@@ -69,8 +71,12 @@ def print_summary(folder: Path, console: Console | None = None) -> None:
     console.print(f"run folder: {folder}", highlight=False, soft_wrap=True)
 
 
-def _table(steps: Sequence[int], batches: Sequence[Sequence[ConversationRecord]]) -> Table:
-    first, last = (rollout_metrics(batch) for batch in batches)
+def _table(
+    steps: Sequence[int],
+    batches: Sequence[Sequence[ConversationRecord]],
+    reported_rules: frozenset[str],
+) -> Table:
+    first, last = (rollout_metrics(batch, reported_rules) for batch in batches)
     title = f"{len(steps)} batches of {len(batches[-1])} conversations"
     table = Table(title=title, title_justify="left")
     table.add_column("mean over conversations")
@@ -95,21 +101,28 @@ def _table(steps: Sequence[int], batches: Sequence[Sequence[ConversationRecord]]
     return table
 
 
-def _held_out(records: Sequence[ConversationRecord]) -> Table | None:
+def _held_out(
+    records: Sequence[ConversationRecord], reported_rules: frozenset[str]
+) -> Table | None:
     """First evaluation against last, with standard errors; None where there was none."""
     steps = sorted({r.step for r in records})
     if not steps:
         return None
     shown = [steps[0], steps[-1]] if len(steps) > 1 else steps
-    table = Table(title=f"{len(steps)} evaluations on held-out problems", title_justify="left")
+    problems = len({r.problem_id for r in records})
+    table = Table(title=f"{problems} held-out problems", title_justify="left")
     table.add_column("mean ± standard error")
     for step in shown:
-        table.add_column(f"step {step}", justify="right")
-    found = [summarise([r for r in records if r.step == step]) for step in shown]
-    for name in _HELD_OUT:
+        table.add_column("before training" if step == 0 else f"step {step}", justify="right")
+    found = [summarise([r for r in records if r.step == step], reported_rules) for step in shown]
+    for label, name in _HELD_OUT:
         if any(name in each and each[name].n for each in found):
             cells = (cell(each[name].to_json()) if name in each else "-" for each in found)
-            table.add_row(name, *cells)
+            table.add_row(label, *cells)
+    for rule in sorted(reported_rules):  # what is only reported is shown as what was achieved
+        rejected = [each.get(f"rejected_by_{rule}", NOTHING).to_json() for each in found]
+        kept = (e | {"mean": None if e["mean"] is None else 1 - e["mean"]} for e in rejected)
+        table.add_row(rule, *map(cell, kept))
     return table
 
 

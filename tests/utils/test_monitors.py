@@ -117,7 +117,7 @@ def test_alarms_ring_when_a_tutor_collapses() -> None:
 
 
 def test_alarms_ring_on_an_evaluation_without_a_start() -> None:
-    assert {"distinct_openings", "own_numbers"} <= rings(hacked(0))
+    assert "distinct_openings" in rings(hacked(0))
 
 
 def test_kl_comes_from_the_log() -> None:
