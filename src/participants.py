@@ -224,8 +224,12 @@ class TokenView:
         room = self._seat.context_length - len(ids)
         if room <= 0:
             return [Completion(text="", stop_reason="length") for _ in range(n)]
+        # Who has the longest way to go is served first: turns, then verdicts, then solutions.
         sampling = self._seat.sampling(
-            max_tokens=min(max_tokens, room), seed=seed, json_schema=json_schema
+            max_tokens=min(max_tokens, room),
+            seed=seed,
+            json_schema=json_schema,
+            priority=1 if json_schema is not None else 2,
         )
 
         async def one(each: Sampling) -> Completion:

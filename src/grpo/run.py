@@ -311,6 +311,8 @@ def build_trainer(
         rollout=room.rollout(),
         sampler=room.sampler,
         examine=room.examine,
+        padding_free=cfg.train.padding_free,
+        score_rows=cfg.train.batch_size_ref_model,
         train_dataset=data,
         processing_class=room.tokenizer,
         peft_config=lora_config(cfg.teacher_model.lora),

@@ -6,14 +6,22 @@ the engines after every update, evaluation in the classroom.  The algorithm is T
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
+import torch
+import trl.trainer.utils as trl_utils
+from torch import Tensor
 from trl import GRPOConfig, GRPOTrainer
 
+from src.grpo import packing
 from src.grpo.rollout import Rollout
 from utils.rewards import NAMES
+
+log = logging.getLogger(__name__)
 
 
 class Sampler(Protocol):
@@ -57,12 +65,25 @@ def reward_functions() -> list[Callable[..., list[float | None]]]:
     return [total, *map(named, NAMES)]
 
 
+@contextmanager
+def scored_tokens_only() -> Iterator[None]:
+    """Let TRL's fused head leave out rows without a label on any device, not only with Triton."""
+    before, trl_utils._use_triton = trl_utils._use_triton, lambda device: True
+    try:
+        yield
+    finally:
+        trl_utils._use_triton = before
+
+
 class ClassroomGRPOTrainer(GRPOTrainer):
     """GRPO whose completions are whole conversations.
 
     `rollout` holds the conversations of one batch; `sampler` receives new weights; `examine` holds
     those about held-out problems, by step, and gives their means.  The dataset has the columns
     `prompt` (the problem's id, a plain string that TRL leaves alone) and `index`.
+    `padding_free`: a micro-batch is one packed row, and only the tutor's tokens meet the LM head;
+    models whose layers cannot keep rows apart fall back to TRL's padded batches.
+    `score_rows`: conversations at a time where no gradient is needed; None: a micro-batch.
     """
 
     def __init__(
@@ -72,9 +93,13 @@ class ClassroomGRPOTrainer(GRPOTrainer):
         rollout: Rollout,
         sampler: Sampler,
         examine: Callable[[int], dict[str, float]] = lambda step: {},
+        padding_free: bool = True,
+        score_rows: int | None = None,
         **arguments: Any,
     ) -> None:
         self._rollout, self._examine = rollout, examine
+        self._score_rows = score_rows
+        self._tutor_mask: Tensor | None = None  # (rows, completion): 1 on the tutor's tokens
         self._rows: list[int] = []
         args.reward_weights = [1.0] + [0.0] * len(NAMES)
         super().__init__(
@@ -88,6 +113,11 @@ class ClassroomGRPOTrainer(GRPOTrainer):
         self.vllm_generation = sampler
         self.use_vllm = True
         self._last_loaded_step = -1
+        models = [self.accelerator.unwrap_model(m) for m in (self.model, self.ref_model) if m]
+        self._packs = padding_free and all(packing.prepare(model) for model in models)
+        if padding_free and not self._packs:
+            log.warning("train.padding_free: this model's attention takes no packed rows; padded")
+        self._tried = False
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         # `rollout_func` is not shown the dataset's columns.
@@ -95,7 +125,57 @@ class ClassroomGRPOTrainer(GRPOTrainer):
         return super()._generate_and_score_completions(inputs)
 
     def _hold_conversations(self, prompts: list[str], trainer: GRPOTrainer) -> dict[str, Any]:
-        return self._rollout(self._rows, self.state.global_step, int(self.state.epoch or 0))
+        rows = self._rollout(self._rows, self.state.global_step, int(self.state.epoch or 0))
+        masks = [torch.tensor(mask, device=self.accelerator.device) for mask in rows["env_mask"]]
+        self._tutor_mask = torch.nn.utils.rnn.pad_sequence(masks, batch_first=True)
+        return rows
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
+        self._tutor_mask = inputs["tool_mask"]
+        return super()._compute_loss(model, inputs)
+
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: Any,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        compute_entropy: bool = False,
+        **more: Any,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """TRL's, on packed rows; 0 where the tutor did not speak.  Shapes: (rows, completion)."""
+        if batch_size is not None:
+            batch_size = self._score_rows or batch_size
+        if not self._packing_works(model) or more.get("compute_aux_loss"):
+            return super()._get_per_token_logps_and_entropies(
+                model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy,
+                **more,
+            )  # fmt: skip
+        assert self._tutor_mask is not None
+        labels = torch.full_like(input_ids, -100)
+        tutor = self._tutor_mask.bool()
+        labels[:, -logits_to_keep:][tutor] = input_ids[:, -logits_to_keep:][tutor]
+        found = []
+        for part in torch.arange(len(input_ids)).split(batch_size or len(input_ids)):
+            mask = attention_mask[part]
+            with self.accelerator.autocast(), scored_tokens_only():
+                inputs = packing.pack(input_ids[part], mask, labels[part])
+                out = model(**inputs, fused_lm_head=True)
+            wanted = [out.log_probs, *([out.entropy] if compute_entropy else [])]
+            found.append([packing.unpack(x, mask)[:, -logits_to_keep:] for x in wanted])
+        logps, *entropies = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return logps, entropies[0] if entropies else None, None
+
+    def _packing_works(self, model: Any) -> bool:
+        """Tried out on the first call, which all ranks make together."""
+        if self._packs and not self._tried:
+            self._tried = True
+            with scored_tokens_only():
+                self._packs = packing.rows_are_apart(model, self.accelerator.device)
+            if not self._packs:
+                log.warning("train.padding_free: this model's layers mix packed rows; padded")
+        return self._packs
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Means of the metrics on held-out problems, `eval_` before each name.  Collective.

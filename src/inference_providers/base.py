@@ -30,6 +30,7 @@ class Sampling:
     stop_token_ids: tuple[int, ...] = ()
     json_schema: dict[str, Any] | None = field(default=None, hash=False)
     logprobs: bool = False  # ask for token ids and their logprobs (after temperature)
+    priority: int = 0  # of requests that wait for one of our engines, the lowest go first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -160,6 +160,7 @@ def request_body(model: str, prompt_ids: Sequence[int], sampling: Sampling) -> d
         "top_k": max(sampling.top_k, 0),
         "stop_token_ids": list(sampling.stop_token_ids),
         "return_token_ids": True,
+        "priority": sampling.priority,
         # as written: the end-of-turn token is left out of the text by vLLM, others are not ours
         # to drop
         "skip_special_tokens": False,

@@ -94,6 +94,10 @@ class EngineControl:
                 " while requests were running"
             )
 
+    def metrics(self) -> str:
+        """vLLM's own counters, in Prometheus' text form."""
+        return self._call("GET", "/metrics").decode()
+
     def rpc(self, method: str, **arguments: str) -> list[Any]:
         """Call a method of the worker extension in every worker; their results."""
         body = {"method": method, "kwargs": arguments, "timeout": self.timeout_s}

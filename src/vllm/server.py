@@ -75,6 +75,7 @@ def server_command(
         "dtype": spec.dtype,
         "max-model-len": str(spec.max_length),
         "max-num-seqs": str(spec.max_num_seqs),
+        "scheduling-policy": "priority",
         "disable-uvicorn-access-log": None,
         # a judge's verdict leaves no tokens to white space
         "structured-outputs-config": '{"backend":"xgrammar","disable_any_whitespace":true}',

@@ -1,6 +1,6 @@
-"""Two optimizer steps on fixed trajectories; prints loss and gradient norm as JSON.
+"""Two optimizer steps on fixed trajectories; writes loss, KL and gradient norm as JSON.
 
-[accelerate launch …] tests/src/grpo/fixed_update.py MODEL OUT [MICRO_BATCH]
+[accelerate launch …] tests/src/grpo/fixed_update.py MODEL OUT MICRO_BATCH [SETTING=VALUE ...]
 """
 
 import json
@@ -12,6 +12,7 @@ from random import Random
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
+import yaml
 from datasets import Dataset
 from transformers import AutoTokenizer, TrainerCallback
 
@@ -69,7 +70,6 @@ def build(
     """The trainer on fixed trajectories; small, in fp32 and with plain AdamW."""
     settings.number_of_problems_per_batch, settings.num_samples_per_problem = PROBLEMS, SAMPLES
     settings.optimizer, settings.dtype = "adamw_torch", "float32"
-    settings.gradient_checkpointing = False
     cfg = TrainRLConfig(train=settings)
     arguments = grpo_arguments(cfg, out, world_size=int(os.environ.get("WORLD_SIZE", "1")))
     arguments.model_init_kwargs = {"dtype": "float32"}
@@ -88,6 +88,8 @@ def build(
         rollout=rollout,
         sampler=SharedWeights(),
         examine=examine,
+        padding_free=cfg.train.padding_free,
+        score_rows=cfg.train.batch_size_ref_model,
         train_dataset=Dataset.from_dict(
             {"prompt": [p.id for p in problems], "index": list(range(PROBLEMS))}
         ),
@@ -97,17 +99,22 @@ def build(
 
 
 def main() -> None:
-    model, out = sys.argv[1], Path(sys.argv[2])
-    micro = int(sys.argv[3]) if len(sys.argv) > 3 else 2
+    model, out, micro, *pairs = sys.argv[1:]
     collect = Collect()
+    values = {key: yaml.safe_load(value) for key, value in (pair.split("=") for pair in pairs)}
     settings = TrainSettings(
-        per_device_train_batch_size=micro, max_steps=2, mu=2, beta=0.1, learning_rate=1e-3
+        per_device_train_batch_size=int(micro),
+        max_steps=2,
+        mu=2,
+        beta=0.1,
+        learning_rate=1e-3,
+        **({"gradient_checkpointing": False} | values),
     )
-    trainer = build(model, out, settings, callbacks=(collect,))
+    trainer = build(model, Path(out), settings, callbacks=(collect,))
     trainer.args.save_strategy = "no"
     trainer.train()
     if trainer.is_world_process_zero():
-        (out / "losses.json").write_text(json.dumps(collect.rows))
+        (Path(out) / "losses.json").write_text(json.dumps(collect.rows))
 
 
 if __name__ == "__main__":

@@ -36,7 +36,12 @@ def test_the_best_checkpoint_is_kept(
 
     every = EvaluateEvery(1, mu=2)
     settings = TrainSettings(
-        per_device_train_batch_size=8, max_steps=8, mu=2, eval_steps=1, best_metric=metric
+        per_device_train_batch_size=8,
+        max_steps=8,
+        mu=2,
+        eval_steps=1,
+        best_metric=metric,
+        gradient_checkpointing=False,
     )
     model = save_tiny_model(tmp_path / "model", layers=1)
     trainer = build(str(model), tmp_path, settings, examine, (every,))

@@ -16,9 +16,11 @@ ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = "tests/src/grpo/fixed_update.py"
 
 
-def update(model: Path, out: Path, *, ranks: int, micro: int) -> list[dict[str, float]]:
+def update(
+    model: Path, out: Path, *settings: str, ranks: int, micro: int
+) -> list[dict[str, float]]:
     out.mkdir()
-    command = [sys.executable, SCRIPT, str(model), str(out), str(micro)]
+    command = [sys.executable, SCRIPT, str(model), str(out), str(micro), *settings]
     if ranks:
         launch = "accelerate.commands.launch"
         flags = ["--config_file", "config/deepspeed/zero3_cpu.yaml", "--num_processes", str(ranks)]
@@ -42,14 +44,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_model(tmp_path_factory.mktemp("model"))
 
 
-def test_the_loss_does_not_depend_on_ranks(model: Path, tmp_path: Path) -> None:
-    """ZeRO-3 on two ranks, and one process without DeepSpeed, to 1e-4 (fp32, other orders of
-    summation); the second row is the second of mu = 2 steps, so its loss depends on the first
-    step's weights."""
-    one = update(model, tmp_path / "one", ranks=0, micro=4)
-    two = update(model, tmp_path / "two", ranks=2, micro=2)
+def test_the_loss_depends_on_neither_ranks_nor_packing(model: Path, tmp_path: Path) -> None:
+    """ZeRO-3 on two ranks, packed and with gradient checkpointing, and TRL's padded batches in one
+    process without DeepSpeed, to 1e-4 (fp32, other orders of summation); the second row is the
+    second of mu = 2 steps, so its loss depends on the first step's weights."""
+    one = update(model, tmp_path / "one", "padding_free=false", ranks=0, micro=4)
+    two = update(model, tmp_path / "two", "gradient_checkpointing=true", ranks=2, micro=2)
     assert len(one) == len(two) == 2
     for a, b in zip(one, two, strict=True):
-        for name in ("loss", "grad_norm"):
+        for name in ("loss", "kl", "grad_norm"):
             assert a[name] == pytest.approx(b[name], rel=1e-4, abs=1e-5), name
     assert one[0]["loss"] != one[1]["loss"]

@@ -72,6 +72,7 @@ def test_the_body_gives_every_field_that_shapes_the_distribution() -> None:
         "top_k": 0,
         "stop_token_ids": [],
         "return_token_ids": True,
+        "priority": 0,
         "skip_special_tokens": False,
         "structured_outputs": {"json": schema},
     }

@@ -1,0 +1,69 @@
+"""What a benchmark found: ours beside the plain algorithm, and beside the best there could be."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+Pair = tuple[float, float | None]  # ours, theirs
+
+
+class Skipped(RuntimeError):
+    """What the benchmark needs is not there; says what."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """`ours` and `theirs` are medians in `unit`; all units are costs, unless `more_is_better`.
+
+    ratio: how many times better ours is, the median over repeats of runs side by side.
+    limit: what no algorithm can beat, in `unit`; of_limit: the share of it that ours reaches.
+    spread: (largest - smallest) / median, of the ratio, or of ours where there are no theirs.
+    """
+
+    name: str
+    unit: str
+    ours: float
+    theirs: float | None
+    ratio: float | None
+    limit: float | None
+    of_limit: float | None
+    repeats: int
+    spread: float
+
+
+def compare(
+    name: str,
+    unit: str,
+    pairs: Sequence[Pair],
+    *,
+    limit: float | None = None,
+    more_is_better: bool = False,
+) -> Result:
+    """The result of repeats, each (ours, theirs)."""
+    ours = [one for one, _ in pairs]
+    theirs = [other for _, other in pairs if other is not None]
+
+    def better(this: float, than: float) -> float:
+        return this / than if more_is_better else than / this
+
+    ratios = [better(one, other) for one, other in pairs if other is not None]
+    spread_of = ratios or ours
+    middle = statistics.median(ours)
+    return Result(
+        name=name,
+        unit=unit,
+        ours=middle,
+        theirs=statistics.median(theirs) if theirs else None,
+        ratio=statistics.median(ratios) if ratios else None,
+        limit=limit,
+        of_limit=better(middle, limit) if limit else None,
+        repeats=len(pairs),
+        spread=(max(spread_of) - min(spread_of)) / statistics.median(spread_of),
+    )
+
+
+def repeated(repeats: int, pair: Callable[[int], Pair]) -> list[Pair]:
+    """`pair(repeat)` for each repeat."""
+    return [pair(number) for number in range(repeats)]

@@ -1,0 +1,179 @@
+"""One optimizer step on a recorded batch of conversations: packed, against TRL's padded batches.
+
+    python -m benchmarks.trainer WAY MODEL CHECKPOINTING    one step, in a process of its own
+
+A step is what follows the conversations: logprobs of the old policy and of the reference, loss,
+gradients, AdamW.  Lengths are log-normal between 100 and 4,000 tokens, a fifth of them the
+tutor's in turns of 40.  Peak memory is the process's, less what it holds before the step.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.results import Pair, Result, compare, repeated
+from utils.seeding import keyed_rng
+
+MODEL = "embedded:smollm2-135m-instruct"
+ROWS, MICRO, SAMPLES, TURN, PROMPT, SHARE = 8, 4, 4, 40, 60, 0.2
+MEDIAN, SIGMA = 550.0, 0.9
+GIB = 2**30
+
+
+def lengths() -> list[int]:
+    """Tokens of each conversation, the prompt's included."""
+    drawn = [
+        keyed_rng("recorded", 1, row).lognormvariate(math.log(MEDIAN), SIGMA) for row in range(ROWS)
+    ]
+    return [round(max(100, min(4000, tokens))) for tokens in drawn]
+
+
+def mask_of(tokens: int) -> list[int]:
+    """Turns of the tutor's, spread evenly: a fifth of the completion, its last token among them."""
+    period = round(TURN / SHARE)
+    return [int((tokens - 1 - at) % period < TURN) for at in range(tokens)]
+
+
+def _record(row: int, tokens: int, vocabulary: int) -> Any:
+    from utils.records import ConversationRecord, Trajectory
+    from utils.rewards import NAMES
+
+    rng = keyed_rng("tokens", row)
+    ids = [rng.randrange(100, vocabulary) for _ in range(tokens)]
+    mask = mask_of(tokens - PROMPT)
+    reward = rng.random()
+    return ConversationRecord(
+        problem_id=f"p{row // SAMPLES}",
+        sample=row % SAMPLES,
+        problem="?",
+        answer="1",
+        rewards={**dict.fromkeys(NAMES, 0.0), "solve": reward, "total": reward},
+        trajectory=Trajectory(
+            prompt_ids=ids[:PROMPT],
+            completion_ids=ids[PROMPT:],
+            mask=mask,
+            logprobs=[-10.0 - rng.random() if m else None for m in mask],
+        ),
+    )
+
+
+def _trainer(packed: bool, model: str, checkpointing: bool, out: Path) -> Any:
+    from datasets import Dataset
+    from transformers import AutoConfig, AutoTokenizer
+
+    from config.schema import TrainRLConfig, TrainSettings
+    from src.grpo.arguments import grpo_arguments
+    from src.grpo.node import Node
+    from src.grpo.rollout import Rollout
+    from src.grpo.trainer import ClassroomGRPOTrainer, SharedWeights
+    from utils.problems import Problem
+
+    settings = TrainSettings(
+        number_of_problems_per_batch=ROWS // SAMPLES,
+        num_samples_per_problem=SAMPLES,
+        per_device_train_batch_size=MICRO,
+        max_steps=1,
+        mu=1,
+        beta=0.01,
+        optimizer="adamw_torch",
+        dtype="float32",
+        gradient_checkpointing=checkpointing,
+    )
+    arguments = grpo_arguments(TrainRLConfig(train=settings), out, world_size=1)
+    arguments.model_init_kwargs = {"dtype": "float32"}
+    arguments.save_strategy = "no"
+    vocabulary = AutoConfig.from_pretrained(model).vocab_size
+    problems = [Problem(id=f"p{n}", text="?", answer="1") for n in range(ROWS // SAMPLES)]
+    rollout = Rollout(
+        Node(),
+        problems,
+        lambda *_: [_record(row, n, vocabulary) for row, n in enumerate(lengths())],
+        samples_per_problem=SAMPLES,
+        filler=0,
+        metrics=lambda records: {},
+    )
+    columns = {"prompt": [p.id for p in problems], "index": list(range(len(problems)))}
+    return ClassroomGRPOTrainer(
+        model=model,
+        args=arguments,
+        rollout=rollout,
+        sampler=SharedWeights(),
+        padding_free=packed,
+        train_dataset=Dataset.from_dict(columns),
+        processing_class=AutoTokenizer.from_pretrained(model),
+    )
+
+
+def step(packed: bool, model: str, checkpointing: bool) -> dict[str, float]:
+    """Seconds, peak bytes above what was held before, loss and gradient norm of one step."""
+    import psutil
+    from transformers import TrainerCallback
+
+    logged: dict[str, float] = {}
+
+    class Logged(TrainerCallback):
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+            logged.update({k: v for k, v in logs.items() if k in ("loss", "grad_norm")})
+
+    with tempfile.TemporaryDirectory() as out:
+        trainer = _trainer(packed, model, checkpointing, Path(out))
+        trainer.add_callback(Logged())
+        held = psutil.Process().memory_info().rss
+        began = time.perf_counter()
+        trainer.train()
+        seconds = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"seconds": seconds, "bytes": peak - held, **logged}
+
+
+def _in_a_process(way: str, model: str, checkpointing: bool) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.trainer", way, model, str(int(checkpointing))]
+    environment = os.environ | {"TRL_EXPERIMENTAL_SILENCE": "1", "WANDB_MODE": "disabled"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed: {done.stderr[-2000:]}")
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def measure(
+    name: str, repeats: int, what: str, model: str = MODEL, checkpointing: bool = False
+) -> Result:
+    """`what`: seconds, or bytes (reported in GiB)."""
+    unit, scale = ("s", 1.0) if what == "seconds" else ("GiB", 1.0 / GIB)
+
+    def pair(_: int) -> Pair:
+        ours = _in_a_process("packed", model, checkpointing)
+        theirs = _in_a_process("padded", model, checkpointing)
+        for value in ("loss", "grad_norm"):
+            assert math.isclose(ours[value], theirs[value], rel_tol=1e-3), (value, ours, theirs)
+        return ours[what] * scale, theirs[what] * scale
+
+    tokens = lengths()
+    fill = sum(tokens) / (len(tokens) * max(tokens))
+    share = sum(sum(mask_of(n - PROMPT)) for n in tokens) / sum(tokens)
+    print(
+        f"  {len(tokens)} conversations, {sum(tokens)} tokens ({min(tokens)} to {max(tokens)}),"
+        f" {share:.0%} the tutor's; fill: packed 100 %, padded {fill:.0%}"
+    )
+    return compare(name, unit, repeated(repeats, pair))
+
+
+def main() -> None:
+    from src.embedded import resolve_model
+
+    way, model, checkpointing = sys.argv[1:]
+    print(json.dumps(step(way == "packed", resolve_model(model), checkpointing == "1")))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""One whole GRPO update: conversations, training step, new weights; ours against the plain way.
+
+The plain way is `benchmarks.plain`'s conversations, TRL's padded batches, and engines that are
+killed and started again on a saved checkpoint; and, to see what that last part is worth, the same
+with its engines kept alive.  One process without DeepSpeed, real engines.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from benchmarks.plain import PlainClassroom
+from benchmarks.results import Result, compare
+from benchmarks.running import need_checkpoints, settings
+from config.schema import TrainRLConfig
+from src.embedded import resolve_model
+from src.grpo.arguments import grpo_arguments
+from src.grpo.node import Node
+from src.grpo.run import TrainingRoom, build_trainer, training_problems
+from src.vllm.engines import EngineSet
+from src.vllm.residency import providers_of
+from src.vllm.spec import plan_engines
+from utils.problems import Problem
+from utils.records import ConversationRecord
+from utils.run_folder import open_run
+
+
+class PlainRoom(TrainingRoom):
+    """A training room that goes on in lockstep."""
+
+    def hold(
+        self, problems: Sequence[Problem], samples: Sequence[int], step: int, epoch: int
+    ) -> list[ConversationRecord]:
+        assert self.classroom is not None
+        return self.loop.run(PlainClassroom(self.classroom).run(problems, samples=samples))
+
+
+class Restarted:
+    """New weights by way of the disk: a checkpoint is saved, and the engines are started on it."""
+
+    def __init__(self, room: PlainRoom, stack: ExitStack) -> None:
+        self.room, self.stack = room, stack
+        self.trainer: Any = None
+
+    def sync_weights(self) -> None:
+        room = self.room
+        assert room.engines is not None
+        folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
+        self.trainer.model.save_pretrained(folder)
+        room.tokenizer.save_pretrained(folder)
+        room.close()
+        room.engines.stop()
+        specs = [
+            replace(spec, model=str(folder)) if spec.updatable else spec
+            for spec in plan_engines(room.cfg)
+        ]
+        room.engines = EngineSet(specs, room.cfg.engines, room.folder.path)
+        self.stack.enter_context(room.engines)
+        providers, room.residency = providers_of(room.engines)
+        room.local = dict(providers)
+        room.connect(None)
+
+
+class Clock(TrainerCallback):
+    """When each update ended."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def on_step_end(self, *_: Any, **__: Any) -> None:
+        self.times.append(time.perf_counter())
+
+
+def updates(cfg: TrainRLConfig, count: int, *, plain: bool, restart: bool) -> list[float]:
+    """Seconds of `count` updates; the first of the run, which warms up, is not among them."""
+    with tempfile.TemporaryDirectory() as runs, ExitStack() as stack:
+        cfg.logging.save_dir, cfg.run_name = runs, "update"
+        cfg.train.padding_free, cfg.train.max_steps = not plain, (count + 1) * cfg.train.mu
+        folder = stack.enter_context(open_run(cfg))
+        kind = PlainRoom if plain else TrainingRoom
+        room = kind(cfg, folder, Node(), training_problems(cfg), stack)
+        stack.callback(room.close)
+        if restart:
+            assert isinstance(room, PlainRoom)
+            room.sampler = Restarted(room, stack)
+        arguments = grpo_arguments(cfg, folder.path, world_size=1)
+        arguments.save_strategy = "no"
+        model = resolve_model(cfg.teacher_model.model_name_or_path)
+        trainer = build_trainer(cfg, arguments, model, room)
+        clock = Clock()
+        trainer.add_callback(clock)
+        if isinstance(room.sampler, Restarted):
+            room.sampler.trainer = trainer
+        room.connect(trainer)
+        trainer.train()
+        ends = clock.times[cfg.train.mu - 1 :: cfg.train.mu]
+        return [after - before for before, after in pairwise(ends)]
+
+
+def measure(name: str, repeats: int, config: str) -> Result:
+    """Seconds of an update."""
+
+    def cfg() -> TrainRLConfig:
+        return settings(config, "train.use_deepspeed=false")
+
+    need_checkpoints(cfg())
+    ours = updates(cfg(), repeats, plain=False, restart=False)
+    alive = updates(cfg(), repeats, plain=True, restart=False)
+    theirs = updates(cfg(), repeats, plain=True, restart=True)
+    ratio = statistics.median(alive) / statistics.median(ours)
+    print(f"  with its engines kept alive the plain way takes {ratio:.2f} times as long as ours")
+    return compare(name, "s", list(zip(ours, theirs, strict=True)))
