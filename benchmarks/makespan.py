@@ -118,7 +118,7 @@ def problems(count: int = CONVERSATIONS) -> list[Problem]:
 
 
 def classroom(slots: int, scale: float = 1.0) -> Classroom:
-    settings = GenerationSettings(forced_conversation_type="guided")
+    settings = GenerationSettings(forced_conversation_type="guided", student_names=[None])
     pool = Slots(slots)
     seat = {
         role: Seat(

@@ -78,6 +78,10 @@ class PlainClassroom:
         else:
             system = prompts.personas[persona].render(**values)
         messages: list[ChatMessage] = [{"role": "system", "content": system}]
+        renderer = self.plan.seats.teacher.renderer
+        if role == "teacher" and renderer is not None and renderer.needs_user_first:
+            opening = prompts.tutor_opening.render(**values)
+            messages.append({"role": "user", "content": opening})
         for speaker, text in talk.turns:
             own = speaker == role
             content = text if own else visible_text(text)
@@ -168,6 +172,7 @@ class PlainClassroom:
                 Message.model_validate({"role": r, "content": t, "visible": visible_text(t)})
                 for r, t in talk.turns
             ],
+            stop_reason="tutor_ended" if talk.over else "max_turns",
             verdicts=verdicts,
         )
         if not is_rejected(verdicts, self.plan.rewards) or not self.plan.rewards.hard:

@@ -10,22 +10,21 @@ from collections.abc import Sequence
 
 from benchmarks.plain import PlainClassroom
 from benchmarks.results import Pair, Result, Skipped, compare, repeated
-from benchmarks.running import Running, Wrap, need_checkpoints, running, settings
+from benchmarks.running import SAME_WORK, Running, Wrap, need_checkpoints, running, settings
 from src.inference_providers.base import ChatMessage, Completion, Provider, Sampling
 from utils.records import ConversationRecord
 
 PROBLEMS, SAMPLES = 8, 4
 # uneven turns: the token caps are out of the way, so that models end their turns themselves
 UNEVEN = (
+    *SAME_WORK,
     "generation.max_turns=6",
     "generation.max_tokens_per_turn=96",
     "generation.max_tokens_per_student_attempt=96",
-    "generation.number_initial_attempts=0",
-    "generation.forced_conversation_type=guided",
 )
 CONFIGS: dict[str, Sequence[str]] = {
     "smollm2": UNEVEN,
-    "toy": ("generation.number_initial_attempts=0",),
+    "toy": SAME_WORK,
 }
 
 

@@ -21,6 +21,13 @@ from utils.data import load_problems
 from utils.hydra_entry import load_config
 from utils.problems import Problem
 
+# what the plain algorithm does not do, left out of ours too
+SAME_WORK = (
+    "generation.student_names=[null]",
+    "generation.forced_conversation_type=guided",
+    "generation.number_initial_attempts=0",
+    "generation.solution_ending=''",
+)
 Wrap = Callable[[str, Provider], Provider]  # (role, its provider) -> what is asked instead
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -21,7 +21,7 @@ from transformers import TrainerCallback
 
 from benchmarks.plain import PlainClassroom
 from benchmarks.results import Result, compare
-from benchmarks.running import need_checkpoints, settings
+from benchmarks.running import SAME_WORK, need_checkpoints, settings
 from config.schema import TrainRLConfig
 from src.embedded import resolve_model
 from src.grpo.arguments import grpo_arguments
@@ -111,7 +111,7 @@ def measure(name: str, repeats: int, config: str) -> Result:
     """Seconds of an update."""
 
     def cfg() -> TrainRLConfig:
-        return settings(config, "train.use_deepspeed=false")
+        return settings(config, "train.use_deepspeed=false", *SAME_WORK)
 
     need_checkpoints(cfg())
     ours = updates(cfg(), repeats, plain=False, restart=False)
