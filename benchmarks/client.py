@@ -29,7 +29,7 @@ from utils.problems import Problem
 CONVERSATIONS, TURNS, SAMPLED = 1000, 8, 30
 SETTINGS = (
     f"generation.max_turns={TURNS}",
-    "generation.number_student_attempts=0",
+    "reward_model.model_name_or_path=None",
     "generation.number_initial_attempts=0",
     "generation.number_judge_attempts=0",
     "generation.max_concurrent_conversations=64",

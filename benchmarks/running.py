@@ -10,7 +10,6 @@ from pathlib import Path
 
 from benchmarks.results import Skipped
 from config.schema import TrainRLConfig
-from config.validate import validate
 from src.classroom import Classroom
 from src.inference_providers.base import Provider
 from src.setup import build_classroom
@@ -33,9 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def settings(name: str, *overrides: str) -> TrainRLConfig:
-    cfg = load_config("config/train_rl", TrainRLConfig, name, overrides)
-    validate(cfg)
-    return cfg
+    return load_config("config/train_rl", TrainRLConfig, name, overrides)
 
 
 def need_checkpoints(cfg: TrainRLConfig) -> None:
