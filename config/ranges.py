@@ -10,6 +10,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "generation.missing_verdict": ("exclude", "reject"),
     "engines.backend": ("vllm", "transformers"),
     "engines.residency": ("turn", "phase", "always"),
+    "engines.on_engine_death": ("stop", "restart"),
     "train.loss_type": ("dapo", "bnpo", "grpo", "dr_grpo"),
     "train.scale_rewards": ("group", "batch", "none"),
     # whole conversations fall out of the loss with the sequence-level modes
@@ -63,7 +64,6 @@ RANGES: dict[str, Range] = {
         lambda v: v is None,
         "DeepSpeed is set up by the launcher's --config_file; leave this out",
     ),
-    "engines.on_engine_death": (lambda v: v == "stop", "a dead engine always ends the run"),
     "train.warmup_steps": NOT_NEGATIVE,
     "train.eval_steps": NOT_NEGATIVE,
     "model.max_length": AT_LEAST_1,

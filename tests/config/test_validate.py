@@ -33,7 +33,6 @@ def test_defaults_with_models_and_data_are_valid() -> None:
 REFUSED = [
     ("train__overlap", True),
     ("train__deepspeed_config_path", "config/deepspeed/zero3_4GPU.json"),
-    ("engines__on_engine_death", "restart"),
     ("generation__extra_penalty_for_rejected_judges", -0.1),
     ("generation__max_turns", 0),
     ("generation__missing_verdict", "okay"),
