@@ -104,6 +104,9 @@ function metricValue(name, value) {
   return kind.share ? percent(value) : Math.abs(value) >= 0.001 && Math.abs(value) < 1000 ? value.toPrecision(3).replace("-", "−") : number(value);
 }
 
+// A standard error: two digits that count.
+const spreadText = (value) => (value >= 0.001 && value < 100 ? value.toPrecision(2) : number(value, 2));
+
 // Colours of experiments (seeds of one share it): distinct in both themes, and for most
 // colour-blind readers.
 const COLOURS = 8;

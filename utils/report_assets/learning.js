@@ -50,7 +50,7 @@ function rewardsSection(data) {
   const high = Math.max(0.2, ...rows.map((row) => side(row, 1)));
   const names = [...new Set(rows.flatMap((row) => row.parts.map((p) => p.name)))];
   return h("section", { id: "rewards" }, h("h2", null, "Reward by name"),
-    h("p", { class: "lead" }, "Means over the conversations that were rewarded, after their weights. The dark mark is the total."),
+    h("p", { class: "lead" }, "Means over the conversations that were rewarded, after their weights. The upright mark is the total."),
     h("ul", { class: "legend" }, names.map((name) => {
       const mark = h("i", { class: "swatch" });
       mark.style.setProperty("background", REWARD_COLOURS[name] || "var(--muted)");
@@ -58,7 +58,7 @@ function rewardsSection(data) {
       return h("li", null, mark, metricName(name), value && ` ${value.value > 0 ? "+" : ""}${number(value.value)}`);
     })),
     h("div", { class: "stacks" }, rows.map(({ one, parts, total }) => h("div", { class: "stack-row" },
-      rows.length > 1 && h("span", { class: "who" }, swatch(one.group), one.label), stackedBar(parts, total.mean, low, high), h("b", null, number(total.mean))))));
+      rows.length > 1 && h("span", { class: "who" }, swatch(one.group), one.label), stackedBar(parts, total.mean, low, high), h("b", null, metricValue("reward_total", total.mean))))));
 }
 
 const rewardParts = (one) => Object.keys(one.metrics)

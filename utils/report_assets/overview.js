@@ -90,7 +90,7 @@ function tiles(run) {
     return h("div", { class: "tile", title: interval },
       h("p", { class: "what" }, before ? "Solved, before → after" : metricName(name)),
       h("p", { class: "value" }, before && h("span", { class: "from" }, percent(before.mean, 0), " → "), before ? percent(entry.mean, 0) : metricValue(name, entry.mean)),
-      h("p", { class: "spread" }, present(entry.se) ? `± ${METRICS[name] && METRICS[name].share ? `${(100 * entry.se).toFixed(1)} pp` : number(entry.se, 2)}` : "", h("span", null, `n ${count(entry.n)}`)),
+      h("p", { class: "spread" }, present(entry.se) ? `± ${METRICS[name] && METRICS[name].share ? `${(100 * entry.se).toFixed(1)} pp` : spreadText(entry.se)}` : "", h("span", null, `n ${count(entry.n)}`)),
       share(name, entry));
   };
   return h("div", { class: "tiles" }, wanted.map(tile));
@@ -127,7 +127,7 @@ function metricCell(one, name) {
   const interval = present(entry.low) ? `95 % interval ${metricValue(name, entry.low)} to ${metricValue(name, entry.high)}, ` : "";
   const share = METRICS[name].share;
   return h("td", { title: `${interval}n ${entry.n}${one.seeds > 1 ? " seeds" : ""}` }, metricValue(name, entry.mean),
-    present(entry.se) && h("small", null, `± ${share ? (100 * entry.se).toFixed(1) : number(entry.se, 2)}`));
+    present(entry.se) && h("small", null, `± ${share ? (100 * entry.se).toFixed(1) : spreadText(entry.se)}`));
 }
 
 function monitorsSection(data) {
