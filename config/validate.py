@@ -159,6 +159,18 @@ def _check_generation(generation: GenerationSettings) -> None:
         if name not in rules:
             near = _nearest(name, list(rules))
             raise ConfigError(f"generation.rules_only_reported: no rule is called {name}{near}")
+    for name in generation.rules_that_see_the_answer:
+        # the default's own rule may have been taken away
+        if name not in rules and name not in GenerationSettings().rules_that_see_the_answer:
+            near = _nearest(name, list(rules))
+            raise ConfigError(
+                f"generation.rules_that_see_the_answer: no rule is called {name}{near}"
+            )
+    if generation.max_turns < 2 and forced != "guided":
+        raise ConfigError(
+            "generation.max_turns: 1 is the student's own attempt and no word of the tutor's; "
+            "at least 2, or generation.forced_conversation_type=guided"
+        )
     for key, path in _prompt_files(generation):
         if not (Path(path).is_file() or (ROOT / path).is_file()):
             raise ConfigError(f"{key}: no such prompt file: {path}")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from config.errors import ConfigError
+from config.errors import ConfigError, RunError
 from config.schema import GenerationSettings
 from src.conversation import Conversation
 from src.inference_providers.base import Completion, GaveUp
@@ -53,7 +53,15 @@ class MatcherJudge:
 
     async def verdicts(self, conversation: Conversation) -> list[VerdictRecord]:
         problem = conversation.problem
-        verdict = self.function(problem.text, problem.answer, conversation.turns)
+        try:
+            verdict = self.function(problem.text, problem.answer, conversation.turns)
+        except Exception as error:  # a user's own code: whatever it is, it is said where it stands
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise RunError(f"{_setting(self.rule)}: its function raised {reason}") from error
+        if not isinstance(verdict, Verdict):
+            raise RunError(
+                f"{_setting(self.rule)}: its function gave {verdict!r}, not a utils.judging.Verdict"
+            )
         return [VerdictRecord(decision=verdict.decision, reasoning=verdict.reasoning)]
 
 
@@ -130,12 +138,17 @@ def load_matcher(rule: str, source: str) -> Matcher:
     if source == MATCHER:
         return match_leak
     module, _, name = source.partition(":")
-    setting = f"generation.judges_rules_prompts_paths.{rule}"
     try:
         function: Any = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"{setting}: {source}: {error}") from None
+    except (ImportError, AttributeError, ValueError, SyntaxError) as error:
+        raise ConfigError(f"{_setting(rule)}: {source}: {error}") from None
+    if not callable(function):
+        raise ConfigError(f"{_setting(rule)}: {source} is no function")
     return function  # type: ignore[no-any-return]
+
+
+def _setting(rule: str) -> str:
+    return f"generation.judges_rules_prompts_paths.{rule}"
 
 
 def load_rules(settings: GenerationSettings) -> dict[str, Prompt | Matcher]:
@@ -145,11 +158,17 @@ def load_rules(settings: GenerationSettings) -> dict[str, Prompt | Matcher]:
         if is_deterministic(source)
         else load_prompt(
             source,
-            setting=f"generation.judges_rules_prompts_paths.{rule}",
+            setting=_setting(rule),
             variables=JUDGE_VARIABLES,
+            needs=JUDGE_VARIABLES - {"answer"},
+            optional=frozenset(() if _sees_answer(rule, settings) else ("answer",)),
         )
         for rule, source in active_rules(settings).items()
     }
+
+
+def _sees_answer(rule: str, settings: GenerationSettings) -> bool:
+    return rule in settings.rules_that_see_the_answer
 
 
 def build_judges(settings: GenerationSettings, seat: Seat | None) -> list[Judge]:
@@ -175,5 +194,5 @@ def _model_judge(rule: str, prompt: Prompt, settings: GenerationSettings, seat: 
         attempts=settings.number_judge_attempts,
         retries=settings.judge_retries,
         max_tokens=settings.max_tokens_per_judge_attempt,
-        sees_answer=rule in settings.rules_that_see_the_answer,
+        sees_answer=_sees_answer(rule, settings),
     )

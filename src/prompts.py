@@ -23,17 +23,22 @@ class Prompts:
     @classmethod
     def load(cls, settings: GenerationSettings) -> Prompts:
         """Raises ConfigError naming the setting of a prompt that cannot be used."""
-        student = frozenset({"problem", "student_name"})
+        student, optional = frozenset({"problem", "student_name"}), frozenset({"student_name"})
 
-        def load(key: str, variables: frozenset[str]) -> Prompt:
+        def load(key: str, variables: frozenset[str], needs: str | None = None) -> Prompt:
             return load_prompt(
-                getattr(settings, key), setting=f"generation.{key}", variables=variables
+                getattr(settings, key),
+                setting=f"generation.{key}",
+                variables=variables,
+                needs=frozenset([needs] if needs else []),
+                optional=optional & variables,
             )
 
         return cls(
             teacher=load(
                 "teacher_prompt_path",
                 student | {"answer", "use_thinking", "force_thinking", "student_persona"},
+                "problem",
             ),
             tutor_opening=load("tutor_opening_prompt_path", student),
             personas={
@@ -41,11 +46,16 @@ class Prompts:
                     path,
                     setting=f"generation.student_personas_prompts_paths.{name}",
                     variables=student,
+                    optional=optional,
                 )
                 for name, path in sorted(settings.student_personas_prompts_paths.items())
             },
             student_attempt=load("student_attempt_prompt_path", student),
-            attempt_wrapper=load("initial_attempt_wrapper_prompt_path", student | {"attempt"}),
-            initial_attempt=load("student_initial_attempt_prompt_path", frozenset({"problem"})),
+            attempt_wrapper=load(
+                "initial_attempt_wrapper_prompt_path", student | {"attempt"}, "attempt"
+            ),
+            initial_attempt=load(
+                "student_initial_attempt_prompt_path", frozenset({"problem"}), "problem"
+            ),
             final=load("student_final_prompt_path", student),
         )

@@ -16,6 +16,8 @@ from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, models
 
+from utils.whole_text import whole_text
+
 _ANCHORS = ("x", "7", ".", "\u4e2d")  # text to stand where a message will
 _CACHED_TEXTS = 4096
 
@@ -71,8 +73,7 @@ class TextCodec:
         try:
             encoding = self._plain[continues].encode(text, add_special_tokens=False)
         except TypeError:  # half a surrogate pair is not text that can be encoded
-            whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-            encoding = self._plain[continues].encode(whole, add_special_tokens=False)
+            encoding = self._plain[continues].encode(whole_text(text), add_special_tokens=False)
         if self._forbidden.isdisjoint(encoding.ids):
             return tuple(encoding.ids)
         return self._spelled(text, continues, encoding)

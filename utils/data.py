@@ -18,6 +18,7 @@ from config.schema import DatasetEntry
 from utils.problems import Problem
 from utils.seeding import keyed_rng
 from utils.sources import Rows, load_rows
+from utils.whole_text import whole
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -171,8 +172,8 @@ def _mappings(found: Rows, setting: str) -> list[tuple[int, Mapping[str, Any]]]:
 
 def _renamed(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
     theirs = set(columns.values())
-    other = {key: value for key, value in row.items() if key not in theirs}
-    return other | {ours: row.get(name) for ours, name in columns.items()}
+    other = {key: whole(value) for key, value in row.items() if key not in theirs}
+    return other | {ours: whole(row.get(name)) for ours, name in columns.items()}
 
 
 def _problem(

@@ -26,6 +26,7 @@ from utils.verdict_text import (
     whole_objects,
     without_thinking,
 )
+from utils.whole_text import whole_text
 
 
 class Verdict(BaseModel):
@@ -81,9 +82,9 @@ def _verdict(decision: str | None, reasoning: object) -> Verdict | None:
         return None
     if not isinstance(reasoning, str):
         reasoning = json.dumps(reasoning, ensure_ascii=False)
-    # half a surrogate pair, from an escape that was cut, cannot be stored
-    whole = reasoning.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return Verdict.model_validate({"decision": decision, "reasoning": whole.strip()})
+    return Verdict.model_validate(
+        {"decision": decision, "reasoning": whole_text(reasoning).strip()}
+    )
 
 
 def _unquoted(text: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from jinja2 import StrictUndefined, Template, TemplateSyntaxError, meta
+from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from config.errors import ConfigError
@@ -15,18 +15,25 @@ ROOT = Path(__file__).resolve().parent.parent
 _JINJA = ImmutableSandboxedEnvironment(
     undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True
 )
+# what a template's own expressions can raise, `{{ 1 / 0 }}` or a file to include, say
+_ERRORS = (TemplateError, ArithmeticError, TypeError, ValueError, LookupError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One prompt file, parsed."""
+    """One prompt file, parsed; `setting` is who named it."""
 
     path: str
     source: str
+    setting: str
 
     def render(self, **values: object) -> str:
-        """The text that a model is told."""
-        return _compiled(self.source).render(**values).strip()
+        """The text that a model is told.  Raises ConfigError where these values do not fit."""
+        try:
+            return _compiled(self.source).render(**values).strip()
+        except _ERRORS as error:
+            reason = " ".join(str(error).split())
+            raise ConfigError(f"{self.setting}: {self.path}: {reason}") from error
 
 
 @lru_cache
@@ -35,23 +42,47 @@ def _compiled(source: str) -> Template:
     return _JINJA.from_string(source)
 
 
-def load_prompt(path: str, *, setting: str, variables: frozenset[str]) -> Prompt:
+def load_prompt(
+    path: str,
+    *,
+    setting: str,
+    variables: frozenset[str],
+    needs: frozenset[str] = frozenset(),
+    optional: frozenset[str] = frozenset(),
+) -> Prompt:
     """Read a prompt file (relative paths: from the working folder, else from the project).
 
-    Raises ConfigError naming `setting` if the file is missing, does not parse, or uses a name
-    that this prompt is not given.
+    Of its `variables` it must use those it `needs`; the `optional` ones may be None.  Raises
+    ConfigError naming `setting` if the file is missing or empty, does not parse, uses a name that
+    this prompt is not given or not one that it needs, or cannot be rendered.
     """
-    file = Path(path) if Path(path).is_file() else ROOT / path
-    if not file.is_file():
-        raise ConfigError(f"{setting}: no such prompt file: {path}")
-    source = file.read_text(encoding="utf-8")
+    source = _read(path, setting)
     try:
-        unknown = meta.find_undeclared_variables(_JINJA.parse(source)) - variables
+        used = meta.find_undeclared_variables(_JINJA.parse(source))
     except TemplateSyntaxError as error:
         raise ConfigError(f"{setting}: {path}:{error.lineno}: {error.message}") from None
-    if unknown:
+    if unknown := used - variables:
         raise ConfigError(
             f"{setting}: {path} uses {', '.join(sorted(unknown))}; "
             f"it may use {', '.join(sorted(variables))}"
         )
-    return Prompt(path, source)
+    if missing := needs - used:
+        raise ConfigError(f"{setting}: {path} must say {{{{ {min(missing)} }}}} somewhere")
+    prompt = Prompt(path, source, setting)
+    given: dict[str, str | None] = dict.fromkeys(variables, "1")
+    prompt.render(**given)
+    prompt.render(**(given | dict.fromkeys(optional, None)))
+    return prompt
+
+
+def _read(path: str, setting: str) -> str:
+    file = Path(path) if Path(path).is_file() else ROOT / path
+    if not file.is_file():
+        raise ConfigError(f"{setting}: no such prompt file: {path}")
+    try:
+        source = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{setting}: {path} is no UTF-8 text: {error.reason}") from None
+    if not source.strip():
+        raise ConfigError(f"{setting}: {path} is empty")
+    return source

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import json
+import math
 import re
 import time
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from typing import Any
 
 from src.inference_providers.api_key import ApiKey
 from src.inference_providers.base import Completion, GaveUp, ProviderError
+from utils.whole_text import whole_text
 
 # Fields that an endpoint may refuse without the request losing its sense, and how it names them.
 OPTIONAL_FIELDS = {
@@ -128,7 +130,7 @@ def read_answer(body: Any) -> Answer:
         usage = body.get("usage") or {}
         prompt = int(usage.get("prompt_tokens") or 0)
         written = int(usage.get("completion_tokens") or 0)
-        cost = None if usage.get("cost") is None else float(usage["cost"])
+        cost = _price(usage.get("cost"))
         reason = choice.get("finish_reason")
         text = _text(message.get("content"))
     except (KeyError, IndexError, TypeError, AttributeError, ValueError):
@@ -136,7 +138,7 @@ def read_answer(body: Any) -> Answer:
     if text is None:
         return Answer(None, prompt + written, cost, f"null content (finish_reason {reason})")
     completion = Completion(
-        text=text,
+        text=whole_text(text),
         stop_reason="length" if reason == "length" else "stop",
         prompt_tokens=prompt,
         completion_tokens=written,
@@ -152,6 +154,12 @@ def status_inside(body: Any) -> int | None:
         return None
     code = error.get("code") if isinstance(error, dict) else None
     return code if isinstance(code, int) and 400 <= code < 600 else 502
+
+
+def _price(cost: Any) -> float | None:
+    """Dollars, or None where the endpoint names none that could be paid."""
+    dollars = math.nan if cost is None else float(cost)
+    return dollars if math.isfinite(dollars) and dollars >= 0 else None
 
 
 def _text(content: Any) -> str | None:

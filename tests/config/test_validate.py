@@ -35,6 +35,8 @@ REFUSED = [
     ("train__deepspeed_config_path", "config/deepspeed/zero3_4GPU.json"),
     ("generation__extra_penalty_for_rejected_judges", -0.1),
     ("generation__max_turns", 0),
+    ("generation__max_turns", 1),
+    ("generation__rules_that_see_the_answer", ["does_not_leak_anwser"]),
     ("generation__missing_verdict", "okay"),
     ("generation__forced_conversation_type", "led"),
     ("generation__force_thinking", True),

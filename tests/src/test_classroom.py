@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from config.errors import ConfigError, RunError
 from config.schema import GenerationSettings, RewardModelSettings
 from src.classroom import Classroom
 from src.conversation import Conversation, Limits, State, next_state
@@ -250,6 +251,33 @@ def test_who_sees_the_answer_and_that_rules_are_ordered() -> None:
     for ask in judge.calls:
         [expected] = [value for words, value in sees.items() if words in ask.text]
         assert ("4711" in ask.text) is expected
+
+
+def broken(problem: str, answer: str, turns: object) -> None:
+    """A judge of a user's own that raises, or gives no verdict."""
+    if problem == "raise":
+        raise KeyError("no such key")
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"), [("raise", "raised KeyError: 'no such key'"), ("give", "gave None, not")]
+)
+def test_a_function_that_judges_badly_is_named(problem: str, words: str) -> None:
+    made = generation(judges_rules_prompts_paths={"mine": f"{__name__}:broken"})
+    with pytest.raises(
+        RunError, match=r"^generation\.judges_rules_prompts_paths\.mine: "
+    ) as caught:
+        hold(
+            classroom(made, says("Go on."), says("Yes.")),
+            [Problem(id="x", text=problem, answer="1")],
+        )
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("source", ["tests.src.test_classroom:JUDGED", ":f", "no.such:f", "json:x"])
+def test_what_is_no_function_is_refused(source: str) -> None:
+    with pytest.raises(ConfigError, match=r"^generation\.judges_rules_prompts_paths\.mine: "):
+        build_judges(generation(judges_rules_prompts_paths={"mine": source}), None)
 
 
 def test_no_attempts_means_no_judges() -> None:

@@ -310,3 +310,10 @@ def test_conversations_know_where_they_stand_and_may_be_left_out(tmp_path: Path)
         seed=0,
     )
     assert sorted(found) == [(i, f"{tmp_path}/x.jsonl:{i + 1}") for i in (0, 2, 4)]
+
+
+def test_half_a_surrogate_pair_in_a_file_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"problem": "What \\ud800 is 1+1?", "answer": "2", "n": {"x": ["\\udc00"]}}\n')
+    [problem] = load_problems([DatasetEntry(name_or_path=str(path))], seed=1)
+    assert problem.text == "What \ufffd is 1+1?" and problem.extra["n"] == {"x": ["\ufffd"]}

@@ -64,3 +64,10 @@ def test_nothing_after_an_open_tag_is_shown(parts: list[str]) -> None:
 )
 def test_well_formed(text: str, well: bool) -> None:
     assert thinking_is_well_formed(text) is well
+
+
+@pytest.mark.parametrize("begin", ["<", "</", "<end_of_conversation", "<think>"])
+def test_a_turn_of_blanks_is_read_at_once(begin: str) -> None:
+    """Regular expressions that try every split of the blanks would take hours here."""
+    turn = begin + " " * 400_000 + "Hello"
+    visible_text(turn), says_the_end(turn), thinking_is_well_formed(turn)
