@@ -106,6 +106,31 @@ def own_numbers(records: Records) -> Estimate:
     return clustered_mean(values)
 
 
+def fits_its_problem(records: Records) -> Estimate:
+    """How much better a tutor turn's numbers fit its own problem than another one.
+
+    A turn's fit to a problem: the share of its numbers that the problem or its answer holds, as a
+    number or as a digit of one.  Own fit less the fit to the next problem, over turns with
+    numbers; 0: what is said of the problem could as well be said of any other.
+    """
+    order = sorted({r.problem_id for r in records})
+    following = dict(zip(order, [*order[1:], *order[:1]], strict=True))
+    held = {r.problem_id: _digits_too(f"{r.problem} {r.answer}") for r in records}
+    values: list[tuple[str, float]] = []
+    for record in records if len(order) > 1 else ():
+        own, other = held[record.problem_id], held[following[record.problem_id]]
+        for turn in tutor_turns(record):
+            if said := set(numbers_in(turn)):
+                fit = (len(said & own) - len(said & other)) / len(said)
+                values.append((record.problem_id, fit))
+    return clustered_mean(values)
+
+
+def _digits_too(text: str) -> set[Any]:
+    """The numbers of a text, and the digits of its numerals."""
+    return {*numbers_in(text), *numbers_in(" ".join(re.findall(r"\d", text)))}
+
+
 def turn_length(records: Records) -> Estimate:
     """Words in a tutor turn, as the student saw it."""
     return _per_turn(records, lambda turn: float(len(turn.split())))
@@ -165,6 +190,12 @@ MONITORS = (
         name="own_numbers",
         means="few tutor turns hold a number of their own problem",
         value=own_numbers,  # no bound: in some classrooms nobody repeats the problem's numbers
+        shrinks=0.35,
+    ),
+    Monitor(
+        name="fits_its_problem",
+        means="the tutor's numbers fit another problem as well as their own",
+        value=fits_its_problem,
         shrinks=0.35,
     ),
     Monitor(

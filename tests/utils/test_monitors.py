@@ -10,6 +10,7 @@ from utils.monitors import (
     MONITORS,
     distinct_openings,
     ended_early,
+    fits_its_problem,
     groups_without_spread,
     own_numbers,
     question_share,
@@ -49,6 +50,16 @@ def test_own_numbers_in_any_spelling_and_none_without_numbers() -> None:
     assert own_numbers(rows).mean == pytest.approx(2 / 3)
     wordy = rows[0].model_copy(update={"problem": "Prove it."})
     assert own_numbers([wordy]).n == 0
+
+
+def test_numbers_fit_their_own_problem_better_than_another() -> None:
+    own = [talk("47", "What is 7+0?"), talk("38", "What is 8+0?")]
+    assert fits_its_problem(own).mean == 0.5  # 0 is in both problems
+    same = [talk("47", "What is 3+9?"), talk("38", "What is 3+9?"), talk("69", "What is 3+9?")]
+    assert fits_its_problem(same).mean == 0.0
+    told = [talk("47", "It is 57.").model_copy(update={"answer": "57"}), talk("38", "Hm.")]
+    assert (fits_its_problem(told).mean, fits_its_problem(told).n) == (1.0, 1)
+    assert fits_its_problem(own[:1]).n == 0
 
 
 def test_turns_are_measured_as_the_student_sees_them() -> None:

@@ -82,6 +82,7 @@ const METRICS = {
   control_difference: { name: "Tutor over control", share: true, signed: true, better: 1 },
   distinct_openings: { name: "Distinct openings", share: true },
   own_numbers: { name: "Uses the problem's numbers", share: true },
+  fits_its_problem: { name: "Fits its own problem" },
   question_share: { name: "Turns that ask", share: true },
   turn_length: { name: "Words in a tutor turn" },
   repeated_turns: { name: "Repeated turns", share: true },
