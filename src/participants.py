@@ -7,11 +7,12 @@ serves every turn, and the tutor's ledger is its training row.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
-from src.inference_providers.base import ChatMessage, Completion, Provider, Sampling
+from src.inference_providers.base import ChatMessage, Completion, Provider, ProviderError, Sampling
 from src.trajectory import TokenLedger
 from utils.records import Trajectory
 from utils.seeding import keyed_seed
@@ -197,13 +198,21 @@ class TokenView:
             max_tokens=min(max_tokens, self.room()), seed=seed, logprobs=logprobs
         )
         completion = await self._seat.provider.complete_tokens(ledger.ids, sampling)
-        if completion.token_ids is None:
-            raise ValueError(f"{self._seat.provider.name}: no token ids came back")
-        if completion.logprobs is not None:
-            ledger.sample(completion.token_ids, completion.logprobs)
+        ids, scores = completion.token_ids, completion.logprobs
+        if ids is None:
+            raise self._broken("no token ids came back")
+        if not logprobs:
+            ledger.give(ids)
+        elif scores is None or len(scores) != len(ids):
+            raise self._broken(f"{len(ids)} token ids came back with {len(scores or ())} logprobs")
+        elif not all(map(math.isfinite, scores)):
+            raise self._broken("a logprob is no number: its weights are broken")
         else:
-            ledger.give(completion.token_ids)
+            ledger.sample(ids, scores)
         return _turn(completion, prefill), completion
+
+    def _broken(self, what: str) -> ProviderError:
+        return ProviderError(f"{self._seat.role} ({self._seat.provider.name}): {what}")
 
     async def aside(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from config.errors import ConfigError, RunError
 from config.schema import GenerationSettings, RewardModelSettings
 from src.classroom import Classroom
 from src.conversation import Conversation, Limits, State, next_state
-from src.inference_providers.base import GaveUp, ProviderError
+from src.inference_providers.base import Completion, GaveUp, ProviderError
 from src.inference_providers.budget import BudgetReached
 from src.inference_providers.scripted import Ask, Latency, ScriptedProvider
 from src.judges import build_judges
@@ -322,6 +323,33 @@ def test_at_a_cap_what_needs_no_more_requests_is_finished_and_nothing_new_begins
         hold(room, samples=1, on_finished=kept.append)
     assert {"p0", "p1"} <= {r.problem_id for r in kept} <= {"p0", "p1", "p4"}
     assert all(r.rewards for r in kept)
+
+
+class Broken(ScriptedProvider):
+    """An engine whose answers have lost, or spoilt, what the ledger needs."""
+
+    def __init__(self, **spoilt: Any) -> None:
+        super().__init__(lambda ask: "Go on.")
+        self.spoilt = spoilt
+
+    async def _reply(self, ask: Ask, prompt_tokens: int) -> Completion:
+        return replace(await super()._reply(ask, prompt_tokens), **self.spoilt)
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "words"),
+    [
+        ({"token_ids": None}, "no token ids came back"),
+        ({"logprobs": None}, "7 token ids came back with 0 logprobs"),
+        ({"logprobs": (-1.0,)}, "7 token ids came back with 1 logprobs"),
+        ({"logprobs": (float("nan"),) * 7}, "a logprob is no number"),
+        ({"logprobs": (float("-inf"),) * 7}, "a logprob is no number"),
+    ],
+)
+def test_a_tutor_whose_tokens_cannot_be_trained_on_ends_the_run(spoilt: Any, words: str) -> None:
+    room = classroom(generation(), Broken(**spoilt), says("Yes."))
+    with pytest.raises(ProviderError, match=words):
+        hold(room, PROBLEMS[:1])
 
 
 def _without_timing(records: list[ConversationRecord]) -> list[str]:
