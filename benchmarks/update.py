@@ -88,7 +88,7 @@ def updates(cfg: TrainRLConfig, count: int, *, plain: bool, restart: bool) -> li
         cfg.train.padding_free, cfg.train.max_steps = not plain, (count + 1) * cfg.train.mu
         folder = stack.enter_context(open_run(cfg))
         kind = PlainRoom if plain else TrainingRoom
-        room = kind(cfg, folder, Node(), training_problems(cfg), stack)
+        room = kind(cfg, folder, Node(), training_problems(cfg), (), stack)
         stack.callback(room.close)
         if restart:
             assert isinstance(room, PlainRoom)
@@ -111,7 +111,7 @@ def measure(name: str, repeats: int, config: str) -> Result:
     """Seconds of an update."""
 
     def cfg() -> TrainRLConfig:
-        return settings(config, "train.use_deepspeed=false", *SAME_WORK)
+        return settings(config, "train.use_deepspeed=false", "train.eval_steps=0", *SAME_WORK)
 
     need_checkpoints(cfg())
     ours = updates(cfg(), repeats, plain=False, restart=False)
