@@ -14,7 +14,7 @@ from benchmarks.running import ROOT
 from config.errors import RunError
 from src.vllm.engines import MANIFEST, EngineSet
 
-COMMAND = ("./start_rl_training.sh", "--config-name", "smollm2", "train.max_steps=1")
+COMMAND = ("./start_rl_training.sh", "train.max_steps=1")
 PATIENCE_S = 900.0
 
 

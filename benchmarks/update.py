@@ -3,13 +3,17 @@
 The plain way is `benchmarks.plain`'s conversations, TRL's padded batches, and engines that are
 killed and started again on a saved checkpoint; and, to see what that last part is worth, the same
 with its engines kept alive.  One process without DeepSpeed, real engines.
+
+    python -m benchmarks.update [CONFIG]    where the seconds of our update go
 """
 
 from __future__ import annotations
 
 import statistics
+import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -81,7 +85,32 @@ class Clock(TrainerCallback):
         self.times.append(time.perf_counter())
 
 
-def updates(cfg: TrainRLConfig, count: int, *, plain: bool, restart: bool) -> list[float]:
+class Book:
+    """Seconds inside named methods, without those of others inside them."""
+
+    def __init__(self) -> None:
+        self.seconds: Counter[str] = Counter()
+        self._inside = [0.0]
+
+    def watch(self, owner: Any, method: str, name: str) -> None:
+        whole = getattr(owner, method)
+
+        def watched(*arguments: Any, **more: Any) -> Any:
+            began = time.perf_counter()
+            self._inside.append(0.0)
+            try:
+                return whole(*arguments, **more)
+            finally:
+                spent = time.perf_counter() - began
+                self.seconds[name] += spent - self._inside.pop()
+                self._inside[-1] += spent
+
+        setattr(owner, method, watched)
+
+
+def updates(
+    cfg: TrainRLConfig, count: int, *, plain: bool, restart: bool, book: Book | None = None
+) -> list[float]:
     """Seconds of `count` updates; the first of the run, which warms up, is not among them."""
     with tempfile.TemporaryDirectory() as runs, ExitStack() as stack:
         cfg.logging.save_dir, cfg.run_name = runs, "update"
@@ -102,6 +131,12 @@ def updates(cfg: TrainRLConfig, count: int, *, plain: bool, restart: bool) -> li
         if isinstance(room.sampler, Restarted):
             room.sampler.trainer = trainer
         room.connect(trainer)
+        if book is not None:
+            book.watch(trainer._rollout, "hold", "conversations")
+            book.watch(room.sampler, "sync_weights", "new weights")
+            book.watch(trainer, "_generate_and_score_completions", "old and reference logprobs")
+            book.watch(trainer, "compute_loss", "loss")
+            book.watch(trainer.accelerator, "backward", "gradients")
         trainer.train()
         ends = clock.times[cfg.train.mu - 1 :: cfg.train.mu]
         return [after - before for before, after in pairwise(ends)]
@@ -120,3 +155,19 @@ def measure(name: str, repeats: int, config: str) -> Result:
     ratio = statistics.median(alive) / statistics.median(ours)
     print(f"  with its engines kept alive the plain way takes {ratio:.2f} times as long as ours")
     return compare(name, "s", list(zip(ours, theirs, strict=True)))
+
+
+def main() -> None:
+    config = sys.argv[1] if len(sys.argv) > 1 else "toy"
+    book = Book()
+    cfg = settings(config, "train.use_deepspeed=false", "train.eval_steps=0", *SAME_WORK)
+    need_checkpoints(cfg)
+    spent = updates(cfg, 3, plain=False, restart=False, book=book)
+    total = sum(book.seconds.values())
+    for name, seconds in book.seconds.most_common():
+        print(f"{seconds / total:6.1%}  {name}")
+    print(f"an update takes {statistics.median(spent):.2f} s; optimizer and logging not listed")
+
+
+if __name__ == "__main__":
+    main()

@@ -127,3 +127,24 @@ def test_the_recorded_batch_is_as_stated() -> None:
 def test_the_plain_reading_of_a_verdict() -> None:
     assert plain_verdict('So: {"reasoning": "", "decision": "REJECT"}.') == "REJECT"
     assert plain_verdict("REJECT") is None
+
+
+def test_seconds_are_booked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tick a second: what an inner method takes is not its caller's."""
+    from benchmarks import update
+
+    clock = iter(range(100))
+    monkeypatch.setattr(update.time, "perf_counter", lambda: float(next(clock)))
+
+    class Step:
+        def outer(self) -> None:
+            self.inner()
+            self.inner()
+
+        def inner(self) -> None: ...
+
+    step, book = Step(), update.Book()
+    book.watch(step, "outer", "outer")
+    book.watch(step, "inner", "inner")
+    step.outer()
+    assert book.seconds == {"outer": 3.0, "inner": 2.0}
