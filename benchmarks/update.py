@@ -13,7 +13,6 @@ import statistics
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -24,7 +23,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from benchmarks.plain import PlainClassroom
-from benchmarks.results import Result, compare
+from benchmarks.results import Book, Result, compare
 from benchmarks.running import SAME_WORK, need_checkpoints, settings
 from config.schema import TrainRLConfig
 from src.embedded import resolve_model
@@ -83,29 +82,6 @@ class Clock(TrainerCallback):
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
         self.times.append(time.perf_counter())
-
-
-class Book:
-    """Seconds inside named methods, without those of others inside them."""
-
-    def __init__(self) -> None:
-        self.seconds: Counter[str] = Counter()
-        self._inside = [0.0]
-
-    def watch(self, owner: Any, method: str, name: str) -> None:
-        whole = getattr(owner, method)
-
-        def watched(*arguments: Any, **more: Any) -> Any:
-            began = time.perf_counter()
-            self._inside.append(0.0)
-            try:
-                return whole(*arguments, **more)
-            finally:
-                spent = time.perf_counter() - began
-                self.seconds[name] += spent - self._inside.pop()
-                self._inside[-1] += spent
-
-        setattr(owner, method, watched)
 
 
 def updates(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import attribution, makespan, trainer
+from benchmarks import attribution, makespan, results, trainer
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.judging import plain_verdict
 from benchmarks.plain import PlainClassroom
@@ -131,10 +131,8 @@ def test_the_plain_reading_of_a_verdict() -> None:
 
 def test_seconds_are_booked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tick a second: what an inner method takes is not its caller's."""
-    from benchmarks import update
-
     clock = iter(range(100))
-    monkeypatch.setattr(update.time, "perf_counter", lambda: float(next(clock)))
+    monkeypatch.setattr(results.time, "perf_counter", lambda: float(next(clock)))
 
     class Step:
         def outer(self) -> None:
@@ -143,7 +141,7 @@ def test_seconds_are_booked_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
         def inner(self) -> None: ...
 
-    step, book = Step(), update.Book()
+    step, book = Step(), results.Book()
     book.watch(step, "outer", "outer")
     book.watch(step, "inner", "inner")
     step.outer()
