@@ -34,7 +34,7 @@ class MetricsFile(TrainerCallback):
 
 
 class StepLine(TrainerCallback):
-    """One readable line a step, in place of the trainer's dictionaries."""
+    """One readable line a step or evaluation, in place of the trainer's dictionaries."""
 
     SHOWN = (
         ("reward", "reward"),
@@ -46,6 +46,13 @@ class StepLine(TrainerCallback):
         ("kl", "kl"),
         ("sampler gap", "sampling/sampling_logp_difference/mean"),
     )
+    HELD_OUT = (
+        ("reward", "eval_reward_total"),
+        ("solved", "eval_solve_after"),
+        ("before", "eval_solve_before"),
+        ("leaked", "eval_leaked"),
+        ("rejected", "eval_rejected"),
+    )
 
     def on_log(
         self,
@@ -55,10 +62,17 @@ class StepLine(TrainerCallback):
         logs: dict[str, Any] | None = None,
         **_: Any,
     ) -> None:
-        if not state.is_world_process_zero or not logs or "loss" not in logs:
+        if not state.is_world_process_zero or not logs:
             return
-        shown = [f"{name} {logs[key]:.3g}" for name, key in self.SHOWN if logs.get(key) is not None]
-        log.info("step %d/%d  %s", state.global_step, state.max_steps, "  ".join(shown))
+        step, last = state.global_step, state.max_steps
+        if "loss" in logs:
+            log.info("step %d/%d  %s", step, last, self._line(logs, self.SHOWN))
+        elif "eval_turns" in logs:
+            log.info("held out, step %d/%d  %s", step, last, self._line(logs, self.HELD_OUT))
+
+    def _line(self, logs: dict[str, Any], wanted: tuple[tuple[str, str], ...]) -> str:
+        found = ((name, logs.get(key)) for name, key in wanted)
+        return "  ".join(f"{name} {value:.3g}" for name, value in found if value is not None)
 
 
 class Chatter(logging.Filter):
@@ -104,6 +118,17 @@ class PoliteStop(TrainerCallback):
         if state.global_step % self.mu == 0 and self._anyone_told():
             control.should_save = control.should_training_stop = True
             self.told = True
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **_: Any,
+    ) -> None:
+        """An evaluation takes long: who was told meanwhile does not begin another batch."""
+        if state.global_step:  # before the first step there is nothing to save
+            self.on_step_end(args, state, control)
 
     def _anyone_told(self) -> bool:
         if not dist.is_initialized() or dist.get_world_size() == 1:

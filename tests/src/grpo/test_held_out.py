@@ -9,7 +9,9 @@ import pytest
 
 from config.errors import ConfigError
 from config.schema import TrainRLConfig, TrainSettings
+from src.grpo.callbacks import PoliteStop
 from src.grpo.held_out import EvaluateEvery, check_best_metric, measured, pool
+from src.grpo.trainer import ClassroomGRPOTrainer
 from tests.src.grpo.fixed_update import build
 from tests.synthetic import records
 from tests.tiny import save_tiny_model
@@ -55,6 +57,38 @@ def test_the_best_checkpoint_is_kept(
     assert (kept / "model.safetensors").is_file()
     logged = [row["eval_turns"] for row in trainer.state.log_history if "eval_turns" in row]
     assert len(logged) == sum(not math.isnan(v) for v in values.values()) + 1
+
+
+def test_stopped_while_evaluating_and_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No other batch begins; the resumed run knows the best, and evaluates nothing twice."""
+    monkeypatch.setattr("signal.signal", lambda number, handler: None)
+    model = save_tiny_model(tmp_path / "model", layers=1)
+    asked: list[int] = []
+
+    def run(told_at: int | None, checkpoint: Path | None) -> ClassroomGRPOTrainer:
+        stop, every = PoliteStop(mu=2), EvaluateEvery(2, mu=2)
+
+        def examine(step: int) -> dict[str, float]:
+            asked.append(step)
+            stop.told = step == told_at
+            return {"reward_total": 1.0 / (step or 1)}  # the first of them is the best
+
+        settings = TrainSettings(per_device_train_batch_size=8, max_steps=6, mu=2, eval_steps=2)
+        trainer = build(str(model), tmp_path, settings, examine, (every, stop))
+        trainer.args.save_total_limit = 1
+        every.start = trainer.evaluate
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        return trainer
+
+    first = tmp_path / "checkpoints" / "checkpoint-2"
+    assert run(told_at=2, checkpoint=None).state.global_step == 2
+    assert asked == [0, 2] and first.is_dir()
+    state = run(told_at=None, checkpoint=first).state
+    assert asked == [0, 2, 4, 6] and state.global_step == 6
+    assert state.best_metric == 0.5 and state.best_model_checkpoint == str(first)
+    assert (first / "model.safetensors").is_file()
 
 
 @pytest.mark.parametrize(
