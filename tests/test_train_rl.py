@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -303,3 +304,84 @@ def test_the_launcher_with_real_engines_and_two_ranks(model: Path, tmp_path: Pat
     assert all(row["sampling/sampling_logp_difference/mean"] < 1e-4 for row in rows), rows
     assert max(abs(row.get("kl", 0.0)) for row in read_metrics(folder)) > 1e-3
     assert json.loads((folder / "model" / "config.json").read_text())["model_type"] == "qwen2"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_adapters_with_real_engines_and_two_ranks(model: Path, tmp_path: Path) -> None:
+    """Only the adapter is trained and handed over: the engine's logprobs are the trainer's before
+    and after updates, the KL reference is the tutor without it, and `model` has it merged in."""
+    from safetensors.torch import load_file
+
+    lora = ("teacher_model.lora.enable=true", "teacher_model.lora.rank=4")
+    small = (
+        "train.max_steps=2",
+        "train.mu=1",
+        "train.learning_rate=0.03",
+        "engines.residency=turn",
+    )
+    run(launcher(model, tmp_path, *lora, *small), timeout=600)
+    folder = tmp_path / "run"
+    rows = rollout_rows(folder)
+    assert len(rows) == 2
+    assert all(row["sampling/sampling_logp_difference/mean"] < 1e-4 for row in rows), rows
+    kl = [row.get("kl", 0.0) for row in rows]
+    assert abs(kl[0]) < 1e-6 and abs(kl[1]) > 1e-3
+    assert (folder / "adapter" / "adapter_model.safetensors").is_file()
+    merged = load_file(folder / "model" / "model.safetensors")
+    base = load_file(model / "model.safetensors")
+    assert merged.keys() == base.keys()
+    moved = {name for name in base if not merged[name].equal(base[name])}
+    assert {name.split(".")[-2] for name in moved} <= {
+        *("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    }
+    assert len(moved) > 7
+
+
+@pytest.mark.slow
+def test_a_scheduler_s_signal_saves_what_was_trained(model: Path, tmp_path: Path) -> None:
+    """SIGTERM in the middle: the batch at hand is finished and saved, and the run can go on."""
+    folder = tmp_path / "run"
+    arguments = python(model, tmp_path, "train.max_steps=6", "logging.save_steps=100")
+    process = subprocess.Popen(
+        arguments, cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 250
+    while not (folder / "metrics.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.terminate()
+    _, said = process.communicate(timeout=200)
+    assert process.returncode == 130, said[-3000:]
+    assert "stopping after this batch" in said
+    (checkpoint,) = (folder / "checkpoints").iterdir()
+    step = int(checkpoint.name.removeprefix("checkpoint-"))
+    assert step in (2, 4) and max(row["step"] for row in read_metrics(folder)) == step
+    said = run(arguments)
+    assert f"goes on from checkpoint of step {step}" in said
+    check_record(folder, model, 3 * 2 * 4)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 2 MB, which can be made larger."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("mounting a small disk needs root")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_one_line_and_nothing_torn(model: Path, small_disk: Path) -> None:
+    """The second checkpoint finds no room; with more room the run goes on from the first."""
+    steps = ("train.max_steps=6", "logging.save_total_limit=10")
+    said = run(python(model, small_disk, *steps), code=1)
+    errors = [line for line in said.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1 and errors[0].startswith("error: logging.save_dir: no room left"), said
+    assert "Traceback" not in said
+    subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)
+    said = run(python(model, small_disk, *steps))
+    assert "goes on from" in said
+    check_record(small_disk / "run", model, 3 * 2 * 4)

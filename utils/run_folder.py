@@ -62,7 +62,8 @@ class RunFolder:
 
     def last_checkpoint(self) -> Path | None:
         """The newest checkpoint that was written to its end (the trainer's state comes last)."""
-        whole = [path.parent for path in self.checkpoints.glob("checkpoint-*/trainer_state.json")]
+        states = self.checkpoints.glob("checkpoint-*/trainer_state.json")
+        whole = [path.parent for path in states if _is_json(path)]
         return max(whole, key=lambda p: int(p.name.rpartition("-")[2]), default=None)
 
     def add_metrics(self, step: int, values: Mapping[str, Any]) -> None:
@@ -267,3 +268,12 @@ def _config_name() -> str:
     except ImportError:
         return Path(sys.argv[0]).stem
     return Path(sys.argv[0]).stem
+
+
+def _is_json(path: Path) -> bool:
+    """Whether a file was written to its end: a full disk cuts the last one too."""
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return False
+    return True

@@ -39,6 +39,7 @@ from src.grpo.weights import EngineWeights
 from src.hub import prepare_wandb, push_model
 from src.inference_providers.in_process import in_process_providers
 from src.inference_providers.transformers_local import TransformersProvider
+from src.model_card import write_card
 from src.progress import Progress
 from src.setup import build_classroom, check_classroom, load_tokenizer, run_budget
 from src.sft.model import lora_config, save_model
@@ -46,11 +47,12 @@ from src.vllm.engines import MANIFEST_VARIABLE, EngineSet
 from src.vllm.residency import Residency, providers_of
 from src.vllm.spec import is_hosted, plan_engines
 from utils.data import load_problems
+from utils.disk import one_line_if_full
 from utils.logs import set_up_logging
 from utils.problems import Problem
 from utils.records import ConversationRecord, RecordWriter, load_run
 from utils.rules import needs_judge
-from utils.run_folder import RunFolder, open_run
+from utils.run_folder import RunFolder, git_revision, open_run
 from utils.training_metrics import rollout_metrics
 
 log = logging.getLogger(__name__)
@@ -69,6 +71,7 @@ def train(cfg: TrainRLConfig) -> int:
     )
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     with ExitStack() as stack:
+        stack.enter_context(one_line_if_full("logging.save_dir", cfg.logging.save_dir))
         folder = stack.enter_context(open_run(cfg))
         set_up_logging(file=folder.path / "train.log")
         _quiet()
@@ -91,6 +94,8 @@ def train(cfg: TrainRLConfig) -> int:
                 )
                 return STOPPED
             save_model(trainer, room.tokenizer, folder.path)
+            if folder.lead:
+                write_card(cfg, folder.path, folder.path / "model", git_revision())
             if folder.lead and cfg.huggingface.push_to_hub:
                 log.info("pushed to %s", push_model(folder.path / "model", cfg.huggingface))
             if folder.lead and (best := trainer.state.best_model_checkpoint):

@@ -11,8 +11,10 @@ from typing import Any
 
 import torch
 
+from config.errors import RunError
 from src.grpo.node import Node
 from src.vllm.weights import publish, publish_adapter
+from utils.disk import one_line_if_full
 
 log = logging.getLogger(__name__)
 PIECE_BYTES = 256 << 20  # of weights gathered at a time under ZeRO-3
@@ -95,17 +97,28 @@ class EngineWeights:
         model = self.model()
         adapter = getattr(model, "peft_config", None)
         weights = adapter_weights(model) if adapter else whole_weights(model)
-        path = Path()
-        if not self.node.leads:
-            for _ in weights:
-                pass
-        else:
-            assert self.folder is not None
-            if adapter:
-                config = adapter["default"].to_dict()
-                path = publish_adapter(weights, config, self.folder, self.version)
-            else:
-                path = publish(weights, self.folder, self.version)
-        self.node.on_lead(lambda: self.load(path, self.version))
+        written: list[Path] = []
+        failure: list[RunError] = []
+        if self.node.leads:
+            try:
+                with one_line_if_full("engines.weights_dir", self.folder):
+                    written.append(self._publish(weights, adapter))
+            except RunError as error:
+                failure.append(error)
+        for _ in weights:  # gathering goes on on every rank, whatever became of the lead's file
+            pass
+
+        def load() -> None:
+            if failure:
+                raise failure[0]
+            self.load(written[0], self.version)
+
+        self.node.on_lead(load)
         self.seconds = time.monotonic() - began
         log.debug("weights %d handed over in %.2f s", self.version, self.seconds)
+
+    def _publish(self, weights: Iterator[tuple[str, torch.Tensor]], adapter: Any) -> Path:
+        assert self.folder is not None
+        if adapter:
+            return publish_adapter(weights, adapter["default"].to_dict(), self.folder, self.version)
+        return publish(weights, self.folder, self.version)

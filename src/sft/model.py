@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from transformers import (
 from transformers.integrations import is_deepspeed_zero3_enabled
 from transformers.utils import is_flash_attn_2_available
 
-from config.errors import ConfigError
+from config.errors import ConfigError, RunError
 from config.schema import LoraSettings, SftModelSettings
 from src.embedded import resolve_model
 
@@ -95,8 +98,8 @@ def lora_config(settings: LoraSettings) -> LoraConfig | None:
 def save_model(trainer: Any, tokenizer: Any, folder: Path) -> None:
     """Write `folder/model`, a normal checkpoint; adapters are merged, and kept in `adapter`.
 
-    Every rank calls it.  ZeRO-3 holds no whole weights to merge into: there `model` is missing,
-    and a warning says so.
+    Every rank calls it.  ZeRO-3 holds no whole weights to merge into: there another process, which
+    knows of no ranks, reads the base again.
     """
     target, bare = folder / "model", trainer.accelerator.unwrap_model(trainer.model)
     bare.config.use_cache = True  # off in training only
@@ -105,15 +108,36 @@ def save_model(trainer: Any, tokenizer: Any, folder: Path) -> None:
     else:
         trainer.save_model(str(folder / "adapter"))
         if is_deepspeed_zero3_enabled():
-            log.warning("under ZeRO-3 adapters are not merged: %s holds them", folder / "adapter")
-            return
-        merged = bare.merge_and_unload()
-        if trainer.is_world_process_zero():
-            merged.save_pretrained(target)
+            if trainer.is_world_process_zero():
+                _merge_elsewhere(folder / "adapter", target)
+        else:
+            merged = bare.merge_and_unload()
+            if trainer.is_world_process_zero():
+                merged.save_pretrained(target)
     if trainer.is_world_process_zero():
         tokenizer.save_pretrained(target)
         for pickled in folder.glob("*/training_args.bin"):
             pickled.unlink()
+
+
+MERGE = """
+import sys
+from peft import AutoPeftModelForCausalLM
+model = AutoPeftModelForCausalLM.from_pretrained(sys.argv[1], dtype="auto")
+model.merge_and_unload().save_pretrained(sys.argv[2])
+"""
+
+
+def _merge_elsewhere(adapter: Path, target: Path) -> None:
+    """On the CPU, in a process outside of the distributed job.  Raises RunError."""
+    ranks = ("RANK", "WORLD_SIZE", "LOCAL_", "MASTER_", "ACCELERATE_", "GROUP_", "TORCHELASTIC_")
+    outside = {k: v for k, v in os.environ.items() if not k.startswith(ranks)}
+    outside["CUDA_VISIBLE_DEVICES"] = ""
+    command = [sys.executable, "-c", MERGE, str(adapter), str(target)]
+    done = subprocess.run(command, env=outside, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["it was killed"])[-1]
+        raise RunError(f"the adapter in {adapter} could not be merged: {reason}")
 
 
 def _first_line(error: Exception) -> str:

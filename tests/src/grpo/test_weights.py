@@ -9,9 +9,16 @@ from typing import Any
 import pytest
 import torch
 
+from config.errors import RunError
 from src.grpo.node import Node
 from src.grpo.weights import EngineWeights, adapter_weights, pieces
-from src.vllm.weights import ADAPTER_CONFIG, ADAPTER_FILE, open_published
+from src.vllm.weights import (
+    ADAPTER_CONFIG,
+    ADAPTER_FILE,
+    FILE_NAME,
+    HEADER_BYTES,
+    open_published,
+)
 from tests.tiny import save_tiny_model
 
 
@@ -61,3 +68,27 @@ def test_weights_are_gathered_in_bounded_pieces() -> None:
     named = [(str(at), torch.nn.Parameter(torch.zeros(size))) for at, size in enumerate(sizes)]
     cut = [[name for name, _ in piece] for piece in pieces(named, limit=160)]
     assert cut == [["0", "1"], ["2"], ["3"], ["4", "5"]]  # one weight is never cut
+
+
+def test_a_full_disk_leaves_the_file_before(tuned: Any, tmp_path: Path) -> None:
+    """No file may grow beyond a limit: one line, nothing torn, every rank gathers to the end."""
+    import resource
+
+    base = tuned.unload()
+    loaded: list[int] = []
+    weights = EngineWeights(Node(), tmp_path, lambda path, version: loaded.append(version))
+    weights.model = lambda: base
+    weights.sync_weights()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (HEADER_BYTES + 50_000, before[1]))
+    try:
+        with pytest.raises(RunError, match=r"^engines\.weights_dir: no room left in "):
+            weights.sync_weights()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert loaded == [1]
+    with open_published(tmp_path / FILE_NAME, 1) as published:
+        assert len(published.keys()) > 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", FILE_NAME]
+    weights.sync_weights()  # with room again
+    assert loaded == [1, 3]
