@@ -121,12 +121,17 @@ class ConversationRecord(_Model):
 
 
 class RecordWriter:
-    """Appends conversations as they finish; settles them in order when their batch is whole."""
+    """Appends conversations as they finish; settles them in order when their batch is whole.
 
-    def __init__(self, folder: Path) -> None:
+    Every node of a run writes files of its own (`conversations.node1.jsonl`), since nodes may share
+    the folder; `load_run` reads them all.
+    """
+
+    def __init__(self, folder: Path, node: int = 0) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.record, self.journal = folder / RECORD_NAME, folder / JOURNAL_NAME
+        own = f"conversations.node{node}" if node else "conversations"
+        self.record, self.journal = folder / f"{own}.jsonl", folder / f"{own}.journal.jsonl"
         self._known: set[tuple[str, int, str, int]] | None = None  # keys in the record, once read
         _drop_torn_tail(self.journal)  # half a line of a killed process: the next begins anew
 
@@ -203,9 +208,10 @@ def read(path: Path, *, torn_tail: bool = False) -> Iterator[ConversationRecord]
 def load_run(folder: Path) -> list[ConversationRecord]:
     """Every finished conversation of a run folder, settled or still in the journal."""
     found: dict[tuple[str, int, str, int], ConversationRecord] = {}
-    for name in (RECORD_NAME, JOURNAL_NAME):
-        if (folder / name).exists():
-            for conversation in read(folder / name, torn_tail=True):
+    others = sorted(folder.glob("conversations.node*.jsonl"))
+    for path in (folder / RECORD_NAME, folder / JOURNAL_NAME, *others):
+        if path.exists():
+            for conversation in read(path, torn_tail=True):
                 found.setdefault(conversation.key, conversation)
     return list(found.values())
 

@@ -80,7 +80,7 @@ def train(cfg: TrainRLConfig) -> int:
         arguments = grpo_arguments(cfg, folder.path, world_size=world_size)
         room = TrainingRoom(cfg, folder, Node(), problems, held_out, stack)
         stack.callback(room.close)
-        checkpoint = _checkpoint(folder, room.writer)
+        checkpoint = _checkpoint(folder, room.writer, room.node.leads)
         if cfg.train.collect_only:
             room.connect(None)
             room.collect()
@@ -140,7 +140,7 @@ class TrainingRoom:
         self.held_out = held_out[node.index :: node.count]  # this node's share
         self.reported = frozenset(cfg.generation.rules_only_reported)
         self.loop = stack.enter_context(Background())
-        self.writer = RecordWriter(folder.path)
+        self.writer = RecordWriter(folder.path, node.index)
         self.budget = run_budget(cfg, load_run(folder.path))  # before anything is forgotten
         self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(cfg.teacher_model, "teacher")
         self.classroom: Classroom | None = None
@@ -162,7 +162,8 @@ class TrainingRoom:
         if manifest:
             engines = EngineSet.attach(Path(manifest))
         else:
-            engines = EngineSet(plan_engines(self.cfg), self.cfg.engines, self.folder.path)
+            specs, node = plan_engines(self.cfg), self.node.index
+            engines = EngineSet(specs, self.cfg.engines, self.folder.path, node=node)
         self.engines = stack.enter_context(engines)
         providers, self.residency = providers_of(self.engines)
         self.local = dict(providers)
@@ -343,12 +344,13 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
 
 
-def _checkpoint(folder: RunFolder, writer: RecordWriter) -> str | None:
-    """The checkpoint to go on from; what the record holds of later steps is forgotten."""
+def _checkpoint(folder: RunFolder, writer: RecordWriter, leads: bool) -> str | None:
+    """The checkpoint to go on from; what each node's record holds of later steps is forgotten."""
     found = folder.last_checkpoint()
     step = int(found.name.rpartition("-")[2]) if found else 0
-    if folder.lead and folder.resumed:
+    if leads and folder.resumed:
         writer.rewind(step)
+    if folder.lead and folder.resumed:
         folder.drop_metrics_after(step)
         where = f"checkpoint of step {step}" if found else "the start: it had no checkpoint yet"
         log.info("run %s goes on from %s", folder.name, where)

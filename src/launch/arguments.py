@@ -185,6 +185,7 @@ class Ranks:
     processes: int  # over all machines
     machines: int
     on_cpu: bool
+    machine_rank: int = 0
     zero_stage: int = 0
     offload_optimizer: bool = False
     offload_weights: bool = False
@@ -227,6 +228,9 @@ def plan_ranks(arguments: Arguments, gpus: int) -> Ranks:
         processes=processes,
         machines=machines,
         on_cpu=on_cpu,
+        machine_rank=int(
+            arguments.accelerate_value("--machine_rank") or values.get("machine_rank", 0)
+        ),
         zero_stage=0 if stage == "none" else int(stage),
         offload_optimizer=deepspeed("offload_optimizer_device") != "none",
         offload_weights=deepspeed("offload_param_device") != "none",

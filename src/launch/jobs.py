@@ -81,7 +81,9 @@ def _job(arguments: Arguments, overrides: list[str], gpus: int, grace_s: int) ->
             f"training process ({IN_PROCESS} train.use_deepspeed=false)",
             file=sys.stderr,
         )
-    folder = check_run(settings, arguments.config_name)
+    # the first node's run holds the folder that the others may share
+    first = int(arguments.accelerate_value("--machine_rank") or 0) == 0
+    folder = (check_run if first else run_path)(settings, arguments.config_name)
     settings.run_name = folder.name
     named = [o for o in overrides if not o.startswith("run_name=")] + [f"run_name={folder.name}"]
     script = [SCRIPT, *arguments.hydra, "--config-name", arguments.config_name, *named]

@@ -67,7 +67,8 @@ def run_job(job: Job, signals: Signals, grace_s: float) -> int:
                 return _train(job, None, signals, reaper, grace_s)
             say(f"starting {len(specs)} engines: {', '.join(s.name for s in specs)}")
             started = time.monotonic()
-            with EngineSet(specs, job.settings.engines, job.folder) as engines:
+            node = job.ranks.machine_rank if job.ranks else 0
+            with EngineSet(specs, job.settings.engines, job.folder, node=node) as engines:
                 say(f"engines ready in {time.monotonic() - started:.0f} s")
                 return _train(job, engines, signals, reaper, grace_s)
         except Interrupted as interruption:

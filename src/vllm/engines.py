@@ -55,10 +55,12 @@ class EngineSet:
         settings: EngineSettings,
         run_folder: Path,
         machine: Machine | None = None,
+        node: int = 0,
     ) -> None:
+        """`node`: which of a run's nodes this is; they may share the run's folder."""
         self.specs, self.settings = list(specs), settings
         self.machine = machine or Machine.detect()
-        self.log_folder = run_folder.resolve() / "engines"
+        self.log_folder = run_folder.resolve() / "engines" / (f"node{node}" if node else "")
         self.engines: dict[str, Engine] = {}
         self.owner = True
         self._processes: dict[str, subprocess.Popen[bytes]] = {}

@@ -55,7 +55,7 @@ def test_many_nodes_keep_their_port() -> None:
     )
     ranks = plan_ranks(found, gpus=4)
     assert ranks.flags == found.accelerate
-    assert (ranks.processes, ranks.machines) == (8, 2)
+    assert (ranks.processes, ranks.machines, ranks.machine_rank) == (8, 2, 1)
     refuse_missing_gpus(ranks, gpus=4)
     with pytest.raises(ConfigError, match=r"^--config_file: asks for 4 GPUs"):
         refuse_missing_gpus(ranks, gpus=2)
