@@ -120,11 +120,14 @@ def save_model(trainer: Any, tokenizer: Any, folder: Path) -> None:
             pickled.unlink()
 
 
+# not peft's AutoPeftModel, which cuts the embedding to the tokenizer's length
 MERGE = """
 import sys
-from peft import AutoPeftModelForCausalLM
-model = AutoPeftModelForCausalLM.from_pretrained(sys.argv[1], dtype="auto")
-model.merge_and_unload().save_pretrained(sys.argv[2])
+from peft import PeftConfig, PeftModel
+from transformers import AutoModelForCausalLM
+config = PeftConfig.from_pretrained(sys.argv[1])
+base = AutoModelForCausalLM.from_pretrained(config.base_model_name_or_path, dtype="auto")
+PeftModel.from_pretrained(base, sys.argv[1]).merge_and_unload().save_pretrained(sys.argv[2])
 """
 
 
