@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from config.schema import EvalConfig, ModelSettings, TrainRLConfig
@@ -19,7 +20,7 @@ from src.participants import Seat
 from src.prompts import Prompts
 from src.reward_model import check_reward_model, load_scorer
 from src.vllm.spec import ROLES, is_hosted
-from utils.records import ConversationRecord
+from utils.records import load_run
 from utils.rewards import RewardSettings
 from utils.rules import needs_judge
 
@@ -84,11 +85,11 @@ def check_classroom(cfg: Config) -> None:
     check_reward_model(cfg.reward_model)
 
 
-def run_budget(cfg: Config, held: Iterable[ConversationRecord]) -> Budget:
+def run_budget(cfg: Config, folder: Path) -> Budget:
     """The caps of a run on what hosted models cost, and what its record says was spent already."""
     budget = Budget.from_settings(cfg.engines)
     hosted = [role for role in ROLES if is_hosted(getattr(cfg, f"{role}_model"))]
-    for record in held if hosted else ():
+    for record in load_run(folder) if hosted else ():
         for usage in (record.usage[role] for role in hosted if role in record.usage):
             budget.add(
                 requests=usage.requests,

@@ -49,10 +49,12 @@ def load_prompt(
     variables: frozenset[str],
     needs: frozenset[str] = frozenset(),
     optional: frozenset[str] = frozenset(),
+    trial: bool = True,
 ) -> Prompt:
     """Read a prompt file (relative paths: from the working folder, else from the project).
 
-    Of its `variables` it must use those it `needs`; the `optional` ones may be None.  Raises
+    Of its `variables` it must use those it `needs`; the `optional` ones may be None; a
+    `trial` rendering shows what else is wrong, unless they are no plain texts.  Raises
     ConfigError naming `setting` if the file is missing or empty, does not parse, uses a name that
     this prompt is not given or not one that it needs, or cannot be rendered.
     """
@@ -69,9 +71,10 @@ def load_prompt(
     if missing := needs - used:
         raise ConfigError(f"{setting}: {path} must say {{{{ {min(missing)} }}}} somewhere")
     prompt = Prompt(path, source, setting)
-    given: dict[str, str | None] = dict.fromkeys(variables, "1")
-    prompt.render(**given)
-    prompt.render(**(given | dict.fromkeys(optional, None)))
+    if trial:
+        given: dict[str, str | None] = dict.fromkeys(variables, "1")
+        prompt.render(**given)
+        prompt.render(**(given | dict.fromkeys(optional, None)))
     return prompt
 
 

@@ -40,8 +40,7 @@ def hold_benchmark(cfg: EvalConfig, folder: RunFolder, loop: Background, stack: 
     if cfg.teacher_model.model_name_or_path in ("", "???"):
         raise ConfigError("teacher_model.model_name_or_path: no value given")
     items = reasoning_items(cfg) if cfg.eval.task == "reasoning" else tutor_items(cfg)
-    answered = load_run(folder.path)
-    held = {(r.problem_id, r.sample) for r in answered}
+    held = {(r.problem_id, r.sample) for r in load_run(folder.path)}
     missing = [
         (item, sample)
         for item in items
@@ -52,16 +51,14 @@ def hold_benchmark(cfg: EvalConfig, folder: RunFolder, loop: Background, stack: 
         return
     log.info("%d items to ask, %d answered already", len(missing), len(held))
     writer = RecordWriter(folder.path)
-    seat = build_seat("teacher", cfg.teacher_model, _provider(cfg, folder, stack, answered))
+    seat = build_seat("teacher", cfg.teacher_model, _provider(cfg, folder, stack))
     stack.callback(lambda: loop.run(seat.provider.close()))
     loop.run(ask_all(cfg, seat, missing, writer, folder.name))
 
 
-def _provider(
-    cfg: EvalConfig, folder: RunFolder, stack: ExitStack, answered: Sequence[ConversationRecord]
-) -> Provider:
+def _provider(cfg: EvalConfig, folder: RunFolder, stack: ExitStack) -> Provider:
     if is_hosted(cfg.teacher_model):
-        budget = run_budget(cfg, answered)
+        budget = run_budget(cfg, folder.path)
         return hosted_provider(cfg.teacher_model, cfg.engines, role="teacher_model", budget=budget)
     return local_providers(cfg, ["teacher"], folder.path, stack)["teacher"]
 

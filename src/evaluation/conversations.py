@@ -42,7 +42,7 @@ def hold_conversations(
     if len(missing) < total:
         log.info("%d of %d conversations are finished already", total - len(missing), total)
     providers = local_providers(cfg, classroom_roles(cfg), folder.path, stack)
-    budget = run_budget(cfg, load_run(folder.path))
+    budget = run_budget(cfg, folder.path)
     classroom = build_classroom(cfg, providers, evaluation=True, budget=budget)
     stack.callback(lambda: loop.run(classroom.close()))
     writer = RecordWriter(folder.path)

@@ -39,7 +39,8 @@ class Item:
 
 def say(name: str, **values: Any) -> str:
     """A benchmark's prompt, rendered."""
-    prompt = load_prompt(f"{FOLDER}/{name}.txt", setting="eval.tasks", variables=frozenset(values))
+    path, names = f"{FOLDER}/{name}.txt", frozenset(values)
+    prompt = load_prompt(path, setting="eval.tasks", variables=names, trial=False)
     return prompt.render(**values)
 
 

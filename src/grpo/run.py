@@ -141,7 +141,7 @@ class TrainingRoom:
         self.reported = frozenset(cfg.generation.rules_only_reported)
         self.loop = stack.enter_context(Background())
         self.writer = RecordWriter(folder.path, node.index)
-        self.budget = run_budget(cfg, load_run(folder.path))  # before anything is forgotten
+        self.budget = run_budget(cfg, folder.path)  # before anything is forgotten
         self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(cfg.teacher_model, "teacher")
         self.classroom: Classroom | None = None
         self.examination: Classroom | None = None

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from config.errors import ConfigError
 from src.chat_template import ChatRenderer, UnsupportedTemplate
+from tests.conftest import ROOT
 from tests.src import template_families as families
 
 ROLES = {"s": "system", "u": "user", "a": "assistant"}
@@ -313,3 +314,10 @@ def test_many_threads_render_while_others_toggle_the_shared_tokenizer() -> None:
     with ThreadPoolExecutor(8) as pool:
         tasks = [pool.submit(ours if i % 2 else theirs, i) for i in range(1200)]
     assert all(task.result() for task in tasks)
+
+
+def test_the_table_of_families_is_the_documents(capsys: pytest.CaptureFixture[str]) -> None:
+    families.main()
+    table = capsys.readouterr().out.strip()
+    assert table.count("\n") > 10
+    assert table in (ROOT / "technical.md").read_text(encoding="utf-8")
