@@ -120,7 +120,7 @@ def plot(found: Sequence[tuple[str, Sequence[int], Sequence[float]]], path: Path
     import matplotlib
 
     matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "growth"
+    matplotlib.rcParams |= {"svg.hashsalt": "growth", "svg.fonttype": "none"}
     from matplotlib import pyplot
 
     figure, panels = pyplot.subplots(1, len(found), figsize=(4 * len(found), 3.2))
@@ -129,6 +129,8 @@ def plot(found: Sequence[tuple[str, Sequence[int], Sequence[float]]], path: Path
         linear = [costs[-1] * size / sizes[-1] for size in sizes]
         panel.loglog(sizes, linear, ":", color="gray", label="linear")
         panel.set(xlabel=name, ylabel="CPU seconds")
+        panel.minorticks_off()
+        panel.set_xticks(sizes[::2], [f"{size:,}" for size in sizes[::2]])
         panel.legend(fontsize="small")
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
