@@ -1,6 +1,6 @@
 """The toy classroom at several penalties: solve rate against leaks, three seeds each.
 
-    python -m benchmarks.toy_sweep [--json FILE] [OVERRIDE ...]
+    python -m benchmarks.toy_sweep [OVERRIDE ...] [--json FILE] [--seeds 1 2 3]
 
 Every run is `./start_rl_training.sh --config-name toy` with a penalty, a mode and a seed, in
 `runs/toy_sweep/`; a finished run is skipped, an interrupted one goes on.  What is reported comes

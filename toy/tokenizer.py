@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -93,11 +93,10 @@ def model_config(tokenizer: Any) -> Any:
     )
 
 
-def main(arguments: list[str]) -> int:
-    if len(arguments) != 2:
-        print("usage: python -m toy.tokenizer FOLDER", file=sys.stderr)
-        return 2
-    folder = Path(arguments[1])
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Write the toy's tokenizer and model config.")
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder
     tokenizer = build()
     tokenizer.save_pretrained(folder)
     model_config(tokenizer).save_pretrained(folder)
@@ -106,4 +105,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    raise SystemExit(main())

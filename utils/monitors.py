@@ -20,6 +20,7 @@ from utils.records import ConversationRecord
 from utils.statistics import NOTHING, Estimate, clustered_mean
 
 Records = Sequence[ConversationRecord]
+LITTLE = 0.05  # what began below it cannot collapse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,7 @@ class Monitor:
             return f"{now.mean:.3g} is not below {self.high:g}: {self.means}"
         if not began:
             return None
-        if self.shrinks is not None and now.mean < self.shrinks * began:
+        if self.shrinks is not None and began > LITTLE and now.mean < self.shrinks * began:
             return f"fell from {began:.3g} to {now.mean:.3g}: {self.means}"
         if self.grows is not None and now.mean > self.grows * began:
             return f"grew from {began:.3g} to {now.mean:.3g}: {self.means}"
