@@ -25,6 +25,7 @@ from utils.run_folder import read_metrics
 ROOT = Path(__file__).resolve().parents[1]
 IN_PROCESS = ("engines.backend=transformers",)
 TEMPERATURE = 0.7
+EVALUATES = ("train.eval_steps=2", "dataset.max_val_examples=3")
 SMALL = (
     "--config-name=smollm2",
     "generation.max_tokens_in_conversation=1700",
@@ -272,19 +273,25 @@ def test_killed_and_started_again(model: Path, tmp_path: Path) -> None:
     """Goes on from the checkpoint, says so, and ends with the weights of a run never killed."""
     from safetensors.torch import load_file
 
-    steps = "train.max_steps=6"
+    steps = ("train.max_steps=6", *EVALUATES)
     folder = tmp_path / "killed" / "run"
-    _kill_after_checkpoint(python(model, tmp_path / "killed", steps), folder)
-    changed = run(python(model, tmp_path / "killed", "train.max_steps=8"), code=2)
+    _kill_after_checkpoint(python(model, tmp_path / "killed", *steps), folder)
+    changed = run(python(model, tmp_path / "killed", "train.max_steps=8", *EVALUATES), code=2)
     assert "train.max_steps: 6 -> 8" in changed
-    said = run(python(model, tmp_path / "killed", steps))
+    said = run(python(model, tmp_path / "killed", *steps))
     assert "goes on from checkpoint of step" in said
-    run(python(model, tmp_path / "whole", steps))
+    run(python(model, tmp_path / "whole", *steps))
     whole = tmp_path / "whole" / "run"
-    check_record(folder, model, 3 * 2 * 4)
+    check_record(folder, model, 3 * 2 * 4 + 4 * 3)
+    assert list(held_out(folder)) == [0, 2, 4, 6]
+    texts, expected_texts = (
+        [[[m.content for m in r.messages] for r in each] for each in held_out(f).values()]
+        for f in (folder, whole)
+    )
+    assert texts == expected_texts
     weights, expected = (load_file(f / "model" / "model.safetensors") for f in (folder, whole))
     assert all(weights[name].equal(expected[name]) for name in expected)
-    again = run(python(model, tmp_path / "killed", steps))
+    again = run(python(model, tmp_path / "killed", *steps))
     assert "run-2" in again, "a finished run makes the next start another one"
 
 
