@@ -18,6 +18,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from utils.verdict_text import (
+    as_decision,
     contradicted,
     loose_decision,
     plain_decision,
@@ -72,6 +73,8 @@ def parse_verdict(text: str) -> Verdict | None:
     if len(decisions) > 1:
         return None
     decision, reasoning = said[0][1]
+    if decision == "OK" and as_decision(reasoning) == "REJECT":
+        return None  # its reason is the other verdict
     if decision == "OK" and (against := contradicted(text, [o for o, _ in said])):
         return _verdict("REJECT" if against == "REJECT" else None, text)
     return _verdict(decision, reasoning)

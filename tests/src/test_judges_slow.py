@@ -74,11 +74,11 @@ def test_smollm2_judges_two_rules_twice_through_structured_outputs(tmp_path: Pat
     # every answer keeps to the schema, and what ended in time is a verdict
     assert all(v.raw.startswith('{"reasoning":') and v.attempts == 1 for v in verdicts)
     whole = [v for v in verdicts if v.raw.endswith("}")]
-    assert whole, [v.raw for v in verdicts]
+    assert any(v.decision for v in whole), [v.raw for v in verdicts]
     for verdict in whole:
         answer = json.loads(verdict.raw)
         assert set(answer) == {"reasoning", "decision"}
-        assert (verdict.decision, verdict.attempts) == (answer["decision"], 1)
+        assert verdict.decision in (answer["decision"], None)  # None: its reason says otherwise
     assert "missing verdicts" in said and f"judges agree: {RULES[0]} / " in said
     missing = sum(v.decision is None for v in verdicts)
     print(f"{len(verdicts)} verdicts asked for, {missing} missing")
