@@ -51,9 +51,9 @@ def compare(
     def better(this: float, than: float) -> float:
         return this / than if more_is_better else than / this
 
-    ratios = [better(one, other) for one, other in pairs if other is not None]
+    ratios = [better(one, other) for one, other in pairs if one and other]
     spread_of = ratios or ours
-    middle = statistics.median(ours)
+    middle, scale = statistics.median(ours), statistics.median(spread_of)
     return Result(
         name=name,
         unit=unit,
@@ -61,9 +61,9 @@ def compare(
         theirs=statistics.median(theirs) if theirs else None,
         ratio=statistics.median(ratios) if ratios else None,
         limit=limit,
-        of_limit=better(middle, limit) if limit else None,
+        of_limit=better(middle, limit) if limit and middle else None,
         repeats=len(pairs),
-        spread=(max(spread_of) - min(spread_of)) / statistics.median(spread_of),
+        spread=(max(spread_of) - min(spread_of)) / scale if scale else 0.0,
     )
 
 

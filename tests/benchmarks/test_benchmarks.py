@@ -48,6 +48,8 @@ def test_comparison() -> None:
     assert (gain.ratio, gain.of_limit, gain.spread) == (2.0, 0.8, 0.0)
     alone = compare("n", "ms", [(1.0, None), (3.0, None)])
     assert (alone.ours, alone.ratio, alone.spread) == (2.0, None, 1.0)
+    nothing = compare("n", "share", [(0.0, 0.0)], limit=0.0, more_is_better=True)
+    assert (nothing.ratio, nothing.of_limit, nothing.spread) == (None, None, 0.0)
 
 
 def _held(way: str) -> list[ConversationRecord]:
