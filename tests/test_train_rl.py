@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -18,6 +18,7 @@ import pytest
 
 from config.schema import GenerationSettings, RewardModelSettings
 from tests.tiny import save_tiny_classifier, save_tiny_model
+from utils.judging import Verdict
 from utils.records import ConversationRecord, check, load_run, read
 from utils.rewards import RewardSettings, rewards
 from utils.run_folder import read_metrics
@@ -42,6 +43,13 @@ SMALL = (
     "dataset.max_train_examples=12",
     "logging.save_steps=2",
 )
+# Random models solve nothing: rewards that differ come from a rule that rejects at random.
+COIN = "+generation.judges_rules_prompts_paths.coin=tests.test_train_rl:coin"
+
+
+def coin(problem: str, answer: str, turns: Sequence[tuple[str, str]]) -> Verdict:
+    heads = sum(map(ord, "".join(text for _, text in turns))) % 2
+    return Verdict(decision="OK" if heads else "REJECT", reasoning="a coin")
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +132,8 @@ def check_record(folder: Path, model: Path, conversations: int) -> list[Conversa
                 turns.append(tokenizer.decode(current, skip_special_tokens=True))
                 current = []
         told = [m.content for m in record.messages if m.role == "teacher"]
+        for special in tokenizer.all_special_tokens:  # engines keep those that end no turn
+            told = [text.replace(special, "") for text in told]
         # an engine holds back the bytes of a character that was cut off at the token limit
         assert [t.rstrip("\ufffd") for t in turns] == [t.rstrip("\ufffd") for t in told]
     return records
@@ -301,8 +311,8 @@ def test_the_launcher_with_real_engines_and_two_ranks(model: Path, tmp_path: Pat
     """vLLM servers, ZeRO-3 on two ranks, weights in place, SIGKILL, and on from the checkpoint."""
     steps = "train.max_steps=6"
     folder = tmp_path / "run"
-    _kill_after_checkpoint(launcher(model, tmp_path, steps), folder)
-    said = run(launcher(model, tmp_path, steps), timeout=600)
+    _kill_after_checkpoint(launcher(model, tmp_path, steps, COIN), folder)
+    said = run(launcher(model, tmp_path, steps, COIN), timeout=600)
     assert "goes on from checkpoint of step" in said
     check_record(folder, model, 3 * 2 * 4)
     rows = rollout_rows(folder)
@@ -327,7 +337,7 @@ def test_adapters_with_real_engines_and_two_ranks(model: Path, tmp_path: Path) -
         "train.learning_rate=0.03",
         "engines.residency=turn",
     )
-    run(launcher(model, tmp_path, *lora, *small), timeout=600)
+    run(launcher(model, tmp_path, COIN, *lora, *small), timeout=600)
     folder = tmp_path / "run"
     rows = rollout_rows(folder)
     assert len(rows) == 2

@@ -254,7 +254,9 @@ async def test_a_killed_engine_ends_the_run_with_its_name(engines: EngineSet) ->
     name_published(engines, residency)
     engine = engines.engines["judge"]
     long = Sampling(temperature=1.0, max_tokens=400)
-    asked = asyncio.create_task(providers["judge"].complete_tokens(IDS, long))
+    # many, of which some are still being answered when it dies
+    many = (providers["judge"].complete_tokens([*IDS, at], long) for at in range(16))
+    asked = asyncio.ensure_future(asyncio.gather(*many))
     guarded = asyncio.create_task(residency.guarded(asyncio.sleep(3600)))
     await asyncio.sleep(0.5)
     for process in psutil.Process(engine.pid).children(recursive=True):
