@@ -52,6 +52,12 @@ def below(most: float, unit: str) -> dict[str, Any]:
     return {"target": f"under {most:g} {unit}", "reached": lambda result: result.ours < most}
 
 
+def _step(what: str, model: str, ratio: float, *, checkpointing: bool = False) -> Benchmark:
+    arguments = (what, model, checkpointing)
+    return Benchmark("trainer", arguments, repeats=2, **at_least(ratio=ratio))
+
+
+SMOLLM2, TOY = "embedded:smollm2-135m-instruct", "toy/checkpoints/tutor"
 BENCHMARKS = {
     "makespan_16": Benchmark("makespan", (16,), **at_least(of_limit=0.85)),
     "makespan_32": Benchmark("makespan", (32,), **at_least(of_limit=0.85)),
@@ -60,13 +66,21 @@ BENCHMARKS = {
     "rollout_vllm": Benchmark("rollout:wall_time", **at_least(ratio=1.5)),
     "prefix_cache": Benchmark("rollout:prefix_hits", repeats=1, **at_least(of_limit=0.9)),
     "weight_handoff": Benchmark("hand_off", **at_least(ratio=20.0, of_limit=1 / 3)),
-    "trainer_step": Benchmark("trainer", ("seconds",), **at_least(ratio=2.0)),
-    "trainer_memory": Benchmark("trainer", ("bytes",), **at_least(ratio=1 / 0.55)),
+    "trainer_step": _step("seconds", SMOLLM2, 2.0),
+    "trainer_memory": _step("bytes", SMOLLM2, 1 / 0.55),
+    "trainer_step_checkpointed": _step("seconds", SMOLLM2, 2.5, checkpointing=True),
+    "trainer_memory_checkpointed": _step("bytes", SMOLLM2, 2.0, checkpointing=True),
+    "trainer_step_toy": _step("seconds", TOY, 2.0),
+    "trainer_memory_toy": _step("bytes", TOY, 1 / 0.55),
     "attribution": Benchmark("attribution", **below(1.0, "ms")),
     "judge_requests": Benchmark("judging:judge_requests", repeats=1, **at_least(of_limit=1.0)),
     "reject_recall": Benchmark("judging:reject_recall", repeats=1, **at_least(of_limit=1.0)),
-    "update_toy": Benchmark("update", ("toy",), **at_least(ratio=3.0)),
-    "update_smollm2": Benchmark("update", ("smollm2",), repeats=2, **at_least(ratio=3.0)),
+    "update_toy": Benchmark("update", ("toy", "plain"), **at_least(ratio=3.0)),
+    "update_toy_alive": Benchmark("update", ("toy", "alive"), **at_least(ratio=1.5)),
+    "update_smollm2": Benchmark("update", ("smollm2", "plain"), repeats=2, **at_least(ratio=3.0)),
+    "update_smollm2_alive": Benchmark(
+        "update", ("smollm2", "alive"), repeats=2, **at_least(ratio=1.5)
+    ),
     "client_overhead": Benchmark("client", **below(0.5, "ms")),
     "start": Benchmark("start", repeats=1, target="stated"),
 }

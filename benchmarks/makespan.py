@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from benchmarks.plain import PlainClassroom
 from benchmarks.results import Pair, Result, compare, repeated
@@ -39,13 +40,27 @@ NUMBER = re.compile(r"number (\d+)\b")
 VERDICT = '{"reasoning": "", "decision": "OK"}'
 
 
-def messages_of(number: int, limit: int = 16) -> int:
-    drawn = keyed_rng("length", SEED, number).lognormvariate(math.log(MESSAGES), MESSAGES_SIGMA)
-    return max(2, min(limit, round(drawn)))
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """How long every conversation and every answer is."""
+
+    seed: int = SEED
+    scale: float = 1.0  # of the seconds
+
+    def messages(self, number: int, limit: int = 16) -> int:
+        rng = keyed_rng("length", self.seed, number)
+        drawn = rng.lognormvariate(math.log(MESSAGES), MESSAGES_SIGMA)
+        return max(2, min(limit, round(drawn)))
+
+    def seconds(self, role: str, number: int, index: int) -> float:
+        rng = keyed_rng("seconds", self.seed, role, number, index)
+        return self.scale * MEDIAN_S * rng.lognormvariate(0.0, SIGMA)
+
+    def tutor_turns(self, number: int) -> int:
+        return math.ceil(self.messages(number) / 2)
 
 
-def seconds_of(role: str, number: int, index: int) -> float:
-    return MEDIAN_S * keyed_rng("seconds", SEED, role, number, index).lognormvariate(0.0, SIGMA)
+TRACE = Trace()
 
 
 class Slots:
@@ -53,11 +68,11 @@ class Slots:
 
     def __init__(self, count: int) -> None:
         self.free = count
-        self.waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self.waiting: list[tuple[float, int, asyncio.Future[None]]] = []
         self.arrivals = itertools.count()
 
     @asynccontextmanager
-    async def one(self, priority: int) -> AsyncIterator[None]:
+    async def one(self, priority: float) -> AsyncIterator[None]:
         if self.free:
             self.free -= 1
         else:
@@ -76,9 +91,9 @@ class TracedEngine:
 
     gives_tokens = True
 
-    def __init__(self, role: str, slots: Slots, scale: float = 1.0) -> None:
+    def __init__(self, role: str, slots: Slots, trace: Trace) -> None:
         self.name = self.role = role
-        self.slots, self.scale = slots, scale
+        self.slots, self.trace = slots, trace
         self.asked: Counter[int] = Counter()
 
     async def complete_tokens(self, prompt_ids: Sequence[int], sampling: Sampling) -> Completion:
@@ -86,8 +101,8 @@ class TracedEngine:
         assert found is not None
         number, index = int(found[1]), self.asked[int(found[1])]
         self.asked[number] += 1
-        async with self.slots.one(sampling.priority):
-            await asyncio.sleep(self.scale * seconds_of(self.role, number, index))
+        async with self.slots.one(self.rank(number, index, sampling.priority)):
+            await asyncio.sleep(self.trace.seconds(self.role, number, index))
         words = self._words(number, index)
         ids = (*words.encode(), *sampling.stop_token_ids[:1])
         return Completion(
@@ -106,10 +121,14 @@ class TracedEngine:
     async def close(self) -> None:
         return None
 
+    def rank(self, number: int, index: int, priority: int) -> float:
+        """Who waits with the lowest is served first."""
+        return priority
+
     def _words(self, number: int, index: int) -> str:
         if self.role == "judge":
             return VERDICT
-        last = self.role == "teacher" and 2 * (index + 1) >= messages_of(number)
+        last = self.role == "teacher" and index + 1 == self.trace.tutor_turns(number)
         return "Bye. <end_of_conversation>" if last else "And what comes next?"
 
 
@@ -117,13 +136,15 @@ def problems(count: int = CONVERSATIONS) -> list[Problem]:
     return [Problem(id=f"p{n}", text=f"Problem number {n} .", answer="1") for n in range(count)]
 
 
-def classroom(slots: int, scale: float = 1.0) -> Classroom:
+def classroom(
+    slots: int, trace: Trace = TRACE, engine: type[TracedEngine] = TracedEngine
+) -> Classroom:
     settings = GenerationSettings(forced_conversation_type="guided", student_names=[None])
     pool = Slots(slots)
     seat = {
         role: Seat(
             role=role,
-            provider=TracedEngine(role, pool, scale),
+            provider=engine(role, pool, trace),
             context_length=100_000,
             temperature=1.0,
             renderer=ByteRenderer(),
@@ -139,25 +160,31 @@ def classroom(slots: int, scale: float = 1.0) -> Classroom:
         ),
         Prompts.load(settings),
         RewardSettings.of(settings, RewardModelSettings()),
-        seed=SEED,
+        seed=trace.seed,
     )
 
 
-def lower_bound(slots: int) -> float:
+def lower_bound(slots: int, trace: Trace = TRACE) -> float:
     """M*, seconds."""
-    settings = GenerationSettings()
-    judges = len(settings.judges_rules_prompts_paths) * settings.number_judge_attempts
     chains, work = [], 0.0
     for number in range(CONVERSATIONS):
-        tutor_turns = math.ceil(messages_of(number) / 2)
-        turns = [seconds_of("teacher", number, i) for i in range(tutor_turns)]
-        turns += [seconds_of("student", number, i) for i in range(tutor_turns - 1)]
-        verdicts = [seconds_of("judge", number, i) for i in range(judges)]
-        solved = range(tutor_turns - 1, tutor_turns - 1 + settings.number_student_attempts)
-        solutions = [seconds_of("student", number, i) for i in solved]
+        tutor_turns = trace.tutor_turns(number)
+        turns = [trace.seconds("teacher", number, i) for i in range(tutor_turns)]
+        turns += [trace.seconds("student", number, i) for i in range(tutor_turns - 1)]
+        verdicts, solutions = afterwards(number, trace)
         chains.append(sum(turns) + max(verdicts) + max(solutions))
         work += sum(turns) + sum(verdicts) + sum(solutions)
     return max(*chains, work / slots)
+
+
+def afterwards(number: int, trace: Trace) -> tuple[list[float], list[float]]:
+    """Seconds of a conversation's verdicts and solutions."""
+    settings = GenerationSettings()
+    judges = len(settings.judges_rules_prompts_paths) * settings.number_judge_attempts
+    first = trace.tutor_turns(number) - 1
+    solved = range(first, first + settings.number_student_attempts)
+    verdicts = [trace.seconds("judge", number, i) for i in range(judges)]
+    return verdicts, [trace.seconds("student", number, i) for i in solved]
 
 
 def measure(name: str, repeats: int, slots: int) -> Result:
@@ -168,7 +195,7 @@ def measure(name: str, repeats: int, slots: int) -> Result:
         records = asyncio.run(classroom(slots).run(problems(), samples=1))
         ours = time.perf_counter() - began
         assert [len(r.messages) for r in records] == [
-            2 * math.ceil(messages_of(n) / 2) - 1 for n in range(CONVERSATIONS)
+            2 * TRACE.tutor_turns(n) - 1 for n in range(CONVERSATIONS)
         ]
         began = time.perf_counter()
         asyncio.run(PlainClassroom(classroom(slots)).run(problems(), samples=1))

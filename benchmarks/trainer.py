@@ -9,6 +9,7 @@ tutor's in turns of 40.  Peak memory is the process's, less what it holds before
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -20,13 +21,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results import Pair, Result, compare, repeated
+from benchmarks.results import Result, compare
 from utils.seeding import keyed_rng
 
-MODEL = "embedded:smollm2-135m-instruct"
 ROWS, MICRO, SAMPLES, TURN, PROMPT, SHARE = 8, 4, 4, 40, 60, 0.2
 MEDIAN, SIGMA = 550.0, 0.9
 GIB = 2**30
+Step = dict[str, float]  # seconds, bytes, loss, grad_norm
 
 
 def lengths() -> list[int]:
@@ -113,7 +114,7 @@ def _trainer(packed: bool, model: str, checkpointing: bool, out: Path) -> Any:
     )
 
 
-def step(packed: bool, model: str, checkpointing: bool) -> dict[str, float]:
+def step(packed: bool, model: str, checkpointing: bool) -> Step:
     """Seconds, peak bytes above what was held before, loss and gradient norm of one step."""
     import psutil
     from transformers import TrainerCallback
@@ -135,37 +136,43 @@ def step(packed: bool, model: str, checkpointing: bool) -> dict[str, float]:
     return {"seconds": seconds, "bytes": peak - held, **logged}
 
 
-def _in_a_process(way: str, model: str, checkpointing: bool) -> dict[str, float]:
+def _in_a_process(way: str, model: str, checkpointing: bool) -> Step:
     command = [sys.executable, "-m", "benchmarks.trainer", way, model, str(int(checkpointing))]
     environment = os.environ | {"TRL_EXPERIMENTAL_SILENCE": "1", "WANDB_MODE": "disabled"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed: {done.stderr[-2000:]}")
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    found: Step = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def measure(
-    name: str, repeats: int, what: str, model: str = MODEL, checkpointing: bool = False
-) -> Result:
-    """`what`: seconds, or bytes (reported in GiB)."""
-    unit, scale = ("s", 1.0) if what == "seconds" else ("GiB", 1.0 / GIB)
-
-    def pair(_: int) -> Pair:
+@functools.cache
+def _steps(repeats: int, model: str, checkpointing: bool) -> list[tuple[Step, Step]]:
+    """(packed, padded) of each repeat; seconds and memory are read off the same steps."""
+    found = []
+    for _ in range(repeats):
         ours = _in_a_process("packed", model, checkpointing)
         theirs = _in_a_process("padded", model, checkpointing)
         for value in ("loss", "grad_norm"):
             assert math.isclose(ours[value], theirs[value], rel_tol=1e-3), (value, ours, theirs)
-        return ours[what] * scale, theirs[what] * scale
+        found.append((ours, theirs))
+    return found
 
+
+def measure(name: str, repeats: int, what: str, model: str, checkpointing: bool) -> Result:
+    """`what`: seconds, or bytes (reported in GiB)."""
+    unit, scale = ("s", 1.0) if what == "seconds" else ("GiB", 1.0 / GIB)
     tokens = lengths()
     fill = sum(tokens) / (len(tokens) * max(tokens))
     share = sum(sum(mask_of(n - PROMPT)) for n in tokens) / sum(tokens)
     print(
         f"  {len(tokens)} conversations, {sum(tokens)} tokens ({min(tokens)} to {max(tokens)}),"
-        f" {share:.0%} the tutor's; fill: packed 100 %, padded {fill:.0%}"
+        f" {share:.0%} the tutor's; fill: packed 100 %, padded {fill:.0%}",
+        flush=True,
     )
-    return compare(name, unit, repeated(repeats, pair))
+    steps = _steps(repeats, model, checkpointing)
+    pairs = [(ours[what] * scale, theirs[what] * scale) for ours, theirs in steps]
+    return compare(name, unit, pairs)
 
 
 def main() -> None:
