@@ -190,9 +190,9 @@ function groupTable(run, grouping, groups) {
   return h("div", { class: "scroll" }, h("table", null,
     h("caption", null, `By ${grouping}`),
     h("thead", null, h("tr", null, h("th", { scope: "col" }, ""), names.map((name) => h("th", { scope: "col" }, metricName(name))), h("th", { scope: "col" }, "n"))),
-    h("tbody", null, Object.entries(groups).map(([group, entries]) => h("tr", null, h("th", { scope: "row" }, group),
+    h("tbody", null, Object.entries(groups).map(([group, entries]) => h("tr", null, h("th", { scope: "row" }, group.split(/(?<=[_:/])/).map((part) => [part, h("wbr")])),
       names.map((name) => present((entries[name] || {}).mean)
-        ? h("td", null, metricValue(name, entries[name].mean), whisker(entries[name], name === "delta" ? -1 : 0, 1, colourOf(run.group)))
+        ? h("td", { title: intervalText(name, entries[name].low, entries[name].high).trim() || null }, metricValue(name, entries[name].mean), whisker(entries[name], name === "delta" ? -1 : 0, 1, colourOf(run.group)))
         : h("td", null, "–")), h("td", null, count((entries.turns || {}).n || 0)))))));
 }
 
