@@ -192,10 +192,10 @@ def _is_code(rule: str) -> bool:
     return rule == "matcher" or ":" in rule
 
 
-def _needed_roles(settings: TrainRLConfig | EvalConfig) -> Iterator[tuple[str, ModelSettings]]:
+def needed_roles(settings: TrainRLConfig | EvalConfig) -> Iterator[tuple[str, ModelSettings]]:
+    """The roles that a run with these settings asks, with their models."""
     generation = settings.generation
-    if isinstance(settings, TrainRLConfig) or settings.eval.task != "reasoning":
-        yield "teacher_model", settings.teacher_model
+    yield "teacher_model", settings.teacher_model
     if isinstance(settings, EvalConfig) and settings.eval.task != "classroom":
         return
     yield "student_model", settings.student_model
@@ -214,7 +214,7 @@ def _check_roles(settings: TrainRLConfig | EvalConfig) -> None:
         hosts = [h for h in ("use_openrouter", "use_gemini", "base_url") if getattr(model, h)]
         if len(hosts) > 1:
             raise ConfigError(f"{role}.{hosts[1]}: cannot be combined with {role}.{hosts[0]}")
-    for role, model in _needed_roles(settings):
+    for role, model in needed_roles(settings):
         if model.model_name_or_path in ("", UNSET):
             raise ConfigError(f"{role}.model_name_or_path: no value given")
 

@@ -59,23 +59,32 @@ def resolve_model(name_or_path: str, *, setting: str = "model_name_or_path") -> 
     """A hub id or a folder for `from_pretrained`, vLLM and the like.
 
     Embedded names become their cached folder (converted at the first call, seconds); a relative
-    path that exists here or in the repository becomes absolute; anything else is passed through.
-    Raises ConfigError, naming `setting`.
+    path that exists here or in the repository becomes absolute; a hub id is passed through.
+    Raises ConfigError, naming `setting`, for what can only be a folder and has no model in it.
     """
     if name_or_path.startswith(PREFIX):
         return str(_embedded_folder(name_or_path, setting))
     for base in (Path.cwd(), REPOSITORY):
         path = base / Path(name_or_path).expanduser()
         if path.is_dir():
+            _see_model(path, name_or_path, setting)
             return str(path.resolve())
     if name_or_path.startswith("toy:"):
         path = REPOSITORY / "toy" / "checkpoints" / name_or_path.removeprefix("toy:")
         if not path.is_dir():
             raise ConfigError(f"{setting}: {name_or_path} needs the folder {path}, not there yet")
         return str(path)
-    if name_or_path.startswith((".", "/", "~")):
+    hub_id = name_or_path.count("/") < 2 and not name_or_path.startswith((".", "/", "~"))
+    if not hub_id and not Path(name_or_path).expanduser().is_file():
         raise ConfigError(f"{setting}: no such folder: {name_or_path}")
     return name_or_path
+
+
+def _see_model(folder: Path, given: str, setting: str) -> None:
+    """A folder of a model (or of a tokenizer alone) has settings of one."""
+    if not any(folder.glob("*config.json")):
+        inside = f"; this run's tutor is {given}/model" if (folder / "model").is_dir() else ""
+        raise ConfigError(f"{setting}: no model is in {given} (it has no config.json){inside}")
 
 
 def cache_folder() -> Path:

@@ -146,7 +146,7 @@ def _missing_config(error: Any, config_name: str, folders: Sequence[Path]) -> st
     if Path(named).stem != Path(config_name).stem:
         return f"--config-name {config_name}: its defaults name {named}, which is not there"
     near = nearest(Path(named).stem, there)
-    guess = f"; did you mean {near}?" if near else ""
+    guess = f"; did you mean {near}?" if near else "."
     return (
         f"--config-name {config_name}: no such config in {', '.join(map(str, folders))}{guess} "
         f"There are: {', '.join(there)}"

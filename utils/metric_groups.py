@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from utils.metrics import Measured, conversation_metrics, estimates, measure, solve_before
+from utils.metrics import (
+    HEADLINE,
+    Measured,
+    conversation_metrics,
+    estimates,
+    measure,
+    solve_before,
+)
 from utils.records import ConversationRecord
 from utils.statistics import Estimate
 
@@ -40,31 +48,46 @@ GROUPINGS: dict[str, Callable[[ConversationRecord], str]] = {
 }
 
 
+def _in_order(group: str) -> list[tuple[int, int, str]]:
+    """Sorts names as people count: level 2 before level 10, `<10%` before `10-30%`."""
+    parts = re.findall(r"\d+|\D+", group.replace("<10%", "0"))
+    return [(int(p), 0, "") if p.isdigit() else (0, 1, p) for p in parts]
+
+
 def grouped(
     measured: Sequence[Measured], names: Sequence[str]
 ) -> dict[str, dict[str, dict[str, Estimate]]]:
-    """{grouping: {group: {metric: estimate}}}; groups in order of their names."""
+    """{grouping: {group: {metric: estimate}}}; groups in order of their names and numbers."""
     tables: dict[str, dict[str, dict[str, Estimate]]] = {}
     for grouping, key in GROUPINGS.items():
         parts: dict[str, list[Measured]] = defaultdict(list)
         for entry in measured:
             parts[key(entry[0])].append(entry)
-        tables[grouping] = {group: estimates(parts[group], names) for group in sorted(parts)}
+        ordered = sorted(parts, key=_in_order)
+        tables[grouping] = {group: estimates(parts[group], names) for group in ordered}
     return tables
 
 
 def to_json(
     records: Sequence[ConversationRecord], reported_rules: frozenset[str] = frozenset()
 ) -> dict[str, Any]:
-    """The content of metrics.json: {name: {mean, se, n, ...}}, and the same under `by`."""
+    """The content of metrics.json: {name: {mean, se, n, ...}}, and the same under `by`.
+
+    The names of HEADLINE are always there and come first; a group lacks others without a value.
+    """
     names = list(conversation_metrics(records, reported_rules))
     measured = measure(records, reported_rules)
-    flat = {k: e.to_json() for k, e in estimates(measured, names).items()}
+    flat = _entries(estimates(measured, names))
     by = {
         grouping: {
-            group: {name: e.to_json() for name, e in estimates.items() if e.n}
-            for group, estimates in groups.items()
+            group: {name: e for name, e in _entries(found).items() if e["n"] or name in HEADLINE}
+            for group, found in groups.items()
         }
         for grouping, groups in grouped(measured, names).items()
     }
     return flat | {"by": by}
+
+
+def _entries(found: Mapping[str, Estimate]) -> dict[str, dict[str, Any]]:
+    first = {name: found[name] for name in HEADLINE}
+    return {name: estimate.to_json() for name, estimate in (first | dict(found)).items()}

@@ -17,6 +17,19 @@ from typing import Any
 from utils.records import ConversationRecord, Solution
 from utils.statistics import Estimate, clustered_mean
 
+#: The names that metrics.json always has, in every group too, before all others.
+HEADLINE = (
+    "solve_before",
+    "solve_after",
+    "delta",
+    "normalised_gain",
+    "leaked",
+    "rejected",
+    "missing",
+    "ped_rm_micro",
+    "ped_rm_macro",
+    "turns",
+)
 LEAK_RULE = "does_not_leak_answer"
 METRICS_NAME = "metrics.json"
 STOP_REASONS = ("tutor_ended", "max_turns", "max_tokens", "error")

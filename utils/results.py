@@ -1,4 +1,7 @@
-"""The content of metrics.json: metrics, control arm, endings, monitors, alarms, agreement."""
+"""The content of metrics.json: metrics, control arm, endings, monitors, alarms, agreement.
+
+A benchmark's own numbers (accuracy, win rate) come first.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from utils.agreement import agreements
+from utils.benchmark_metrics import benchmark_metrics
 from utils.metric_groups import to_json
 from utils.metrics import conversation_metrics, mean_of, stop_reasons
 from utils.monitors import readings
@@ -17,13 +21,17 @@ from utils.statistics import paired_difference
 def run_results(run: Run) -> dict[str, Any]:
     """Results of a run folder: metrics of its final conversations, monitors over all of it."""
     trained = [r for r in run.records if r.split == "train"]
-    return results(
+    found = results(
         run.final,
         history=trained or run.final,
         control=run.control,
         curve=run.curve,
         reported_rules=run.reported_rules,
     )
+    if (run.config.get("eval") or {}).get("task", "classroom") == "classroom":
+        return found
+    failed = {reason: n for reason, n in found["ended"].items() if reason == "error"}
+    return benchmark_metrics(run.records) | found | {"ended": failed}  # one answer ends nothing
 
 
 def results(

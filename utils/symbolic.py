@@ -11,7 +11,6 @@ import array
 import atexit
 import json
 import os
-import select
 import socket
 import subprocess
 import sys
@@ -37,12 +36,20 @@ class _Helper:
                 stdout=subprocess.DEVNULL,
             )  # fmt: skip
         self.control = ours
-        ready = select.select([ours], [], [], _START_S)[0]
-        if not ready or not ours.recv(1):
+        ours.settimeout(_START_S)
+        if not self._said_ready():
             self.close()
             raise RuntimeError(
                 "answers: math-verify did not start in its own process; is it installed?"
             )
+
+    def _said_ready(self) -> bool:
+        try:
+            return self.control.recv(1) != b""
+        except TimeoutError:
+            return False
+        finally:
+            self.control.settimeout(None)
 
     def close(self) -> None:
         self.control.close()

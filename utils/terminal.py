@@ -11,22 +11,22 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from utils.metrics import HEADLINE
+
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 _SPACES = re.compile(r"\s+")
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}  # controls, bidi marks, surrogates, line breaks
-SHOWN = (
-    "solve_before",
-    "solve_after",
-    "delta",
-    "normalised_gain",
-    "leaked",
-    "rejected",
-    "missing",
-    "ped_rm_micro",
-    "ped_rm_macro",
-    "turns",
-    "tutor_tokens",
-)
+SHOWN = (*HEADLINE, "tutor_tokens")
+BY_GROUP = {
+    "solve_before": "before",
+    "solve_after": "after",
+    "delta": "delta",
+    "leaked": "leaked",
+    "rejected": "rejected",
+    "ped_rm_macro": "Ped-RM",
+}
+BENCHMARK = ("accuracy", "win_rate", "f1_")
+WIDE = 110  # columns of a terminal in which a group's line holds every `mean ± se`
 
 
 def plain(text: object, limit: int = 200) -> str:
@@ -49,8 +49,10 @@ def metrics_table(metrics: Mapping[str, Any], title: str) -> Table:
     table = Table(title=Text(plain(title)), title_justify="left")
     for name in ("metric", "mean ± se", "95 % interval", "n"):
         table.add_column(name, justify="left" if name == "metric" else "right")
+    own = [name for name in metrics if name.startswith(BENCHMARK)]
     control = [name for name in metrics if name.startswith("control_")]
-    for name in (*SHOWN, *control):
+    shown = [n for n in SHOWN if not own or n.startswith("ped_rm")]  # one answer is no dialog
+    for name in (*own, *shown, *control):
         entry = metrics.get(name)
         if not isinstance(entry, Mapping) or not entry.get("n"):
             continue
@@ -60,29 +62,36 @@ def metrics_table(metrics: Mapping[str, Any], title: str) -> Table:
     return table
 
 
-def groups_table(metrics: Mapping[str, Any], grouping: str) -> Table | None:
-    """Headline metrics by group; None where there is only one group."""
+def groups_table(metrics: Mapping[str, Any], grouping: str, *, wide: bool = True) -> Table | None:
+    """Headline metrics by group; None where there is only one group.
+
+    Where it is not `wide` a standard error stands below its mean.
+    """
     groups = metrics.get("by", {}).get(grouping, {})
     if len(groups) < 2:
         return None
-    names = [n for n in ("solve_before", "solve_after", "delta", "leaked", "rejected") if n in
-             {name for entries in groups.values() for name in entries}]  # fmt: skip
-    table = Table(title=f"by {grouping}", title_justify="left")
-    table.add_column(grouping)
-    for name in (*names, "n"):
-        table.add_column(name, justify="right")
+    names = [n for n in BY_GROUP if any(e.get(n, {}).get("n") for e in groups.values())]
+    table = Table(title=f"by {grouping}", title_justify="left", show_lines=not wide)
+    table.add_column(grouping, overflow="fold")
+    for name in names:
+        table.add_column(BY_GROUP[name], justify="right", no_wrap=True)
+    table.add_column("n", justify="right", no_wrap=True)
     for group, entries in groups.items():
+        cells = [cell(entries.get(n)) for n in names]
+        if not wide:
+            cells = [c.replace(" ± ", "\n± ") for c in cells]
         count = entries.get("turns", {}).get("n", 0)
-        table.add_row(Text(plain(group)), *(cell(entries.get(n)) for n in names), str(count))
+        table.add_row(Text(plain(group)), *cells, str(count))
     return table
 
 
 def print_metrics(metrics: Mapping[str, Any], title: str, console: Console | None = None) -> None:
     """The table of a run: headline, groups, how conversations ended, agreement, alarms."""
     console = console or Console()
+    wide = console.width >= WIDE
     console.print(metrics_table(metrics, title))
     for grouping in ("type", "source", "difficulty"):
-        if (table := groups_table(metrics, grouping)) is not None:
+        if (table := groups_table(metrics, grouping, wide=wide)) is not None:
             console.print(table)
     ended: Mapping[str, int] = metrics.get("ended", {})
     if ended:

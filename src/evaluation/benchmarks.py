@@ -7,7 +7,6 @@ import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from config.errors import ConfigError
 from config.schema import EvalConfig
 from src.background import Background
 from src.evaluation.items import Item, reasoning_items
@@ -35,11 +34,19 @@ log = logging.getLogger(__name__)
 Question = tuple[Item, int]
 
 
-def hold_benchmark(cfg: EvalConfig, folder: RunFolder, loop: Background, stack: ExitStack) -> None:
+def benchmark_items(cfg: EvalConfig) -> list[Item]:
+    """Every item of the task that the settings name.  Raises ConfigError."""
+    return reasoning_items(cfg) if cfg.eval.task == "reasoning" else tutor_items(cfg)
+
+
+def hold_benchmark(
+    cfg: EvalConfig,
+    items: Sequence[Item],
+    folder: RunFolder,
+    loop: Background,
+    stack: ExitStack,
+) -> None:
     """Ask what is missing; each answer goes to the journal as it comes."""
-    if cfg.teacher_model.model_name_or_path in ("", "???"):
-        raise ConfigError("teacher_model.model_name_or_path: no value given")
-    items = reasoning_items(cfg) if cfg.eval.task == "reasoning" else tutor_items(cfg)
     held = {(r.problem_id, r.sample) for r in load_run(folder.path)}
     missing = [
         (item, sample)

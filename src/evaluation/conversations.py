@@ -23,17 +23,25 @@ from utils.runs import CONTROL_FOLDER
 log = logging.getLogger(__name__)
 
 
-def hold_conversations(
-    cfg: EvalConfig, folder: RunFolder, loop: Background, stack: ExitStack
-) -> None:
-    """Hold one conversation for each problem and sample that is not finished yet."""
+def held_out_problems(cfg: EvalConfig) -> list[Problem]:
+    """The problems to talk about; prompts and rules are seen to as well.  Raises ConfigError."""
     check_classroom(cfg)
-    problems = load_problems(
+    return load_problems(
         cfg.dataset.eval_datasets,
         seed=cfg.seed,
         limit=cfg.dataset.max_val_examples,
         setting="dataset.eval_datasets",
     )
+
+
+def hold_conversations(
+    cfg: EvalConfig,
+    problems: Sequence[Problem],
+    folder: RunFolder,
+    loop: Background,
+    stack: ExitStack,
+) -> None:
+    """Hold one conversation for each problem and sample that is not finished yet."""
     missing = missing_pairs(problems, cfg.num_samples_per_problem, folder.path)
     waiting = _waiting_for_control(cfg, problems, folder.path)
     if not missing and not waiting:

@@ -11,7 +11,7 @@ from typing import Any
 from config.errors import ConfigError
 from config.schema import EvalConfig
 from src.embedded import resolve_model
-from src.evaluation.scores import benchmark_metrics, score_all
+from src.evaluation.scores import score_all
 from src.inference_providers.hosted import is_hosted
 from src.ped_rm import load_ped_rm
 from utils.metrics import METRICS_NAME, write_json
@@ -25,6 +25,7 @@ from utils.runs import open_run as read_run
 from utils.terminal import print_metrics
 
 log = logging.getLogger(__name__)
+TUTOR = "teacher_model.model_name_or_path"
 
 
 def finish(cfg: EvalConfig, folder: RunFolder, *, whole: bool) -> None:
@@ -41,7 +42,7 @@ def finish(cfg: EvalConfig, folder: RunFolder, *, whole: bool) -> None:
     except ConfigError:
         log.warning("nothing was finished; there is nothing to report")
         return
-    metrics = run_results(run) | benchmark_metrics(cfg.eval.task, run.records)
+    metrics = run_results(run)
     write_json(folder.path / METRICS_NAME, metrics)
     title = folder.name if whole else f"{folder.name} (stopped after {len(run.records)})"
     print_metrics(metrics, title)
@@ -73,7 +74,7 @@ def _decoder(cfg: EvalConfig, run: Run) -> Decode | None:
     """The tutor's tokenizer, where it is one of our own and its tokens were kept."""
     if is_hosted(cfg.teacher_model) or not any(r.trajectory for r in run.records):
         return None
-    return load_decoder(resolve_model(cfg.teacher_model.model_name_or_path))
+    return load_decoder(resolve_model(cfg.teacher_model.model_name_or_path, setting=TUTOR))
 
 
 def _log_to_wandb(cfg: EvalConfig, folder: RunFolder, metrics: dict[str, Any]) -> None:

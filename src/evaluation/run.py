@@ -9,30 +9,38 @@ from __future__ import annotations
 
 import logging
 import signal
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 
 from config.errors import ConfigError, RunError
 from config.schema import EvalConfig
+from config.validate import needed_roles
 from src.background import Background
+from src.embedded import resolve_model
 from src.evaluation.results import finish
+from src.inference_providers.hosted import hosted_provider, is_hosted
 from src.ped_rm import check_ped_rm
 from utils.logs import set_up_logging
 from utils.run_folder import RunFolder, open_run
 
 log = logging.getLogger(__name__)
 INTERRUPTED = 130
+Hold = Callable[[RunFolder, Background, ExitStack], None]
 
 
 def evaluate(cfg: EvalConfig) -> int:
     """Run the evaluation, or go on with it; the exit code (130: stopped, results so far)."""
+    set_up_logging()
     prepare(cfg)
+    hold = planned(cfg)
     with ExitStack() as stack:
         folder = stack.enter_context(open_run(cfg))
         set_up_logging(file=folder.path / "eval.log")
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         stack.callback(signal.signal, signal.SIGTERM, before)
         try:
-            _hold(cfg, folder)
+            _run(hold, folder)
         except KeyboardInterrupt:
             log.warning("stopped; the same command goes on from here")
             finish(cfg, folder, whole=False)
@@ -58,19 +66,28 @@ def prepare(cfg: EvalConfig) -> None:
         )
     if not cfg.dataset.eval_datasets:
         raise ConfigError("dataset.eval_datasets: no dataset is named")
+    for role, model in needed_roles(cfg):
+        if is_hosted(model):  # both refuse what would fail later: no key, no such folder
+            hosted_provider(model, cfg.engines, role=role)
+        else:
+            resolve_model(model.model_name_or_path, setting=f"{role}.model_name_or_path")
     if cfg.score_using_pedagogical_reward:
         check_ped_rm(cfg.pedagogical_reward_model)
 
 
-def _hold(cfg: EvalConfig, folder: RunFolder) -> None:
+def planned(cfg: EvalConfig) -> Hold:
+    """What is to be asked, read before the run has a folder; data at fault leaves none behind."""
+    if cfg.eval.task == "classroom":
+        from src.evaluation.conversations import held_out_problems, hold_conversations
+
+        return partial(hold_conversations, cfg, held_out_problems(cfg))
+    from src.evaluation.benchmarks import benchmark_items, hold_benchmark
+
+    return partial(hold_benchmark, cfg, benchmark_items(cfg))
+
+
+def _run(hold: Hold, folder: RunFolder) -> None:
     """Ask what is missing; the engines are stopped when this returns."""
     with ExitStack() as stack:
         loop = stack.enter_context(Background())
-        if cfg.eval.task == "classroom":
-            from src.evaluation.conversations import hold_conversations
-
-            hold_conversations(cfg, folder, loop, stack)
-        else:
-            from src.evaluation.benchmarks import hold_benchmark
-
-            hold_benchmark(cfg, folder, loop, stack)
+        hold(folder, loop, stack)

@@ -9,8 +9,8 @@ from typing import Any
 from config.errors import ConfigError
 from config.schema import EvalConfig
 from src.evaluation.items import Item, grade_answer, reasoning_item, say
-from src.evaluation.scores import GOLD, HUMAN_TURN
 from src.inference_providers.base import ChatMessage
+from utils.benchmark_metrics import GOLD, HUMAN_TURN
 from utils.data import load_conversations, split_answer
 from utils.problems import Problem
 from utils.records import Message, Solution

@@ -18,6 +18,7 @@ from src.inference_providers.base import (
     ProviderError,
     Sampling,
 )
+from src.open_files import connections_allowed
 from src.vllm.engine import Engine
 from src.vllm.engines import EngineDied
 
@@ -141,7 +142,9 @@ class EngineProvider:
     def _connection(self) -> aiohttp.ClientSession:
         loop = asyncio.get_running_loop()
         if self._session is None or self._loop is not loop:
-            connector = aiohttp.UnixConnector(path=str(self.engine.socket), limit=0)
+            # more requests than that wait here rather than at the engine
+            limit = connections_allowed()
+            connector = aiohttp.UnixConnector(path=str(self.engine.socket), limit=limit)
             # the deadline is ours, around all attempts
             timeout = aiohttp.ClientTimeout(total=None)
             self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)

@@ -28,6 +28,7 @@ from src.vllm.spec import EngineSpec
 
 MANIFEST = "manifest.json"
 RESTART_NOTICE_S = 60.0  # an owner notices a death in a second; more would be a dead owner
+NAME = "model_name_or_path"
 MANIFEST_VARIABLE = "TUTOR_RL_ENGINES"  # set by whoever owns the engines, for those who attach
 GRACE_S = 10.0
 SOCKET_PATH_LIMIT = 107
@@ -118,7 +119,10 @@ class EngineSet:
         self.log_folder.mkdir(parents=True, exist_ok=True)
         sockets = self._private_folder(Path(tempfile.gettempdir()))
         self.weights_folder = self._private_folder(Path(self.settings.weights_dir))
-        specs = [replace(spec, model=resolve_model(spec.model)) for spec in self.specs]
+        specs = [
+            replace(s, model=resolve_model(s.model, setting=f"{s.roles[0]}_model.{NAME}"))
+            for s in self.specs
+        ]
         batches = [[spec] for spec in specs] if self.machine.has_gpus else [specs]
         for batch in batches:
             for spec in batch:

@@ -22,9 +22,19 @@ def test_other_names_pass_through() -> None:
 def test_folders_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.json").touch()
     assert resolve_model("mine") == str(tmp_path / "mine")
-    assert resolve_model("src/sft") == str(REPOSITORY / "src" / "sft")  # wherever we stand
-    assert resolve_model(str(tmp_path)) == str(tmp_path)
+    tutor = REPOSITORY / "toy" / "checkpoints" / "tutor"
+    assert resolve_model("toy/checkpoints/tutor") == str(tutor)  # wherever we stand
+    assert resolve_model(str(tmp_path / "mine")) == str(tmp_path / "mine")
+
+
+def test_a_run_is_no_model_but_may_have_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^t: no model is in .* \(it has no config\.json\)$"):
+        resolve_model(str(tmp_path), setting="t")
+    (tmp_path / "model").mkdir()
+    with pytest.raises(ConfigError, match=rf"this run's tutor is {tmp_path}/model$"):
+        resolve_model(str(tmp_path), setting="t")
 
 
 @pytest.mark.parametrize(
@@ -32,6 +42,7 @@ def test_folders_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     [
         ("embedded:gpt", r"no embedded model 'gpt'; there is embedded:smollm2-135m-instruct"),
         ("./nothing", r"no such folder"),
+        ("runs/nothing/model", r"no such folder: runs/nothing/model"),
         ("toy:nothing", r"toy:nothing needs the folder"),
     ],
 )

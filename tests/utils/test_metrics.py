@@ -137,6 +137,9 @@ def test_metrics_json_has_every_name_even_for_nothing(tmp_path: Path) -> None:
         content = json.loads(path.read_text())
         for name in NAMES:
             assert {"mean", "se", "n"} <= set(content[name]), name
+        for group in (g for groups in content["by"].values() for g in groups.values()):
+            assert tuple(group)[: len(NAMES)] == NAMES
+        assert tuple(content)[: len(NAMES)] == NAMES
         assert set(content["by"]) == {"type", "source", "difficulty", "persona"}
 
 
@@ -160,6 +163,15 @@ def test_difficulty_prefers_what_was_known_beforehand(
     extra: dict[str, object], before: tuple[int, int], band: str
 ) -> None:
     assert difficulty(talk(before=before).model_copy(update={"extra": extra})) == band
+
+
+def test_bands_stand_in_the_order_of_their_numbers() -> None:
+    rates = [0.9, 0.05, 0.4, 0.2]
+    levels = [10, 2, 1, 3]
+    for key, values in (("solve_rate", rates), ("level", levels)):
+        rows = [talk(str(v)).model_copy(update={"extra": {key: v}}) for v in values]
+        bands = [difficulty(row) for row in sorted(rows, key=lambda r: r.extra[key])]
+        assert list(to_json(rows)["by"]["difficulty"]) == bands
 
 
 def test_tokens_turns_and_endings() -> None:

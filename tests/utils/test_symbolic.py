@@ -51,6 +51,21 @@ def test_sympy_decides_what_plain_python_cannot() -> None:
     assert symbolic.compare("2(k+1)", "2k+1") is False
 
 
+def test_with_a_thousand_files_open() -> None:
+    """As in a batch of a thousand requests: descriptors above what select() knows."""
+    code = """
+import os
+held = [os.open("/dev/null", os.O_RDONLY) for _ in range(1100)]
+from utils import symbolic
+print(symbolic.compare("2(k+1)", "2k+2"), symbolic.compare("2(k+1)", "2k+1"))
+"""
+    done = subprocess.run(
+        ["bash", "-c", 'ulimit -n 2000; exec "$0" -c "$1"', sys.executable, code],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == "True False\n", done.stderr[-2000:]
+
+
 def test_a_blow_up_is_ended_and_the_next_question_answered() -> None:
     symbolic.start()
     helper = symbolic._symbolic.helper

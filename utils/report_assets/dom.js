@@ -78,6 +78,9 @@ const METRICS = {
   ped_rm_macro: { name: "Ped-RM, conversations", better: 1 },
   turns: { name: "Messages", better: 0 },
   tutor_tokens: { name: "Tutor tokens", better: 0 },
+  accuracy: { name: "Accuracy", share: true, better: 1 },
+  win_rate: { name: "Beats the human turn", share: true, better: 1 },
+  f1_wrong: { name: "F1, wrong solutions found", share: true, better: 1 },
   control_delta: { name: "Gain without tutor", share: true, signed: true, better: 0 },
   control_difference: { name: "Tutor over control", share: true, signed: true, better: 1 },
   distinct_openings: { name: "Distinct openings", share: true },
@@ -93,13 +96,16 @@ const METRICS = {
 };
 
 function metricName(name) {
+  if (name.startsWith("accuracy_")) return `Accuracy, ${name.slice(9)}`;
   if (METRICS[name]) return METRICS[name].name;
   const words = name.replace(/^reward_/, "reward: ").replaceAll("_", " ");
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
+const kindOf = (name) => METRICS[name.startsWith("accuracy_") ? "accuracy" : name] || {};
+
 function metricValue(name, value) {
-  const kind = METRICS[name] || {};
+  const kind = kindOf(name);
   if (!present(value)) return "–";
   if (kind.signed) return `${points(value)}\u202fpp`;
   return kind.share ? percent(value) : Math.abs(value) >= 0.001 && Math.abs(value) < 1000 ? value.toPrecision(3).replace("-", "−") : number(value);

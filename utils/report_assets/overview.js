@@ -1,5 +1,6 @@
 // Everything above the conversations but the charts: headline numbers, monitors, groups.
 
+const BENCHMARK = /^(accuracy|win_rate|f1_)/;
 const HEADLINE = ["solve_before", "solve_after", "delta", "control_delta", "control_difference", "normalised_gain", "leaked", "rejected", "missing", "ped_rm_micro", "ped_rm_macro", "turns", "tutor_tokens"];
 
 const entryOf = (one, name) => {
@@ -39,7 +40,7 @@ function header(data) {
     h("div", { class: "brand" },
       h("p", { class: "kicker" }, only ? (only.kind === "eval" ? "Evaluation" : "Training run") : "Runs side by side"),
       h("h1", null, data.title),
-      h("p", { class: "sub" }, !only && seedsOf(data), `${count(shown)} conversations`, only && ` · ${endings(only)}`)),
+      h("p", { class: "sub" }, !only && seedsOf(data), `${count(shown)} ${only && ownNames(only).length ? "answers" : "conversations"}`, only && endings(only))),
     h("nav", { "aria-label": "Sections" }, navigation(data), themeButton()));
 }
 
@@ -53,7 +54,15 @@ function seedsOf(data) {
 function endings(run) {
   const words = { tutor_ended: "ended by the tutor", max_turns: "out of turns", max_tokens: "out of tokens", error: "failed" };
   const all = Object.values(run.metrics.ended).reduce((a, b) => a + b, 0);
-  return Object.entries(run.metrics.ended).map(([reason, n]) => `${percent(n / all, 0)} ${words[reason] || reason}`).join(", ");
+  return Object.entries(run.metrics.ended).map(([reason, n]) => ` · ${percent(n / all, 0)} ${words[reason] || reason}`).join("");
+}
+
+// A benchmark's own numbers; its other metrics are those of a dialog, and it has none.
+const ownNames = (run) => Object.keys(run.metrics).filter((name) => BENCHMARK.test(name));
+
+function namesOf(runs) {
+  const own = [...new Set(runs.flatMap(ownNames))];
+  return own.length ? [...own, "ped_rm_micro", "ped_rm_macro"] : HEADLINE;
 }
 
 function navigation() {
@@ -81,7 +90,7 @@ function headline(data) {
 }
 
 function tiles(run) {
-  const wanted = [...HEADLINE.filter((name) => !["missing", "ped_rm_macro", "tutor_tokens", "solve_before"].includes(name)), "missing"];
+  const wanted = [...namesOf([run]).filter((name) => !["missing", "ped_rm_macro", "tutor_tokens", "solve_before"].includes(name)), "missing"];
   const tile = (name) => {
     const entry = entryOf(run, name);
     if (!entry || (name === "missing" && entry.mean === 0)) return null;
@@ -90,22 +99,22 @@ function tiles(run) {
     return h("div", { class: "tile", title: interval },
       h("p", { class: "what" }, before ? "Solved, before → after" : metricName(name)),
       h("p", { class: "value" }, before && h("span", { class: "from" }, percent(before.mean, 0), " → "), before ? percent(entry.mean, 0) : metricValue(name, entry.mean)),
-      h("p", { class: "spread" }, present(entry.se) ? `± ${METRICS[name] && METRICS[name].share ? `${(100 * entry.se).toFixed(1)} pp` : spreadText(entry.se)}` : "", h("span", null, `n ${count(entry.n)}`)),
+      h("p", { class: "spread" }, present(entry.se) ? `± ${kindOf(name).share ? `${(100 * entry.se).toFixed(1)} pp` : spreadText(entry.se)}` : "", h("span", null, `n ${count(entry.n)}`)),
       share(name, entry));
   };
   return h("div", { class: "tiles" }, wanted.map(tile));
 }
 
 function share(name, entry) {
-  const kind = METRICS[name];
-  if (!kind || !kind.share || kind.signed) return h("div", { class: "bar empty", "aria-hidden": "true" });
+  const kind = kindOf(name);
+  if (!kind.share || kind.signed) return h("div", { class: "bar empty", "aria-hidden": "true" });
   const bar = h("div", { class: `bar ${kind.better < 0 ? "bad" : "good"}`, "aria-hidden": "true" }, h("i"));
   bar.firstChild.style.setProperty("width", `${Math.min(100, 100 * entry.mean)}%`);
   return bar;
 }
 
 function runTable(cases) {
-  const names = HEADLINE.filter((name) => cases.some((one) => entryOf(one, name)) &&
+  const names = namesOf(cases).filter((name) => cases.some((one) => entryOf(one, name)) &&
     (name !== "missing" || cases.some((one) => (entryOf(one, name) || {}).mean > 0)));
   return h("div", { class: "scroll" }, h("table", { class: "runs" },
     h("caption", { class: "hidden" }, "Metrics with standard errors"),
@@ -125,7 +134,7 @@ function metricCell(one, name) {
   const entry = entryOf(one, name);
   if (!entry) return h("td", null, "–");
   const interval = present(entry.low) ? `95 % interval ${metricValue(name, entry.low)} to ${metricValue(name, entry.high)}, ` : "";
-  const share = METRICS[name].share;
+  const share = kindOf(name).share;
   return h("td", { title: `${interval}n ${entry.n}${one.seeds > 1 ? " seeds" : ""}` }, metricValue(name, entry.mean),
     present(entry.se) && h("small", null, `± ${share ? (100 * entry.se).toFixed(1) : spreadText(entry.se)}`));
 }
@@ -177,13 +186,13 @@ function groupsSection(data) {
 }
 
 function groupTable(run, grouping, groups) {
-  const names = ["solve_after", "delta", "leaked", "rejected"].filter((name) => Object.values(groups).some((g) => g[name]));
+  const names = ["solve_after", "delta", "leaked", "rejected"].filter((name) => Object.values(groups).some((g) => present((g[name] || {}).mean)));
   return h("div", { class: "scroll" }, h("table", null,
     h("caption", null, `By ${grouping}`),
     h("thead", null, h("tr", null, h("th", { scope: "col" }, ""), names.map((name) => h("th", { scope: "col" }, metricName(name))), h("th", { scope: "col" }, "n"))),
-    h("tbody", null, Object.entries(groups).map(([group, entries]) => h("tr", null, h("th", { scope: "row" }, group),
-      names.map((name) => entries[name]
-        ? h("td", null, metricValue(name, entries[name].mean), whisker(entries[name], name === "delta" ? -1 : 0, 1, colourOf(run.group)))
+    h("tbody", null, Object.entries(groups).map(([group, entries]) => h("tr", null, h("th", { scope: "row" }, group.split(/(?<=[_:/])/).map((part) => [part, h("wbr")])),
+      names.map((name) => present((entries[name] || {}).mean)
+        ? h("td", { title: intervalText(name, entries[name].low, entries[name].high).trim() || null }, metricValue(name, entries[name].mean), whisker(entries[name], name === "delta" ? -1 : 0, 1, colourOf(run.group)))
         : h("td", null, "–")), h("td", null, count((entries.turns || {}).n || 0)))))));
 }
 

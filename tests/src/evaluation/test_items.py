@@ -11,9 +11,10 @@ from config.errors import ConfigError
 from config.schema import DatasetEntry, EvalConfig
 from src.evaluation.benchmarks import to_record
 from src.evaluation.items import grade_answer, grade_choice, reasoning_items
-from src.evaluation.scores import benchmark_metrics, score_all
+from src.evaluation.scores import score_all
 from src.evaluation.tutor_tasks import tutor_items
 from src.inference_providers.base import Completion
+from utils.benchmark_metrics import benchmark_metrics
 from utils.records import ConversationRecord
 
 
@@ -177,7 +178,7 @@ def test_win_rate_compares_with_the_human_turn() -> None:
     scored = score_all(Lengths(), rows)  # type: ignore[arg-type]
     assert [r.ped_rm for r in scored] == [[6.0], [1.0], [2.0]]
     assert [r.extra["human_ped_rm"] for r in scored] == [5.0, 2.0, 2.0]
-    assert benchmark_metrics("mathtutorbench", scored)["win_rate"]["mean"] == pytest.approx(1 / 3)
+    assert benchmark_metrics(scored)["win_rate"]["mean"] == pytest.approx(1 / 3)
     assert score_all(Lengths(), scored) == scored  # type: ignore[arg-type]
 
 
@@ -194,8 +195,7 @@ def test_f1_of_finding_wrong_solutions() -> None:
 
     rows = [row(0, "wrong", "wrong"), row(1, "wrong", "correct"), row(2, "correct", "wrong"),
             row(3, "correct", "correct"), row(4, "wrong", None)]  # fmt: skip
-    found = benchmark_metrics("mathtutorbench", rows)
+    found = benchmark_metrics(rows)
     # one hit; three wrong ones, two called wrong: 2 * 1 / (3 + 2)
     assert found["f1_wrong"]["mean"] == pytest.approx(0.4)
     assert found["accuracy"]["mean"] == pytest.approx(0.4)
-    assert benchmark_metrics("classroom", rows) == {}

@@ -14,8 +14,12 @@ from typing import Any
 
 import pytest
 
+from config.errors import ConfigError
+from config.schema import EvalConfig
+from src.evaluation.run import planned, prepare
 from tests.conftest import ROOT
 from tests.fault_server import Behaviour, FaultServer, ok, status
+from utils.hydra_entry import load_config
 from utils.records import ConversationRecord, check, load_run
 from utils.seeding import keyed_rng
 
@@ -224,15 +228,52 @@ async def test_retry_without_first_attempts_is_refused_before_anything(
     assert len(err.strip().splitlines()) == 1
 
 
+REFUSED = [
+    ("toy", "dataset.eval_datasets=[{name_or_path: a/b.jsonl}]",
+     "dataset.eval_datasets[0].name_or_path: no such file: a/b.jsonl"),
+    ("toy", "dataset.eval_datasets=[{name_or_path: tests/data/answers.jsonl}]",
+     f"dataset.eval_datasets[0].columns.problem: {ROOT}/tests/data/answers.jsonl has no column"),
+    ("toy", "teacher_model.model_name_or_path=runs/nothing/model",
+     "teacher_model.model_name_or_path: no such folder: runs/nothing/model"),
+    ("toy", "student_model.model_name_or_path=tests",
+     "student_model.model_name_or_path: no model is in tests (it has no config.json)"),
+    ("GPT-4o", "seed=1",
+     "teacher_model.use_openrouter: needs the environment variable OPENROUTER_API_KEY"),
+    ("toy", "dataset.eval_datasets=[]", "dataset.eval_datasets: no dataset is named"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "override", "line"), REFUSED, ids=lambda value: value[-30:])
+def test_what_cannot_be_is_refused_before_the_run_has_a_folder(
+    name: str, override: str, line: str
+) -> None:
+    cfg = load_config("config/eval", EvalConfig, name, [override])
+    with pytest.raises(ConfigError) as refusal:
+        prepare(cfg)
+        planned(cfg)
+    assert str(refusal.value).startswith(line)
+
+
+async def test_a_mended_setting_can_keep_the_runs_name(problems: Path, tmp_path: Path) -> None:
+    """What was refused has left no unfinished run of that name."""
+    async with FaultServer([ok()]) as server:
+        wrong = command(server, problems.with_name("none.jsonl"), tmp_path / "runs")
+        code, _, err = await finished(wrong)
+        assert server.requests == []
+    assert code == 2 and len(err.strip().splitlines()) == 1, err
+    assert not (tmp_path / "runs").exists()
+
+
 async def test_reasoning_answers_are_records(problems: Path, tmp_path: Path) -> None:
     more = ["eval.task=reasoning", "eval.few_shot=2",
             f"dataset.train_datasets=[{{name_or_path: {problems}}}]"]  # fmt: skip
     async with FaultServer(lambda number, body: answer(body)) as server:
-        code, _, err = await finished(command(server, problems, tmp_path, *more))
+        code, out, err = await finished(command(server, problems, tmp_path, *more))
     assert code == 0, err
     records: list[ConversationRecord] = load_run(tmp_path / "e")
     metrics = json.loads((tmp_path / "e" / "metrics.json").read_text())
     right = [r.solutions[0].correct for r in records]
     assert metrics["accuracy"]["mean"] == pytest.approx(sum(right) / PROBLEMS)
-    assert metrics["accuracy_sums.jsonl"]["n"] == PROBLEMS
+    assert metrics["accuracy"]["n"] == PROBLEMS and next(iter(metrics)) == "accuracy"
+    assert "accuracy" in out and "tutor_tokens" not in out  # the table is the benchmark's
     assert all(len(body["messages"]) == 5 for body in server.requests)  # two worked examples

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from src.inference_providers.base import GaveUp, ProviderError, Sampling
 from src.vllm.client import ATTEMPTS, EngineProvider, read_answer, request_body
 from src.vllm.engine import Engine, last_words
 from src.vllm.spec import EngineSpec
+from tests.conftest import ROOT
 
 SAMPLING = Sampling(temperature=0.7, max_tokens=5, logprobs=True, stop_token_ids=(2, 9), seed=4)
 ANSWER = {
@@ -174,6 +177,34 @@ def test_one_provider_serves_successive_event_loops(tmp_path: Path) -> None:
             return (await provider.complete_tokens([1], SAMPLING)).text
 
     assert [asyncio.run(once()) for _ in range(2)] == ["hi", "hi"]
+
+
+@pytest.mark.parametrize("limits", ["256, 4000", "700, 700"])
+def test_more_requests_than_open_files(limits: str) -> None:
+    """A low soft limit is raised; under a low hard one requests wait for each other."""
+    code = f"""
+import asyncio, resource, tempfile
+from pathlib import Path
+from aiohttp import web
+from tests.src.vllm.test_client import ANSWER, SAMPLING, served
+resource.setrlimit(resource.RLIMIT_NOFILE, ({limits}))
+
+async def handler(request):
+    await asyncio.sleep(0.2)
+    return web.json_response(ANSWER)
+
+async def main():
+    with tempfile.TemporaryDirectory() as folder:
+        async with served(Path(folder), handler) as provider:
+            asked = [provider.complete_tokens([1], SAMPLING) for _ in range(900)]
+            print(len(await asyncio.gather(*asked)))
+
+asyncio.run(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "900\n", done.stderr[-2000:]
 
 
 def test_last_words_are_the_errors_of_a_log(tmp_path: Path) -> None:
