@@ -5,11 +5,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -259,7 +260,7 @@ def test_a_wrong_setting_is_one_line(model: Path, tmp_path: Path, wrong: str, wo
     assert "Traceback" not in said
 
 
-def _kill_after_checkpoint(arguments: list[str], folder: Path) -> None:
+def _kill_when(arguments: list[str], folder: Path, due: Callable[[], object]) -> None:
     process = subprocess.Popen(
         arguments,
         cwd=ROOT,
@@ -269,36 +270,68 @@ def _kill_after_checkpoint(arguments: list[str], folder: Path) -> None:
         start_new_session=True,
     )
     deadline = time.monotonic() + 250
-    while not (folder / "checkpoints" / "checkpoint-2" / "trainer_state.json").exists():
-        assert process.poll() is None, "ended before its first checkpoint"
+    while not due():
+        assert process.poll() is None, "ended before it could be killed"
         assert time.monotonic() < deadline
-        time.sleep(0.05)
+        time.sleep(0.005)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     with (folder / ".lock").open() as lock:  # ranks that outlive their launcher save, and end
         fcntl.flock(lock, fcntl.LOCK_EX)
 
 
-def test_killed_and_started_again(model: Path, tmp_path: Path) -> None:
-    """Goes on from the checkpoint, says so, and ends with the weights of a run never killed."""
+def _kill_after_checkpoint(arguments: list[str], folder: Path) -> None:
+    state = folder / "checkpoints" / "checkpoint-2" / "trainer_state.json"
+    _kill_when(arguments, folder, state.exists)
+
+
+def _lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def test_killed_at_random_points_and_started_again(model: Path, tmp_path: Path) -> None:
+    """In the middle of conversations, then of an update: goes on, says so, and ends with the
+    weights and the record of a run never killed."""
     from safetensors.torch import load_file
 
-    steps = ("train.max_steps=6", *EVALUATES)
+    seed = int(os.environ.get("KILL_SEED", time.time_ns() % 100_000))
+    chance = random.Random(seed)
+    first = chance.randint(1, 19)  # of evaluations and batches in turn: 3 8 3 8 3 8 3
+    boundary = chance.choice([22, 33]) if first <= 11 else 33
+    pause = chance.uniform(0.0, 0.6)
+    print(
+        f"KILL_SEED={seed}: killed at conversation {first}, and {pause:.2f} s after {boundary}"
+        " were recorded, which their update follows"
+    )
+    few = "generation.max_concurrent_conversations=3"  # or all would end in the same moment
+    steps = ("train.max_steps=6", few, *EVALUATES)
     folder = tmp_path / "killed" / "run"
-    _kill_after_checkpoint(python(model, tmp_path / "killed", *steps), folder)
-    changed = run(python(model, tmp_path / "killed", "train.max_steps=8", *EVALUATES), code=2)
+    record, journal = folder / "conversations.jsonl", folder / "conversations.journal.jsonl"
+    arguments = python(model, tmp_path / "killed", *steps)
+
+    def in_conversations() -> bool:
+        unsettled = _lines(journal)
+        return unsettled > 0 and _lines(record) + unsettled >= first
+
+    def in_update() -> bool:
+        if due := _lines(record) == boundary and not journal.exists():
+            time.sleep(pause)
+        return due
+
+    _kill_when(arguments, folder, in_conversations)
+    changed = run(python(model, tmp_path / "killed", *steps, "train.max_steps=8"), code=2)
     assert "train.max_steps: 6 -> 8" in changed
-    said = run(python(model, tmp_path / "killed", *steps))
-    assert "goes on from checkpoint of step" in said
+    _kill_when(arguments, folder, in_update)
+    assert "goes on from" in run(arguments)
     run(python(model, tmp_path / "whole", *steps))
     whole = tmp_path / "whole" / "run"
     check_record(folder, model, 3 * 2 * 4 + 4 * 3)
     assert list(held_out(folder)) == [0, 2, 4, 6]
-    texts, expected_texts = (
-        [[[m.content for m in r.messages] for r in each] for each in held_out(f).values()]
+    said, expected_said = (
+        [r.model_dump(exclude={"timing"}) for r in sorted(load_run(f), key=lambda r: r.key)]
         for f in (folder, whole)
     )
-    assert texts == expected_texts
+    assert said == expected_said
     weights, expected = (load_file(f / "model" / "model.safetensors") for f in (folder, whole))
     assert all(weights[name].equal(expected[name]) for name in expected)
     again = run(python(model, tmp_path / "killed", *steps))

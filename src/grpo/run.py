@@ -20,7 +20,7 @@ from config.schema import TrainRLConfig
 from src.background import Background
 from src.classroom import Classroom
 from src.embedded import resolve_model
-from src.evaluation.conversations import hold_pairs
+from src.evaluation.conversations import Held, hold_pairs
 from src.grpo.arguments import grpo_arguments, torch_dtype
 from src.grpo.callbacks import Chatter, MetricsFile, PoliteStop, StepLine
 from src.grpo.held_out import (
@@ -243,10 +243,13 @@ class TrainingRoom:
                 run=self.folder.name,
                 on_finished=self.writer.add,
             )
-            guarded = work if self.residency is None else self.residency.guarded(work)
-            records = self.loop.run(guarded)
+            records = self.loop.run(self._guarded(work))
         self._settle()
         return records
+
+    def _guarded(self, work: Held) -> Held:
+        """Ended at once when an engine dies for good."""
+        return work if self.residency is None else self.residency.guarded(work)
 
     def _settle(self) -> None:
         self.writer.settle()
@@ -265,7 +268,13 @@ class TrainingRoom:
         held = {r.problem_id: r for r in before if r.split == "eval"}
         missing = [(problem, 0) for problem in self.held_out if problem.id not in held]
         fresh = hold_pairs(
-            self.examination, missing, self.loop, self.writer, self.folder.name, step=step
+            self.examination,
+            missing,
+            self.loop,
+            self.writer,
+            self.folder.name,
+            step=step,
+            guarded=self._guarded,
         )
         self._settle()
         return measured([*held.values(), *fresh], self.reported)

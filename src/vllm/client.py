@@ -18,8 +18,8 @@ from src.inference_providers.base import (
     ProviderError,
     Sampling,
 )
+from src.vllm.control import EngineDied
 from src.vllm.engine import Engine
-from src.vllm.engines import EngineDied
 
 ATTEMPTS = 4
 _HEADERS = {"Content-Type": "application/json"}
