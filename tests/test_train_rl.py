@@ -289,39 +289,39 @@ def _lines(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
+@pytest.mark.slow
 def test_killed_at_random_points_and_started_again(model: Path, tmp_path: Path) -> None:
-    """In the middle of conversations, then of an update: goes on, says so, and ends with the
-    weights and the record of a run never killed."""
+    """In conversations, updates, evaluations or checkpoints, wherever the two kills fall: it goes
+    on, says so, and ends with the weights and the record of a run never killed."""
     from safetensors.torch import load_file
 
     seed = int(os.environ.get("KILL_SEED", time.time_ns() % 100_000))
     chance = random.Random(seed)
-    first = chance.randint(1, 19)  # of evaluations and batches in turn: 3 8 3 8 3 8 3
-    boundary = chance.choice([22, 33]) if first <= 11 else 33
-    pause = chance.uniform(0.0, 0.6)
-    print(
-        f"KILL_SEED={seed}: killed at conversation {first}, and {pause:.2f} s after {boundary}"
-        " were recorded, which their update follows"
-    )
-    few = "generation.max_concurrent_conversations=3"  # or all would end in the same moment
-    steps = ("train.max_steps=6", few, *EVALUATES)
+    # how long the record is when a batch begins, and when its update does
+    phases = [(3, "batch"), (11, "update"), (14, "batch"), (22, "update"), (25, "batch"),
+              (33, "update")]  # fmt: skip
+    first = chance.randrange(3)
+    picked = (phases[first], chance.choice(phases[first + 3 :]))
+    kills = [(*phase, chance.uniform(0.0, 1.0)) for phase in picked]
+    print(f"KILL_SEED={seed}:", *(f"{s:.2f} s into the {w} after {n}" for n, w, s in kills))
+    steps = ("train.max_steps=6", *EVALUATES)
     folder = tmp_path / "killed" / "run"
-    record, journal = folder / "conversations.jsonl", folder / "conversations.journal.jsonl"
     arguments = python(model, tmp_path / "killed", *steps)
 
-    def in_conversations() -> bool:
-        unsettled = _lines(journal)
-        return unsettled > 0 and _lines(record) + unsettled >= first
+    def kill(number: int) -> None:
+        length, _, pause = kills[number]
 
-    def in_update() -> bool:
-        if due := _lines(record) == boundary and not journal.exists():
-            time.sleep(pause)
-        return due
+        def due() -> bool:
+            if found := _lines(folder / "conversations.jsonl") == length:
+                time.sleep(pause)
+            return found
 
-    _kill_when(arguments, folder, in_conversations)
+        _kill_when(arguments, folder, due)
+
+    kill(0)
     changed = run(python(model, tmp_path / "killed", *steps, "train.max_steps=8"), code=2)
     assert "train.max_steps: 6 -> 8" in changed
-    _kill_when(arguments, folder, in_update)
+    kill(1)
     assert "goes on from" in run(arguments)
     run(python(model, tmp_path / "whole", *steps))
     whole = tmp_path / "whole" / "run"
