@@ -253,6 +253,15 @@ class EngineSet:
         if not self.owner:
             return
         self._stopping.set()
+        try:
+            self._end_processes()
+        finally:  # a second Ctrl-C cuts the wait short, and whoever sent it kills what is left
+            for folder in self._folders:
+                shutil.rmtree(folder, ignore_errors=True)
+            self._folders.clear()
+            self.manifest.unlink(missing_ok=True)
+
+    def _end_processes(self) -> None:
         for process in self._processes.values():
             _signal_group(process.pid, signal.SIGTERM)
             _signal_group(process.pid, signal.SIGCONT)  # who was stopped takes it only then
@@ -265,10 +274,6 @@ class EngineSet:
                 process.wait()
             _end_group(process.pid)
         self._processes.clear()
-        for folder in self._folders:
-            shutil.rmtree(folder, ignore_errors=True)
-        self._folders.clear()
-        self.manifest.unlink(missing_ok=True)
 
 
 def _signal_group(group: int, number: int) -> bool:
