@@ -30,6 +30,11 @@ class LeadFailed(RunError):
     """The node's lead rank failed; its own message says why."""
 
 
+def peer_is_gone(error: RuntimeError) -> bool:
+    """Whether a collective failed because another rank has ended."""
+    return "gloo/transport" in str(error) and "closed by peer" in str(error)
+
+
 class Node:
     """This node's ranks.  Every method but the properties is collective among them."""
 

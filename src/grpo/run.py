@@ -31,7 +31,7 @@ from src.grpo.held_out import (
     measured,
     pool,
 )
-from src.grpo.node import Node
+from src.grpo.node import Node, peer_is_gone
 from src.grpo.rollout import Rollout
 from src.grpo.summary import print_summary, write_results
 from src.grpo.trainer import ClassroomGRPOTrainer, Sampler, SharedWeights
@@ -61,6 +61,16 @@ STOPPED = 130  # exit code of a run that was told to stop and can be gone on wit
 
 def train(cfg: TrainRLConfig) -> int:
     """Run the job, or go on with it; the exit code."""
+    try:
+        return _train(cfg)
+    except RuntimeError as error:
+        if not peer_is_gone(error):
+            raise
+        log.error("another rank is gone: its own last words, or its launcher's, say why")
+        return 1
+
+
+def _train(cfg: TrainRLConfig) -> int:
     lora = cfg.teacher_model.lora
     if lora.enable and lora.bias != "none" and cfg.engines.backend == "vllm":
         raise ConfigError("teacher_model.lora.bias: vLLM serves adapters without biases: none")
