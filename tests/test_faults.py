@@ -27,7 +27,7 @@ from utils.run_folder import read_metrics
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-STEPS = 5
+STEPS = 6
 SLOW_AND_SAVED = (  # rollouts that last, and a checkpoint after each update
     COIN,
     f"train.max_steps={STEPS}",
@@ -81,6 +81,8 @@ class Launched:
 
     def until_in_update(self) -> None:
         """A batch of conversations is whole, and its update is not."""
+        # what an earlier start held of this batch is forgotten first
+        self.until(lambda: self.lines("conversations.jsonl") <= 8 * self.steps())
         self.until(lambda: self.lines("conversations.jsonl") == 8 * (self.steps() + 1))
 
     def steps(self) -> int:
@@ -121,7 +123,10 @@ class Launched:
         return next(p for p in self.processes if is_it(p))
 
     def end(self) -> int:
+        """The exit code; nothing of the job is left."""
         code = self.process.wait(PATIENCE_S)
+        if code == -signal.SIGKILL:  # what it has left behind ends itself
+            psutil.wait_procs(self.processes, timeout=PATIENCE_S)
         left = [p for p in self.processes if p.is_running() and p.status() != "zombie"]
         assert left == [], left
         assert [file for file in self.files if file.exists()] == []
@@ -157,6 +162,14 @@ def test_a_killed_rank_ends_the_job_at_once(model: Path, runs: Path, rank: int, 
         assert "Traceback" not in run.said()
 
 
+def test_a_killed_launcher_leaves_nothing(model: Path, runs: Path) -> None:
+    with launched(model, runs) as run:
+        run.until_in_update()
+        run.note()
+        run.process.kill()
+        assert run.end() == -signal.SIGKILL
+
+
 def test_a_hung_engine_is_killed_and_ends_the_job(model: Path, runs: Path) -> None:
     """Every process of the tutor's engine stands still in the middle of a rollout."""
     with launched(model, runs, "engines.hang_timeout_s=20") as run:
@@ -184,6 +197,6 @@ def test_killed_engines_are_replaced_and_nothing_is_trained_twice(model: Path, r
     assert set(Counter(record.key for record in records).values()) == {1}
     assert Counter(record.step for record in records) == dict.fromkeys(range(STEPS), 8)
     rows = rollout_rows(run.folder)
-    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5]
+    assert [row["step"] for row in rows] == list(range(1, STEPS + 1))
     # a restarted tutor never answered with the weights that it had started with
     assert all(row["sampling/sampling_logp_difference/max"] < 1e-3 for row in rows), rows

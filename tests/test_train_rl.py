@@ -425,13 +425,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.slow
 def test_a_full_disk_is_one_line_and_nothing_torn(model: Path, small_disk: Path) -> None:
-    """The second checkpoint finds no room; with more room the run goes on from the first."""
-    steps = ("train.max_steps=6", "logging.save_total_limit=10")
+    """The second checkpoint finds no room; with more room the run goes on from the first, which
+    was not to go before the second was whole."""
+    steps = ("train.max_steps=6", "logging.save_total_limit=1")
     said = run(python(model, small_disk, *steps), code=1)
     errors = [line for line in said.splitlines() if line.startswith("error:")]
     assert len(errors) == 1 and errors[0].startswith("error: logging.save_dir: no room left"), said
     assert "Traceback" not in said
     subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)
     said = run(python(model, small_disk, *steps))
-    assert "goes on from" in said
+    assert "goes on from checkpoint of step 2" in said
     check_record(small_disk / "run", model, 3 * 2 * 4)
