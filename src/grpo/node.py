@@ -32,7 +32,8 @@ class LeadFailed(RunError):
 
 def peer_is_gone(error: RuntimeError) -> bool:
     """Whether a collective failed because another rank has ended."""
-    return "gloo/transport" in str(error) and "closed by peer" in str(error)
+    said = str(error)
+    return "gloo/transport" in said and ("by peer" in said or "Broken pipe" in said)
 
 
 class Node:
