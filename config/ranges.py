@@ -73,6 +73,7 @@ RANGES: dict[str, Range] = {
     "logging.save_total_limit": AT_LEAST_1,
     "engines.start_timeout_s": POSITIVE,
     "engines.request_timeout_s": POSITIVE,
+    "engines.hang_timeout_s": NOT_NEGATIVE,
     "engines.max_concurrent_requests": NOT_NEGATIVE,
     "engines.max_requests": NOT_NEGATIVE,
     "engines.max_tokens": NOT_NEGATIVE,

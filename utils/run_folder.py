@@ -39,6 +39,8 @@ FREE = frozenset(
         "max_concurrent_requests",
         "start_timeout_s",
         "request_timeout_s",
+        "hang_timeout_s",
+        "on_engine_death",
     )
 )
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from config.schema import EvalConfig
 from src.background import Background
@@ -21,6 +22,7 @@ from utils.run_folder import RunFolder
 from utils.runs import CONTROL_FOLDER
 
 log = logging.getLogger(__name__)
+Held = Coroutine[Any, Any, list[ConversationRecord]]
 
 
 def held_out_problems(cfg: EvalConfig) -> list[Problem]:
@@ -81,19 +83,22 @@ def hold_pairs(
     run: str,
     *,
     step: int = 0,
+    guarded: Callable[[Held], Held] = lambda work: work,
 ) -> list[ConversationRecord]:
-    """Hold these conversations; each goes to the journal as it finishes."""
+    """Hold these conversations; each goes to the journal as it finishes.
+
+    `guarded`: who watches over them meanwhile (`Residency.guarded`).
+    """
     with Progress("evaluation", classroom.states, len(pairs)):
-        return loop.run(
-            classroom.run(
-                [problem for problem, _ in pairs],
-                samples=[sample for _, sample in pairs],
-                step=step,
-                split="eval",
-                run=run,
-                on_finished=writer.add,
-            )
+        work = classroom.run(
+            [problem for problem, _ in pairs],
+            samples=[sample for _, sample in pairs],
+            step=step,
+            split="eval",
+            run=run,
+            on_finished=writer.add,
         )
+        return loop.run(guarded(work))
 
 
 def _waiting_for_control(cfg: EvalConfig, problems: Sequence[Problem], folder: Path) -> bool:

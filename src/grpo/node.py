@@ -30,6 +30,12 @@ class LeadFailed(RunError):
     """The node's lead rank failed; its own message says why."""
 
 
+def peer_is_gone(error: RuntimeError) -> bool:
+    """Whether a collective failed because another rank has ended."""
+    said = str(error)
+    return "gloo/transport" in said and ("by peer" in said or "Broken pipe" in said)
+
+
 class Node:
     """This node's ranks.  Every method but the properties is collective among them."""
 

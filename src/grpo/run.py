@@ -20,7 +20,7 @@ from config.schema import TrainRLConfig
 from src.background import Background
 from src.classroom import Classroom
 from src.embedded import resolve_model
-from src.evaluation.conversations import hold_pairs
+from src.evaluation.conversations import Held, hold_pairs
 from src.grpo.arguments import grpo_arguments, torch_dtype
 from src.grpo.callbacks import Chatter, MetricsFile, PoliteStop, StepLine
 from src.grpo.held_out import (
@@ -31,7 +31,7 @@ from src.grpo.held_out import (
     measured,
     pool,
 )
-from src.grpo.node import Node
+from src.grpo.node import Node, peer_is_gone
 from src.grpo.rollout import Rollout
 from src.grpo.summary import print_summary, write_results
 from src.grpo.trainer import ClassroomGRPOTrainer, Sampler, SharedWeights
@@ -61,6 +61,16 @@ STOPPED = 130  # exit code of a run that was told to stop and can be gone on wit
 
 def train(cfg: TrainRLConfig) -> int:
     """Run the job, or go on with it; the exit code."""
+    try:
+        return _train(cfg)
+    except RuntimeError as error:
+        if not peer_is_gone(error):
+            raise
+        log.error("another rank is gone: its own last words, or its launcher's, say why")
+        return 1
+
+
+def _train(cfg: TrainRLConfig) -> int:
     lora = cfg.teacher_model.lora
     if lora.enable and lora.bias != "none" and cfg.engines.backend == "vllm":
         raise ConfigError("teacher_model.lora.bias: vLLM serves adapters without biases: none")
@@ -243,10 +253,13 @@ class TrainingRoom:
                 run=self.folder.name,
                 on_finished=self.writer.add,
             )
-            guarded = work if self.residency is None else self.residency.guarded(work)
-            records = self.loop.run(guarded)
+            records = self.loop.run(self._guarded(work))
         self._settle()
         return records
+
+    def _guarded(self, work: Held) -> Held:
+        """Ended at once when an engine dies for good."""
+        return work if self.residency is None else self.residency.guarded(work)
 
     def _settle(self) -> None:
         self.writer.settle()
@@ -265,7 +278,13 @@ class TrainingRoom:
         held = {r.problem_id: r for r in before if r.split == "eval"}
         missing = [(problem, 0) for problem in self.held_out if problem.id not in held]
         fresh = hold_pairs(
-            self.examination, missing, self.loop, self.writer, self.folder.name, step=step
+            self.examination,
+            missing,
+            self.loop,
+            self.writer,
+            self.folder.name,
+            step=step,
+            guarded=self._guarded,
         )
         self._settle()
         return measured([*held.values(), *fresh], self.reported)

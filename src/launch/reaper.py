@@ -69,6 +69,9 @@ def main(arguments: list[str]) -> int:
     if training is not None:
         end_training(training, f"{token}-training", grace_s)
     # engines end themselves when their parent is gone, and remove their sockets and weights
+    for process in members(token):
+        with contextlib.suppress(psutil.Error):
+            process.resume()  # who was stopped could not
     deadline = time.monotonic() + ENGINES_S
     while members(token) and time.monotonic() < deadline:
         time.sleep(0.2)

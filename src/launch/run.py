@@ -18,7 +18,8 @@ from config.errors import RunError
 from src.launch.jobs import Job, with_manifest
 from src.launch.ranks import shell_code
 from src.launch.reaper import JOB, end_training, kill_members
-from src.vllm.engines import EngineDied, EngineSet
+from src.vllm.control import EngineDied
+from src.vllm.engines import EngineSet
 from src.vllm.spec import plan_engines
 from utils.hydra_entry import ROOT
 

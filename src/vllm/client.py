@@ -19,8 +19,8 @@ from src.inference_providers.base import (
     Sampling,
 )
 from src.open_files import connections_allowed
+from src.vllm.control import EngineDied
 from src.vllm.engine import Engine
-from src.vllm.engines import EngineDied
 
 ATTEMPTS = 4
 _HEADERS = {"Content-Type": "application/json"}

@@ -12,6 +12,14 @@ from urllib.parse import urlencode
 from src.inference_providers.base import ProviderError
 
 
+class EngineDied(ProviderError):
+    """An engine's process has ended, or nobody answers at its socket any more."""
+
+    def __init__(self, name: str, said: str) -> None:
+        super().__init__(said)
+        self.name = name
+
+
 class _UnixConnection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
@@ -27,7 +35,10 @@ class _UnixConnection(http.client.HTTPConnection):
 
 class EngineControl:
     """Blocking control of the server behind `path`; a refusal or anything but 200 raises
-    ProviderError, after which the engine's state is unknown and it has to be restarted."""
+    ProviderError, after which the engine's state is unknown and it has to be restarted.
+
+    Where nobody answers it is EngineDied.
+    """
 
     def __init__(self, name: str, path: Path, timeout_s: float = 600.0) -> None:
         self.name, self.path, self.timeout_s = name, path, timeout_s
@@ -38,6 +49,14 @@ class EngineControl:
             return self._request("GET", "/health", timeout=5.0)[0] == 200
         except OSError:
             return False
+
+    def probe(self, timeout_s: float) -> None:
+        """A small call through server, engine and workers; a busy engine takes it between steps.
+
+        Raises TimeoutError if it is not answered in time, another OSError or HTTPException where
+        the connection is lost.
+        """
+        self._request("POST", "/collective_rpc", {"method": "published_version"}, timeout_s)
 
     def sleep(self, level: int) -> None:
         """Put weights into RAM and drop the KV cache (level 1), or drop both (level 2).
@@ -116,7 +135,7 @@ class EngineControl:
                 f"engine {self.name}: {path} gave no answer in {self.timeout_s:.0f} s"
             ) from None
         except (OSError, http.client.HTTPException) as error:
-            raise ProviderError(f"engine {self.name}: {path}: {error}") from None
+            raise EngineDied(self.name, f"engine {self.name} died: {path}: {error}") from None
         if status != 200:
             text = answer.decode(errors="replace").strip()[:300]
             raise ProviderError(f"engine {self.name}: {path} answered {status}: {text}")

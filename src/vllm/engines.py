@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,7 +23,9 @@ from config.errors import ConfigError
 from config.schema import EngineSettings
 from src.embedded import resolve_model
 from src.inference_providers.base import ProviderError
+from src.vllm.control import EngineDied
 from src.vllm.engine import Engine
+from src.vllm.liveness import watch
 from src.vllm.server import REPOSITORY, Machine, server_command
 from src.vllm.spec import EngineSpec
 
@@ -32,14 +35,6 @@ NAME = "model_name_or_path"
 MANIFEST_VARIABLE = "TUTOR_RL_ENGINES"  # set by whoever owns the engines, for those who attach
 GRACE_S = 10.0
 SOCKET_PATH_LIMIT = 107
-
-
-class EngineDied(ProviderError):
-    """An engine's process has ended, or nobody answers at its socket any more."""
-
-    def __init__(self, name: str, said: str) -> None:
-        super().__init__(said)
-        self.name = name
 
 
 class EngineSet:
@@ -67,6 +62,7 @@ class EngineSet:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._folders: list[Path] = []
         self._restarted: set[str] = set()
+        self._stopping = threading.Event()
         self.weights_folder: Path
 
     @property
@@ -128,7 +124,7 @@ class EngineSet:
             for spec in batch:
                 self.engines[spec.name] = self._launch(spec, sockets)
             for spec in batch:
-                self._wait_healthy(self.engines[spec.name])
+                self._ready(self.engines[spec.name])
                 if spec.sleeps:
                     self.engines[spec.name].control.sleep(level=1)
         self._write_manifest()
@@ -174,10 +170,11 @@ class EngineSet:
             started=started,
         )
 
-    def _wait_healthy(self, engine: Engine) -> None:
+    def _ready(self, engine: Engine) -> None:
+        """Wait until it answers; from then on it is watched for signs of life."""
         deadline = time.monotonic() + self.settings.start_timeout_s
         while not engine.control.healthy():
-            self.check()
+            self._check(engine)
             if time.monotonic() > deadline:
                 raise ProviderError(
                     f"engine {engine.spec.name}: not ready after"
@@ -185,6 +182,9 @@ class EngineSet:
                     f" {engine.last_words()}"
                 )
             time.sleep(0.1)
+        if self.settings.hang_timeout_s:
+            arguments = (engine, self.settings.hang_timeout_s, self._stopping)
+            threading.Thread(target=watch, args=arguments, daemon=True).start()
 
     def _write_manifest(self) -> None:
         data = {
@@ -207,16 +207,20 @@ class EngineSet:
 
     def check(self) -> None:
         """Raises EngineDied with the last log lines if an engine has died."""
-        for name, engine in self.engines.items():
-            process = self._processes.get(name)
-            code = process.poll() if process is not None else None
-            if code is not None or not engine.alive():
-                how = f" with exit code {code}" if code is not None else ""
-                raise EngineDied(
-                    name,
-                    f"engine {name} ({engine.spec.model}) died{how}: {engine.last_words()}"
-                    f" (whole log: {engine.log})",
-                )
+        for engine in self.engines.values():
+            self._check(engine)
+
+    def _check(self, engine: Engine) -> None:
+        name = engine.spec.name
+        process = self._processes.get(name)
+        code = process.poll() if process is not None else None
+        if code is not None or not engine.alive():
+            how = f" with exit code {code}" if code is not None else ""
+            raise EngineDied(
+                name,
+                f"engine {name} ({engine.spec.model}) died{how}: {engine.last_words()}"
+                f" (whole log: {engine.log})",
+            )
 
     def restart(self, name: str) -> None:
         """A dead engine's place is taken by a new one, awake, with the weights it started with.
@@ -234,7 +238,7 @@ class EngineSet:
             self._processes[name].wait()
             dead.socket.unlink(missing_ok=True)
             self.engines[name] = self._launch(dead.spec, dead.socket.parent)
-            self._wait_healthy(self.engines[name])
+            self._ready(self.engines[name])
             self._write_manifest()
             return
         deadline = time.monotonic() + self.settings.start_timeout_s + RESTART_NOTICE_S
@@ -252,8 +256,19 @@ class EngineSet:
         """End what we own by process group, politely first; remove sockets and weights."""
         if not self.owner:
             return
+        self._stopping.set()
+        try:
+            self._end_processes()
+        finally:  # a second Ctrl-C cuts the wait short, and whoever sent it kills what is left
+            for folder in self._folders:
+                shutil.rmtree(folder, ignore_errors=True)
+            self._folders.clear()
+            self.manifest.unlink(missing_ok=True)
+
+    def _end_processes(self) -> None:
         for process in self._processes.values():
             _signal_group(process.pid, signal.SIGTERM)
+            _signal_group(process.pid, signal.SIGCONT)  # who was stopped takes it only then
         deadline = time.monotonic() + GRACE_S + 2.0
         for process in self._processes.values():
             try:
@@ -263,10 +278,6 @@ class EngineSet:
                 process.wait()
             _end_group(process.pid)
         self._processes.clear()
-        for folder in self._folders:
-            shutil.rmtree(folder, ignore_errors=True)
-        self._folders.clear()
-        self.manifest.unlink(missing_ok=True)
 
 
 def _signal_group(group: int, number: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import TypeVar
 
 from src.inference_providers.base import ChatMessage, Completion, ProviderError, Sampling
 from src.vllm.client import EngineProvider
-from src.vllm.control import EngineControl
-from src.vllm.engines import EngineDied, EngineSet
+from src.vllm.control import EngineControl, EngineDied
+from src.vllm.engines import EngineSet
 from src.vllm.gate import Gate, Ticket, groups_of
 from src.vllm.spec import EngineSpec
 
@@ -36,7 +37,8 @@ class Residency:
 
     Before the first use it asks each engine whether it sleeps.  A switch is one task at a time:
     who leaves is put to sleep first, then who comes is woken, so two groups are never awake
-    together.
+    together.  An engine that dies meanwhile is replaced where that is wanted, and what was done
+    to it is done again.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Residency:
         """`check` raises EngineDied; `restart`, if given, replaces a dead engine by a new one."""
         self._check, self._restart = check, restart
         self._reviving: dict[str, asyncio.Task[None]] = {}
+        self._one_at_a_time = threading.Lock()  # sleeping, waking, loading, replacing
         self._revived: set[str] = set()
         self.specs = {spec.name: spec for spec in specs}
         self.controls = controls
@@ -103,8 +106,12 @@ class Residency:
         if self.gate.active[engine]:
             raise RuntimeError(f"engine {engine}: new weights while requests are running")
         self._weights[engine] = Published(path, version)
-        if engine in self.awake():
-            self._load(engine)
+
+        def load() -> None:
+            if engine in self.awake():
+                self._load(engine)
+
+        self._surviving(load)
 
     def served_model(self, engine: str) -> str:
         """The model name to ask the engine for: its own, or that of its current adapter."""
@@ -115,15 +122,21 @@ class Residency:
         self._raise_failure()
         if self.gate.waiting or self._switcher is not None:
             raise RuntimeError("engines cannot rest while requests wait")
-        for engine in sorted(self.awake()):
-            if self.gate.is_gated(engine):
-                self._sleep(engine)
+        self._surviving(lambda: self._change_to(frozenset()))
         self.gate.switched(frozenset())
 
     # -- death -------------------------------------------------------------------------------
 
     async def guarded(self, work: Coroutine[None, None, T]) -> T:
-        """The result of `work`, which is cancelled as soon as an engine has died for good."""
+        """The result of `work`, which is cancelled as soon as an engine has died for good.
+
+        Who died while nobody watched is replaced before `work` begins.
+        """
+        try:
+            await asyncio.to_thread(self._surviving, self._check)
+        except BaseException:
+            work.close()
+            raise
         working = asyncio.ensure_future(work)
         watching = asyncio.create_task(self._watch())
         try:
@@ -149,17 +162,34 @@ class Residency:
 
         The new one has the current weights and is awake or asleep as the dead one was.
         """
-        if self._restart is None:
-            raise death
         task = self._reviving.get(death.name)
         if task is None:
-            if death.name in self._revived and self._lives(death.name):
-                return  # another request noticed the same death before
-            log.warning("%s; restarting it", death)
-            task = asyncio.create_task(asyncio.to_thread(self._replace, death.name))
+            task = asyncio.create_task(asyncio.to_thread(self._replace, death))
             self._reviving[death.name] = task
             task.add_done_callback(lambda _: self._reviving.pop(death.name))
         await asyncio.shield(task)
+
+    async def revived(self, engine: str) -> None:
+        """Wait while the engine is being replaced: until then a new one has its first weights."""
+        if (task := self._reviving.get(engine)) is not None:
+            await asyncio.shield(task)
+
+    def _replace(self, death: EngineDied) -> None:
+        if self._restart is None:
+            self._check()  # what it died of, where that is known by now
+            raise death
+        name = death.name
+        with self._one_at_a_time:
+            if name in self._revived and self._lives(name):
+                return  # somebody else noticed the same death before
+            log.warning("%s; restarting it", death)
+            self._restart(name)
+            self._adapters.pop(name, None)
+            if name not in self.awake():
+                self.controls[name].sleep(level=1)
+            elif name in self._weights:
+                self._load(name)
+            self._revived.add(name)
 
     def _lives(self, engine: str) -> bool:
         try:
@@ -168,15 +198,16 @@ class Residency:
             return death.name != engine
         return True
 
-    def _replace(self, engine: str) -> None:
-        assert self._restart is not None
-        self._restart(engine)
-        self._adapters.pop(engine, None)
-        if engine not in self.awake():
-            self.controls[engine].sleep(level=1)
-        elif engine in self._weights:
-            self._load(engine)
-        self._revived.add(engine)
+    def _surviving(self, change: Callable[[], None]) -> None:
+        """Do it, and again after an engine that died of it, or before, has been replaced."""
+        for _ in self.specs:  # each is replaced once
+            try:
+                with self._one_at_a_time:
+                    return change()
+            except EngineDied as death:
+                self._replace(death)
+        with self._one_at_a_time:
+            change()
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
@@ -209,7 +240,7 @@ class Residency:
     async def _switch_to(self, group: frozenset[str]) -> None:
         self.gate.switch()
         try:
-            await asyncio.to_thread(self._change_to, group)
+            await asyncio.to_thread(self._surviving, lambda: self._change_to(group))
         except asyncio.CancelledError:
             self._failure = ProviderError("engines: interrupted while they were being woken")
             raise
@@ -280,6 +311,7 @@ class ResidentProvider:
                 return await self._ask(prompt_ids, sampling)
 
     async def _ask(self, prompt_ids: Sequence[int], sampling: Sampling) -> Completion:
+        await self.residency.revived(self._engine)
         model = self.residency.served_model(self._engine)
         return await self.inner.complete_tokens(prompt_ids, sampling, model)
 

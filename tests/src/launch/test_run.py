@@ -93,6 +93,18 @@ def test_exit_code_of_a_rank(tmp_path: Path) -> None:
         assert f"logging.save_dir={tmp_path}/runs" in arguments
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_a_killed_rank_is_named_and_ends_the_others(tmp_path: Path, rank: str) -> None:
+    launch = Launch(tmp_path)
+    pids = launch.pids("0", "1")
+    os.kill(launch.pids(rank)[0], signal.SIGKILL)
+    assert launch.end() == 128 + signal.SIGKILL, launch.stderr
+    errors = [line for line in launch.stderr.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1 and f"rank {rank} was killed by SIGKILL" in errors[0], launch.stderr
+    assert gone(pids)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_lets_the_training_write_a_checkpoint(
     tmp_path: Path, number: signal.Signals

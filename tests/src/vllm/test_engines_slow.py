@@ -17,7 +17,8 @@ import pytest
 
 from config.schema import EngineSettings
 from src.inference_providers.base import ProviderError, Sampling
-from src.vllm.engines import EngineDied, EngineSet
+from src.vllm.control import EngineDied
+from src.vllm.engines import EngineSet
 from src.vllm.residency import providers_of
 from src.vllm.weights import publish, publish_adapter
 from tests.src.vllm.test_engines import (

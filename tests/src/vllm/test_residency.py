@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from src.inference_providers.base import ProviderError, Sampling
-from src.vllm.control import EngineControl
-from src.vllm.engines import EngineDied
+from src.vllm.control import EngineControl, EngineDied
 from src.vllm.residency import Residency, ResidentProvider
 from src.vllm.spec import EngineSpec
 
@@ -27,21 +26,30 @@ class ScriptedEngine(EngineControl):
         super().__init__(name, Path("no.sock"))
         self.log, self.asleep = log, {"weights", "kv_cache"}
         self.lost, self.loads, self.fails = False, 0, False
+        self.lives: Callable[[str], bool] = lambda name: True
+
+    def _needs_life(self) -> None:
+        if not self.lives(self.name):
+            raise EngineDied(self.name, f"engine {self.name} died: nobody answers")
 
     def is_sleeping(self) -> bool:
+        self._needs_life()
         return bool(self.asleep)
 
     def sleep(self, level: int) -> None:
+        self._needs_life()
         self.log.append(f"{self.name} sleeps {level}")
         self.asleep, self.lost = {"weights", "kv_cache"}, level == 2
 
     def wake(self, *tags: str) -> None:
+        self._needs_life()
         if self.fails:
             raise ProviderError(f"engine {self.name}: no memory")
         self.log.append(f"{self.name} wakes {' '.join(tags)}".strip())
         self.asleep -= set(tags) or self.asleep
 
     def load_weights(self, path: Path, version: int) -> int:
+        self._needs_life()
         assert "weights" not in self.asleep, "weights were loaded into memory that sleeps"
         self.log.append(f"{self.name} loads {version}")
         self.lost = False
@@ -187,12 +195,18 @@ class Mortal:
     def __init__(self, engines: Mapping[str, ScriptedEngine], log: list[str]) -> None:
         self.engines, self.log = engines, log
         self.dead: set[str] = set()
+        self.restarted: set[str] = set()
+        for engine in engines.values():
+            engine.lives = lambda name: name not in self.dead
 
     def check(self) -> None:
         for name in self.dead:
             raise EngineDied(name, f"engine {name} died with exit code 137")
 
     def restart(self, name: str) -> None:
+        if name in self.restarted:
+            raise EngineDied(name, f"engine {name}: died again after it was restarted")
+        self.restarted.add(name)
         self.log.append(f"{name} restarts")
         self.engines[name].asleep, self.engines[name].lost = set(), False
         self.dead.discard(name)
@@ -270,3 +284,86 @@ async def test_the_lost_turn_is_asked_again() -> None:
     answers = await residency.guarded(asyncio.wait_for(asyncio.gather(*asked), 20))
     assert answers == [f"answer to [{at}]" for at in range(3)]
     assert log.count("tutor restarts") == 1
+
+
+@pytest.mark.parametrize("restart", [False, True])
+async def test_a_death_in_a_switch_is_the_engines(restart: bool) -> None:
+    """It dies asleep and is found dead when it is to be woken, or awake, to be put to sleep."""
+    residency, lives, log = mortal("turn", restart=restart)
+    await _enter(residency, "student")
+    lives.dead |= {"judge", "student"}
+    if not restart:
+        with pytest.raises(EngineDied, match="died with exit code 137"):
+            await _enter(residency, "judge")
+        return
+    log.clear()
+    async with asyncio.timeout(5):
+        await _enter(residency, "judge")
+    assert residency.awake() == {"judge"}
+    assert log == ["student restarts", "student sleeps 1", "judge restarts", "judge sleeps 1",
+                   "judge wakes"]  # fmt: skip
+    lives.dead.add("judge")
+    with pytest.raises(EngineDied, match="judge: died again"):
+        await _enter(residency, "student")
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_death_while_weights_are_loaded(restart: bool) -> None:
+    residency, lives, log = mortal("always", restart=restart)
+    lives.dead.add("tutor")
+    if not restart:
+        with pytest.raises(EngineDied, match="tutor died"):
+            residency.set_weights("tutor", FILE, 2)
+        return
+    residency.set_weights("tutor", FILE, 2)
+    assert log == ["tutor restarts", "tutor loads 2", "tutor loads 2"]
+
+
+@pytest.mark.parametrize("kind", ["phase", "always"])
+async def test_a_death_between_two_rollouts_is_seen_before_anything_is_asked(kind: str) -> None:
+    """Its owner may have replaced it already, by one with the weights that it started with."""
+    residency, lives, log = mortal(kind, restart=True)
+    residency.set_weights("tutor", FILE, 2)
+    await residency.guarded(_enter(residency, "tutor"))
+    residency.rest()
+    log.clear()
+    lives.dead.add("tutor")
+
+    async def rollout() -> None:
+        assert "tutor restarts" in log and not lives.dead
+        async with residency.using("tutor"):
+            lives.engines["tutor"].use()
+
+    await residency.guarded(rollout())
+    wake = ["tutor sleeps 1", "tutor wakes weights", "tutor loads 2", "tutor wakes kv_cache"]
+    done = [line for line in log if line.startswith("tutor")]
+    assert done == ["tutor restarts", *(wake if kind == "phase" else ["tutor loads 2"])]
+
+
+async def test_nobody_asks_a_new_engine_before_it_has_the_weights() -> None:
+    residency, lives, log = mortal("always", restart=True)
+    residency.set_weights("tutor", FILE, 2)
+    log.clear()
+    started = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def restart(name: str) -> None:  # up, but not yet as it was
+        lives.restart(name)
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0.1), loop).result()
+
+    residency._restart = restart
+
+    class Inner:
+        name, engine = "tutor", SimpleNamespace(spec=residency.specs["tutor"])
+
+        async def complete_tokens(self, ids: Any, sampling: Any, model: str) -> list[str]:
+            return list(log)
+
+    lives.dead.add("tutor")
+    reviving = asyncio.create_task(residency.revive(EngineDied("tutor", "engine tutor died")))
+    asyncio.get_running_loop().call_soon(started.set)
+    await started.wait()
+    provider = ResidentProvider(Inner(), residency)  # type: ignore[arg-type]
+    seen = await provider.complete_tokens([1], Sampling(temperature=1.0, max_tokens=4))
+    assert seen == ["tutor restarts", "tutor loads 2"]
+    await reviving
