@@ -94,6 +94,7 @@ def test_the_first_batch_is_held_at_once_and_the_next_is_on_its_way(loop: Backgr
     held = rollout(room, ahead)
     first, second = batch(0, 3, 3, 5, 5), batch(2, 1, 1, 6, 6, epoch=1)
     assert held(first, second)["prompt_ids"] == [[0]] * 4
+    loop.run(asyncio.sleep(0))
     assert room.begun == [0, 2] and room.ended == [0]  # the trainer has its rows already
     room.let_go()
     ahead.wait()
