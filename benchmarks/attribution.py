@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks.results import Result, compare, repeated
 from config.schema import GenerationSettings, RewardModelSettings
+from src.grpo.ahead import Batch
 from src.grpo.node import Node
 from src.grpo.rollout import Rollout
 from tests.synthetic import record
@@ -46,11 +47,11 @@ def seconds(made: Sequence[ConversationRecord]) -> float:
     rollout = Rollout(
         Node(), problems, hold, samples_per_problem=SAMPLES, filler=0, metrics=lambda records: {}
     )
-    indices = [n // SAMPLES for n in range(len(made))]
+    batch = Batch(indices=[n // SAMPLES for n in range(len(made))], step=0, epoch=0)
     with tempfile.TemporaryDirectory() as folder:
         writer = RecordWriter(Path(folder))
         began = time.process_time()
-        rows = rollout(indices, 0, 0)
+        rows = rollout(batch)
         spent = time.process_time() - began
     for n, one in enumerate(made):
         assert one.trajectory is not None

@@ -5,13 +5,14 @@ killed and started again on a saved checkpoint; and, to see what that last part 
 with its engines kept alive.  One process without DeepSpeed, real engines.
 
     python -m benchmarks.update [CONFIG]    where the seconds of our update go
+    python -m benchmarks.update [CONFIG] --overlap    beside those of train.overlap=true
 """
 
 from __future__ import annotations
 
+import argparse
 import functools
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -37,6 +38,8 @@ from src.vllm.spec import plan_engines
 from utils.problems import Problem
 from utils.records import ConversationRecord
 from utils.run_folder import open_run
+
+CONVERSATIONS, NEW_WEIGHTS = "conversations", "new weights"  # as the book calls them
 
 
 class PlainRoom(TrainingRoom):
@@ -76,13 +79,16 @@ class Restarted:
 
 
 class Clock(TrainerCallback):
-    """When each update ended."""
+    """When each update ended; what `book` has of the first one, which warms up, is forgotten."""
 
-    def __init__(self) -> None:
+    def __init__(self, mu: int, book: Book) -> None:
+        self.mu, self.book = mu, book
         self.times: list[float] = []
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
         self.times.append(time.perf_counter())
+        if len(self.times) == self.mu:
+            self.book.seconds.clear()
 
 
 def updates(
@@ -103,17 +109,17 @@ def updates(
         arguments.save_strategy = "no"
         model = resolve_model(cfg.teacher_model.model_name_or_path)
         trainer = build_trainer(cfg, arguments, model, room)
-        clock = Clock()
+        book = book or Book()
+        clock = Clock(cfg.train.mu, book)
         trainer.add_callback(clock)
         if isinstance(room.sampler, Restarted):
             room.sampler.trainer = trainer
         room.connect(trainer)
-        if book is not None:
-            book.watch(trainer._rollout, "hold", "conversations")
-            book.watch(room.sampler, "sync_weights", "new weights")
-            book.watch(trainer, "_generate_and_score_completions", "old and reference logprobs")
-            book.watch(trainer, "compute_loss", "loss")
-            book.watch(trainer.accelerator, "backward", "gradients")
+        book.watch(trainer._rollout, "hold", CONVERSATIONS)
+        book.watch(room.sampler, "sync_weights", NEW_WEIGHTS)
+        book.watch(trainer, "_generate_and_score_completions", "old and reference logprobs")
+        book.watch(trainer, "compute_loss", "loss")
+        book.watch(trainer.accelerator, "backward", "gradients")
         trainer.train()
         ends = clock.times[cfg.train.mu - 1 :: cfg.train.mu]
         return [after - before for before, after in pairwise(ends)]
@@ -122,9 +128,7 @@ def updates(
 @functools.cache
 def _updates(repeats: int, config: str, way: str) -> list[float]:
     """Seconds of `repeats` updates: ours, alive (plain, its engines kept), plain."""
-    cfg = settings(config, "train.use_deepspeed=false", "train.eval_steps=0", *SAME_WORK)
-    need_checkpoints(cfg)
-    return updates(cfg, repeats, plain=way != "ours", restart=way == "plain")
+    return updates(_settings(config), repeats, plain=way != "ours", restart=way == "plain")
 
 
 def measure(name: str, repeats: int, config: str, theirs: str) -> Result:
@@ -133,12 +137,51 @@ def measure(name: str, repeats: int, config: str, theirs: str) -> Result:
     return compare(name, "s", list(zip(ours, _updates(repeats, config, theirs), strict=True)))
 
 
-def main() -> None:
-    config = sys.argv[1] if len(sys.argv) > 1 else "toy"
-    book = Book()
-    cfg = settings(config, "train.use_deepspeed=false", "train.eval_steps=0", *SAME_WORK)
+def _settings(config: str, *more: str) -> TrainRLConfig:
+    cfg = settings(config, "train.use_deepspeed=false", "train.eval_steps=0", *SAME_WORK, *more)
     need_checkpoints(cfg)
-    spent = updates(cfg, 3, plain=False, restart=False, book=book)
+    return cfg
+
+
+def apart(update: float, conversations: float, new_weights: float) -> float:
+    """Computed seconds of an update with overlap, where engines and trainer share no hardware.
+
+    New weights come between two batches of conversations and two of training; all else goes on
+    side by side.  The arguments are seconds without overlap.
+    """
+    return new_weights + max(conversations, update - conversations - new_weights)
+
+
+def overlap(config: str) -> None:
+    """Print an update's seconds without and with `train.overlap`, and what is to be expected."""
+    book, count = Book(), 8
+    ahead = _settings(config, "train.overlap=true", "engines.residency=always")
+    spent = updates(_settings(config), count, plain=False, restart=False, book=book)
+    before = statistics.median(spent)
+    after = statistics.median(updates(ahead, count, plain=False, restart=False))
+    held, handed = (book.seconds[name] / count for name in (CONVERSATIONS, NEW_WEIGHTS))
+    print(
+        f"without overlap {before:.2f} s an update: conversations {held:.2f}, "
+        f"new weights {handed:.2f}, training {before - held - handed:.2f}"
+    )
+    print(f"with overlap {after:.2f} s, {before / after:.2f} times as fast")
+    least = apart(before, held, handed)
+    print(
+        f"computed for engines and trainer that share no hardware: {least:.2f} s, "
+        f"{before / least:.2f} times as fast"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.update", description=__doc__)
+    parser.add_argument("config", nargs="?", default="toy", metavar="CONFIG")
+    parser.add_argument("--overlap", action="store_true", help="without and with train.overlap")
+    options = parser.parse_args()
+    if options.overlap:
+        overlap(options.config)
+        return
+    book = Book()
+    spent = updates(_settings(options.config), 3, plain=False, restart=False, book=book)
     total = sum(book.seconds.values())
     for name, seconds in book.seconds.most_common():
         print(f"{seconds / total:6.1%}  {name}")

@@ -59,7 +59,6 @@ RANGES: dict[str, Range] = {
     "train.batch_size_ref_model": AT_LEAST_1,
     "train.max_grad_norm": POSITIVE,
     # what an older config may ask for and nobody does
-    "train.overlap": (lambda v: not v, "conversations cannot be held while the trainer works yet"),
     "train.deepspeed_config_path": (
         lambda v: v is None,
         "DeepSpeed is set up by the launcher's --config_file; leave this out",

@@ -221,7 +221,7 @@ class TrainSettings:
     eval_steps: int = 0  # evaluate on eval_datasets every so many optimizer steps; 0: never
     best_metric: str = "reward_total"  # a name of metrics.json: its best checkpoint is kept
     collect_only: bool = False  # run the classroom and record; no training
-    overlap: bool = False
+    overlap: bool = False  # hold the next batch while training on this one, on older weights
 
 
 @dataclass

@@ -254,3 +254,25 @@ def _check_training(settings: TrainRLConfig) -> None:
         )
     if settings.train.optimizer == "":
         raise ConfigError("train.optimizer: no value given")
+    _check_overlap(settings)
+
+
+def _check_overlap(settings: TrainRLConfig) -> None:
+    """Conversations beside the trainer need engines that stay awake, and their correction."""
+    if not settings.train.overlap:
+        return
+    if settings.engines.backend != "vllm":
+        raise ConfigError(
+            "train.overlap: needs engines.backend=vllm; in this process conversations would be "
+            "sampled from the very weights that are being trained"
+        )
+    if settings.engines.residency != "always":
+        raise ConfigError(
+            "train.overlap: needs engines.residency=always; engines that sleep while the trainer "
+            "works hold no conversations"
+        )
+    if settings.train.importance_sampling == "none":
+        raise ConfigError(
+            "train.importance_sampling: train.overlap needs token_truncate or token_mask; its "
+            "conversations are one update old"
+        )

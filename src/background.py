@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -28,14 +29,27 @@ class Background:
         self._thread.start()
         return self
 
+    def start(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Begin it; `result()` of what comes back waits for its end, or raises what it raised."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run to the end and return its result; interrupted, it is cancelled first."""
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        future = self.start(coroutine)
         try:
             return future.result()
         except BaseException:
             future.cancel()
             raise
+
+    def wait_for_all(self) -> None:
+        """Return when whatever was begun has ended, as what was cancelled soon does."""
+
+        async def wait() -> None:
+            running = asyncio.all_tasks() - {asyncio.current_task()}
+            await asyncio.gather(*running, return_exceptions=True)
+
+        self.run(wait())
 
     def __exit__(
         self,

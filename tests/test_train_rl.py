@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from config.schema import GenerationSettings, RewardModelSettings
-from tests.tiny import save_tiny_classifier, save_tiny_model
+from tests.tiny import MARKERS, save_tiny_classifier, save_tiny_model
 from utils.judging import Verdict
 from utils.records import ConversationRecord, check, load_run, read
 from utils.rewards import RewardSettings, rewards
@@ -133,7 +133,7 @@ def check_record(folder: Path, model: Path, conversations: int) -> list[Conversa
                 turns.append(tokenizer.decode(current, skip_special_tokens=True))
                 current = []
         told = [m.content for m in record.messages if m.role == "teacher"]
-        for special in tokenizer.all_special_tokens:  # engines keep those that end no turn
+        for special in MARKERS:  # engines keep those that end no turn
             told = [text.replace(special, "") for text in told]
         # an engine holds back the bytes of a character that was cut off at the token limit
         assert [t.rstrip("\ufffd") for t in turns] == [t.rstrip("\ufffd") for t in told]
@@ -356,6 +356,33 @@ def test_the_launcher_with_real_engines_and_two_ranks(model: Path, tmp_path: Pat
     assert all(row["sampling/sampling_logp_difference/mean"] < 1e-4 for row in rows), rows
     assert max(abs(row.get("kl", 0.0)) for row in read_metrics(folder)) > 1e-3
     assert json.loads((folder / "model" / "config.json").read_text())["model_type"] == "qwen2"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_conversations_while_the_trainer_works(model: Path, tmp_path: Path) -> None:
+    """train.overlap on real engines and two ranks, over two epochs, killed and gone on with: each
+    batch comes from the weights before those that it is trained on, an evaluation from its own."""
+    more = (
+        *("train.overlap=true", "engines.residency=always", "train.max_steps=8", *EVALUATES, COIN),
+        *("dataset.max_train_examples=4", "logging.save_total_limit=10"),
+    )
+    folder = tmp_path / "run"
+    _kill_after_checkpoint(launcher(model, tmp_path, *more), folder)
+    said = run(launcher(model, tmp_path, *more), timeout=600)
+    from_step = int(said.partition("goes on from checkpoint of step ")[2].split()[0])
+    held_at_once = {0, from_step}
+    weights = {0: model} | {s: folder / "checkpoints" / f"checkpoint-{s}" for s in (2, 4, 6, 8)}
+    records = check_record(folder, model, 4 * 2 * 4 + 5 * 3)
+    assert list(held_out(folder)) == [0, 2, 4, 6, 8]
+    for r in records:
+        fresh = r.split == "eval" or r.step in held_at_once
+        assert sampled_by(weights[r.step if fresh else r.step - 2], r), r.key
+        assert fresh or not sampled_by(weights[r.step], r), r.key
+    for row in rollout_rows(folder):  # a row is logged after the first step on its batch
+        gap = row["sampling/sampling_logp_difference/mean"]
+        assert gap < 1e-4 if row["step"] - 1 in held_at_once else gap > 1e-3, row
+        assert row["sampling/importance_sampling_ratio/max"] <= 3.0
 
 
 @pytest.mark.slow

@@ -6,9 +6,10 @@ What TRL gets for each row: the trajectory exactly as sampled, and the record's 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from src.grpo.ahead import Ahead, Batch
 from src.grpo.node import Node
 from utils.problems import Problem
 from utils.records import ConversationRecord
@@ -58,30 +59,27 @@ class Rollout:
         samples_per_problem: int,
         filler: int,
         metrics: Callable[[Sequence[ConversationRecord]], dict[str, float]],
+        ahead: Ahead | None = None,
     ) -> None:
-        self.node, self.problems, self.hold = node, problems, hold
+        """`ahead`: the next batch is held while the trainer works on this one."""
+        self.node, self.problems, self.hold, self.ahead = node, problems, hold, ahead
         self.samples, self.filler, self.metrics = samples_per_problem, filler, metrics
 
-    def __call__(self, indices: Sequence[int], step: int, epoch: int) -> dict[str, Any]:
-        """`indices`: this rank's rows, as positions in `problems`; every rank has as many.
+    def __call__(self, batch: Batch, then: Batch | None = None) -> dict[str, Any]:
+        """`batch`: this rank's rows; every rank has as many.  `then`: those to begin meanwhile.
 
         Returns TRL's keys, with `outcome` (rewards by name) and `rollout_metrics` for each row.
         """
-        gathered = self.node.gather(list(indices))
-        # Rows of one node are consecutive rows of the whole batch, and samples of a problem are
-        # consecutive there: the position tells which sample a row is.
-        first = self.node.lead * len(indices)
+        gathered = self.node.gather((batch, then))
 
         def work() -> list[tuple[list[Row], dict[str, float]]]:
-            flat = [index for rank in gathered for index in rank]
-            records = self.hold(
-                [self.problems[index] for index in flat],
-                [(first + position) % self.samples for position in range(len(flat))],
-                step,
-                epoch,
-            )
+            records = self._records(joined([own for own, _ in gathered]))
+            following = [later for _, later in gathered if later is not None]
+            if self.ahead is not None and following:
+                later = joined(following)
+                self.ahead.start(later, *self._wanted(later))
             rows = [to_row(record, filler=self.filler) for record in records]
-            metrics, n = self.metrics(records), len(indices)
+            metrics, n = self.metrics(records), len(batch.indices)
             return [(rows[i : i + n], metrics) for i in range(0, len(rows), n)]
 
         rows, metrics = self.node.scatter(self.node.on_lead(work))
@@ -93,3 +91,25 @@ class Rollout:
             "outcome": [dict(row.rewards) for row in rows],
             "rollout_metrics": [metrics for _ in rows],
         }
+
+    def _records(self, batch: Batch) -> list[ConversationRecord]:
+        """Of the batch that was begun before, where one was; else it is held now."""
+        found = self.ahead.collect(batch) if self.ahead is not None else None
+        if found is None:
+            found = self.hold(*self._wanted(batch), batch.step, batch.epoch)
+        return found
+
+    def _wanted(self, batch: Batch) -> tuple[list[Problem], list[int]]:
+        """The problems of a node's batch, and which sample of its problem each row is.
+
+        Rows of one node are consecutive rows of the whole batch, and samples of a problem are
+        consecutive there: the position tells which sample a row is.
+        """
+        first = self.node.index * len(batch.indices)
+        samples = [(first + position) % self.samples for position in range(len(batch.indices))]
+        return [self.problems[index] for index in batch.indices], samples
+
+
+def joined(parts: Sequence[Batch]) -> Batch:
+    """The batch of a node, from those of its ranks."""
+    return replace(parts[0], indices=[index for part in parts for index in part.indices])

@@ -6,9 +6,10 @@ import logging
 import os
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase, PrinterCallback
@@ -21,6 +22,7 @@ from src.background import Background
 from src.classroom import Classroom
 from src.embedded import resolve_model
 from src.evaluation.conversations import Held, hold_pairs
+from src.grpo.ahead import Ahead
 from src.grpo.arguments import grpo_arguments, torch_dtype
 from src.grpo.callbacks import Chatter, MetricsFile, PoliteStop, StepLine
 from src.grpo.held_out import (
@@ -159,10 +161,12 @@ class TrainingRoom:
         self.engines: EngineSet | None = None
         self.local: dict[str, Any] = {}
         self.sampler: Sampler = SharedWeights()
+        self.ahead = Ahead(self.begin) if cfg.train.overlap else None
         _check_groups(cfg, node)
         if cfg.engines.backend == "vllm":
             node.on_lead(lambda: self._engines(stack))
-            self.sampler = EngineWeights(node, self._weights_folder(), self._load)
+            wait = self.ahead.wait if self.ahead is not None else None
+            self.sampler = EngineWeights(node, self._weights_folder(), self._load, wait)
 
     # -- who answers -------------------------------------------------------------------------
 
@@ -179,7 +183,10 @@ class TrainingRoom:
         self.local = dict(providers)
 
     def close(self) -> None:
-        """Give back the connections of everyone who was asked."""
+        """End what is in flight, and give back the connections of everyone who was asked."""
+        if self.ahead is not None:
+            self.ahead.cancel()
+            self.loop.wait_for_all()
         if self.classroom is not None:
             self.loop.run(self.classroom.close())
 
@@ -235,27 +242,44 @@ class TrainingRoom:
             samples_per_problem=self.cfg.train.num_samples_per_problem,
             filler=self.tokenizer.eos_token_id,
             metrics=lambda records: rollout_metrics(records, self.reported),
+            ahead=self.ahead,
         )
 
     def hold(
         self, problems: Sequence[Problem], samples: Sequence[int], step: int, epoch: int
     ) -> list[ConversationRecord]:
         """Hold one batch of conversations and record it.  On the lead only."""
+        records = self.loop.run(self._held(problems, samples, step, epoch))
+        self._settle()
+        return records
+
+    def begin(
+        self, problems: Sequence[Problem], samples: Sequence[int], step: int, epoch: int
+    ) -> Future[list[ConversationRecord]]:
+        """Begin one batch; it is recorded as it is held.  On the lead only."""
+
+        async def recorded() -> list[ConversationRecord]:
+            records = await self._held(problems, samples, step, epoch)
+            self._settle()
+            return records
+
+        return self.loop.start(recorded())
+
+    async def _held(
+        self, problems: Sequence[Problem], samples: Sequence[int], step: int, epoch: int
+    ) -> list[ConversationRecord]:
         assert self.classroom is not None
-        split: Literal["train"] = "train"
         with Progress(f"step {step}", self.classroom.states, len(problems)):
             work = self.classroom.run(
                 problems,
                 samples=samples,
                 step=step,
                 epoch=epoch,
-                split=split,
+                split="train",
                 run=self.folder.name,
                 on_finished=self.writer.add,
             )
-            records = self.loop.run(self._guarded(work))
-        self._settle()
-        return records
+            return await self._guarded(work)
 
     def _guarded(self, work: Held) -> Held:
         """Ended at once when an engine dies for good."""

@@ -18,6 +18,7 @@ from torch import Tensor
 from trl import GRPOConfig, GRPOTrainer
 
 from src.grpo import packing
+from src.grpo.ahead import Batch, Order
 from src.grpo.rollout import Rollout
 from utils.rewards import NAMES
 
@@ -101,6 +102,7 @@ class ClassroomGRPOTrainer(GRPOTrainer):
         self._score_rows = score_rows
         self._tutor_mask: Tensor | None = None  # (rows, completion): 1 on the tutor's tokens
         self._rows: list[int] = []
+        self._order: Order | None = None
         args.reward_weights = [1.0] + [0.0] * len(NAMES)
         super().__init__(
             args=args,
@@ -125,10 +127,24 @@ class ClassroomGRPOTrainer(GRPOTrainer):
         return super()._generate_and_score_completions(inputs)
 
     def _hold_conversations(self, prompts: list[str], trainer: GRPOTrainer) -> dict[str, Any]:
-        rows = self._rollout(self._rows, self.state.global_step, int(self.state.epoch or 0))
+        step, epoch = self.state.global_step, int(self.state.epoch or 0)
+        batch = Batch(indices=self._rows, step=step, epoch=epoch)
+        rows = self._rollout(batch, self._following(batch) if self._rollout.ahead else None)
         masks = [torch.tensor(mask, device=self.accelerator.device) for mask in rows["env_mask"]]
         self._tutor_mask = torch.nn.utils.rnn.pad_sequence(masks, batch_first=True)
         return rows
+
+    def _following(self, batch: Batch) -> Batch | None:
+        """This rank's rows of the batch that will be trained on next; None after the last."""
+        step = batch.step + self.num_iterations
+        if step >= self.state.max_steps:
+            return None
+        if self._order is None:
+            rank, ranks = self.accelerator.process_index, self.accelerator.num_processes
+            sampler = self._get_train_sampler()
+            self._order = Order(sampler, rows=len(batch.indices), rank=rank, ranks=ranks)
+        indices, epochs = self._order.after(batch.indices)
+        return Batch(indices=indices, step=step, epoch=batch.epoch + epochs)
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         self._tutor_mask = inputs["tool_mask"]

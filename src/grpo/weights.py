@@ -82,9 +82,13 @@ class EngineWeights:
         node: Node,
         folder: Path | None,
         load: Callable[[Path, int], None],
+        wait: Callable[[], None] | None = None,
     ) -> None:
-        """`folder` and `load` are used on the lead only: where files go, and who loads them."""
-        self.node, self.folder, self.load = node, folder, load
+        """`folder` and `load` are used on the lead only: where files go, and who loads them.
+
+        `wait`, too: returns when no conversation is in flight, so that none meets two weights.
+        """
+        self.node, self.folder, self.load, self.wait = node, folder, load, wait
         self.model: Callable[[], torch.nn.Module] | None = None  # set once the trainer exists
         self.version = 0
         self.seconds: float = 0.0
@@ -92,6 +96,8 @@ class EngineWeights:
     def sync_weights(self) -> None:
         """Gather, write, load, and check the version.  Collective."""
         assert self.model is not None, "the trainer has not been connected yet"
+        if self.wait is not None:
+            self.node.on_lead(self.wait)
         began = time.monotonic()
         self.version += 1
         model = self.model()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import attribution, makespan, results, schedules, trainer
+from benchmarks import attribution, makespan, results, schedules, trainer, update
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.judging import plain_verdict
 from benchmarks.plain import PlainClassroom
@@ -50,6 +50,11 @@ def test_comparison() -> None:
     assert (alone.ours, alone.ratio, alone.spread) == (2.0, None, 1.0)
     nothing = compare("n", "share", [(0.0, 0.0)], limit=0.0, more_is_better=True)
     assert (nothing.ratio, nothing.of_limit, nothing.spread) == (None, None, 0.0)
+
+
+def test_what_overlap_would_give_on_separate_hardware() -> None:
+    assert update.apart(3.0, 2.0, 0.1) == pytest.approx(0.1 + 2.0)  # waits for conversations
+    assert update.apart(3.0, 0.5, 0.1) == pytest.approx(0.1 + 2.4)  # waits for the trainer
 
 
 def _held(way: str) -> list[ConversationRecord]:

@@ -77,6 +77,22 @@ def test_refused_naming_the_setting(key: str, value: Any) -> None:
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [
+        ("engines__backend", "transformers", "train.overlap: needs engines.backend=vllm"),
+        ("engines__residency", "phase", "train.overlap: needs engines.residency=always"),
+        ("train__importance_sampling", "none", "train.importance_sampling: train.overlap needs"),
+    ],
+)
+def test_overlap_needs_engines_that_stay_awake(key: str, value: str, named: str) -> None:
+    fine = {"train__overlap": True, "engines__residency": "always"}
+    validate(rl_settings(**fine))
+    with pytest.raises(ConfigError) as refusal:
+        validate(rl_settings(**(fine | {key: value})))
+    assert str(refusal.value).startswith(named) and "\n" not in str(refusal.value)
+
+
 def test_dataset_entries_are_named_by_number() -> None:
     entries = [DatasetEntry(name_or_path="a"), DatasetEntry(name_or_path="b", ratio=0.0)]
     with pytest.raises(ConfigError, match=r"^dataset\.train_datasets\[1\]\.ratio:"):

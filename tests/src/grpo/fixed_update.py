@@ -6,7 +6,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
@@ -17,6 +17,7 @@ from datasets import Dataset
 from transformers import AutoTokenizer, TrainerCallback
 
 from config.schema import TrainRLConfig, TrainSettings
+from src.grpo.ahead import Ahead
 from src.grpo.arguments import grpo_arguments
 from src.grpo.node import Node
 from src.grpo.rollout import Rollout
@@ -51,6 +52,12 @@ def fixed(problem: Problem, sample: int) -> ConversationRecord:
     )
 
 
+def held(
+    problems: Sequence[Problem], samples: Sequence[int], step: int, epoch: int
+) -> list[ConversationRecord]:
+    return [fixed(p, s) for p, s in zip(problems, samples, strict=True)]
+
+
 class Collect(TrainerCallback):
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []
@@ -66,6 +73,7 @@ def build(
     settings: TrainSettings,
     examine: Callable[[int], dict[str, float]] = lambda step: {},
     callbacks: tuple[TrainerCallback, ...] = (),
+    ahead: Ahead | None = None,
 ) -> ClassroomGRPOTrainer:
     """The trainer on fixed trajectories; small, in fp32 and with plain AdamW."""
     settings.number_of_problems_per_batch, settings.num_samples_per_problem = PROBLEMS, SAMPLES
@@ -77,10 +85,11 @@ def build(
     rollout = Rollout(
         Node(),
         problems,
-        lambda ps, ss, step, epoch: [fixed(p, s) for p, s in zip(ps, ss, strict=True)],
+        held,
         samples_per_problem=SAMPLES,
         filler=0,
         metrics=lambda records: {"classroom/held": float(len(records))},
+        ahead=ahead,
     )
     return ClassroomGRPOTrainer(
         model=model,

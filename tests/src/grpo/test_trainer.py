@@ -6,11 +6,18 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 
+from config.schema import TrainSettings
+from src.grpo.ahead import Ahead
+from tests.src.grpo.fixed_update import Collect, build, held
 from tests.tiny import save_tiny_model
+from utils.problems import Problem
+from utils.records import ConversationRecord
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = "tests/src/grpo/fixed_update.py"
@@ -42,6 +49,37 @@ def update(
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_model(tmp_path_factory.mktemp("model"))
+
+
+def test_batches_held_ahead_are_those_that_come(model: Path, tmp_path: Path) -> None:
+    """Over three epochs of one batch, and from a checkpoint: the loss is that of rows held when
+    they are wanted, and each batch has the step and epoch that it would have had."""
+
+    def losses(folder: str, ahead: Ahead | None, checkpoint: Path | None = None) -> list[float]:
+        collect = Collect()
+        settings = TrainSettings(per_device_train_batch_size=4, max_steps=6, mu=2)
+        settings.gradient_checkpointing, settings.learning_rate = False, 1e-3
+        trainer = build(str(model), tmp_path / folder, settings, callbacks=(collect,), ahead=ahead)
+        trainer.args.save_steps, trainer.args.save_total_limit = 2, None
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        return [row["loss"] for row in collect.rows]
+
+    begun: list[tuple[int, int]] = []
+
+    def begin(
+        problems: Sequence[Problem], samples: Sequence[int], step: int, epoch: int
+    ) -> Future[list[ConversationRecord]]:
+        begun.append((step, epoch))
+        done: Future[list[ConversationRecord]] = Future()
+        done.set_result(held(problems, samples, step, epoch))
+        return done
+
+    expected = losses("plain", None)
+    assert losses("ahead", Ahead(begin)) == expected and len(expected) == 6
+    assert begun == [(2, 1), (4, 2)]
+    begun.clear()
+    losses("again", Ahead(begin), tmp_path / "ahead" / "checkpoints" / "checkpoint-2")
+    assert begun == [(4, 2)]
 
 
 def test_the_loss_depends_on_neither_ranks_nor_packing(model: Path, tmp_path: Path) -> None:
