@@ -11,7 +11,8 @@ import psutil
 from config.errors import ConfigError
 from src.launch.arguments import Arguments
 from src.launch.jobs import Job
-from src.vllm.plan import Described, Item, Plan, Training, plan_memory, refusal, total, update_load
+from src.vllm.plan import plan_memory, refusal, update_load
+from src.vllm.plan_parts import Described, Item, Plan, Training, total
 from src.vllm.server import GIB, Machine
 from utils.memory import Sharding
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from config.errors import ConfigError
 from config.schema import TrainRLConfig
-from src.vllm.plan import Plan
+from src.vllm.plan_parts import Plan
 
 ROLES = ("teacher", "student", "judge")
 
