@@ -30,6 +30,7 @@ class ModelShape:
     layers: int
     hidden: int
     intermediate: int
+    heads: int
     kv_heads: int
     head_dim: int
     vocabulary: int

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from config.schema import TrainRLConfig
 from src.vllm.gate import groups_of
 from src.vllm.plan_engines import add_engine
-from src.vllm.plan_parts import Described, Phase, Plan, Training, shape_of, total
+from src.vllm.plan_parts import Described, Phase, Plan, Training, shape_of, summed, total
 from src.vllm.plan_trainer import add_trainer
 from src.vllm.server import GIB
 from src.vllm.spec import EngineSpec, plan_engines
@@ -103,27 +103,35 @@ def refusal(plan: Plan, cfg: TrainRLConfig, changed: Replan) -> str | None:
 
     `changed` plans again with other settings, so that what is proposed is known to be enough.
     """
-    from src.vllm.plan_advice import advice
-
     if plan.fits:
         return None
     if plan.too_small:
         item = max(plan.too_small, key=lambda item: item.size)
-        problem = f"the {item.what} needs {item.size / GIB:.1f} GiB for its weights and one request"
-        setting = item.setting
+        problem, setting = f"{item.what} {item.size / GIB:.1f} GiB", item.setting
     else:
-        phase, where, items, size = max(plan.overfull(), key=lambda o: total(o[2]) - o[3])
-        largest = sorted(items, key=lambda item: -item.size)[:3]
-        named = ", ".join(f"{item.what} {item.size / GIB:.1f}" for item in largest)
+        phase, where, items, room = max(plan.overfull(), key=lambda o: total(o[2]) - o[3])
+        largest = sorted(summed(items).items(), key=lambda item: -item[1])
+        named = ", ".join(f"{what} {size / GIB:.1f}" for what, size in largest[:3])
         problem = (
-            f"{where} would hold {total(items) / GIB:.1f} of {size / GIB:.1f} GiB "
+            f"{where} would hold {total(items) / GIB:.1f} of {room / GIB:.1f} GiB "
             f"in {phase.name} ({named}, …)"
         )
-        setting = largest[0].setting
-    found = advice(cfg, changed)
-    if found is not None:
-        return f"{found[0]}: {problem}; {found[1]} would fit"
-    return f"{setting}: {problem}; no single other setting would make it fit"
+        setting = next(item.setting for item in items if item.what == largest[0][0])
+    return advised(setting, problem, cfg, changed, plan.described.gpus)
+
+
+def advised(setting: str, problem: str, cfg: TrainRLConfig, changed: Replan, gpus: int) -> str:
+    """The problem and what would solve it; `setting` is named where nothing tried does."""
+    from src.vllm.plan_advice import advice
+
+    found = advice(cfg, changed, gpus)
+    if found is None:
+        return (
+            f"{setting}: {problem}; no one or two other settings would make it fit: it takes a "
+            "smaller model or a larger machine"
+        )
+    typed = " ".join(f"{name}={value}" for name, value in found.items())
+    return f"{next(iter(found))}: {problem}; {typed} would fit"
 
 
 if __name__ == "__main__":

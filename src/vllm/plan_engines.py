@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from src.vllm.plan_parts import Item, Phase, Plan
-from src.vllm.server import GIB, place_on_gpus
+from src.vllm.server import GIB, CannotPlace, place_on_gpus
 from src.vllm.spec import EngineSpec
 from utils.memory import ModelShape, quantization_of
 
@@ -22,6 +22,7 @@ def add_engine(plan: Plan, phase: Phase, spec: EngineSpec, shape: ModelShape, aw
         return
     setting = f"{spec.roles[0]}_model.vllm.gpu_memory_utilization"
     gpus, instances = place_on_gpus(spec, plan.described.machine)
+    _check_cut(spec, shape)
     whole = plan.described.gpu_bytes
     share = spec.gpu_memory_utilization * whole
     on_each = {"weights": weights / spec.tensor_parallel, "CUDA, graphs": ENGINE_GIB * GIB}
@@ -32,7 +33,8 @@ def add_engine(plan: Plan, phase: Phase, spec: EngineSpec, shape: ModelShape, aw
     plan.held[spec.name] = (tokens * instances, tokens // spec.max_length * instances)
     if tokens < spec.max_length:
         needed = sum(on_each.values()) + per_token * spec.max_length
-        item = Item(what=f"{spec.name} engine", size=needed, setting=setting)
+        what = f"the {spec.name} engine's weights and one whole request need"
+        item = Item(what=what, size=needed, setting=setting)
         if item not in plan.too_small:
             plan.too_small.append(item)
     on_each["KV cache"] = max(0.0, cache)
@@ -46,6 +48,16 @@ def add_engine(plan: Plan, phase: Phase, spec: EngineSpec, shape: ModelShape, aw
     if spec.sleeps and not awake:  # the tutor too, until its first new weights
         _add_ram(phase, spec, "asleep in RAM", weights * instances)
     _add_published(plan, phase, spec, shape)
+
+
+def _check_cut(spec: EngineSpec, shape: ModelShape) -> None:
+    """vLLM shares out whole attention heads; key/value heads may stand on several GPUs."""
+    few, many = sorted((spec.tensor_parallel, shape.kv_heads))
+    if shape.heads % spec.tensor_parallel or many % few:
+        raise CannotPlace(
+            f"{spec.roles[0]}_model.vllm.number_of_gpus_per_instance: {spec.tensor_parallel} GPUs "
+            f"cannot share {shape.heads} attention heads and {shape.kv_heads} of keys"
+        )
 
 
 def _engine_activations(spec: EngineSpec, shape: ModelShape, whole: float) -> float:
@@ -65,7 +77,7 @@ def _add_cpu_engine(
     plan.held[spec.name] = (tokens, tokens // spec.max_length)
     if tokens < spec.max_length:
         item = Item(
-            what=f"{spec.name} engine",
+            what=f"the {spec.name} engine's KV cache for one whole request needs",
             size=shape.kv_bytes_per_token(spec.dtype) * spec.max_length,
             setting=f"{spec.roles[0]}_model.vllm.cpu_kv_cache_gib",
         )

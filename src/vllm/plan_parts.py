@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from src.vllm.server import Machine
 from src.vllm.shapes import model_shape
 from utils.memory import ModelShape, Sharding
+
+
+def summed(items: Iterable[Item]) -> dict[str, float]:
+    """Bytes by what they are: of all ranks, say."""
+    sums: dict[str, float] = {}
+    for item in items:
+        sums[item.what] = sums.get(item.what, 0.0) + item.size
+    return sums
 
 
 def total(items: list[Item]) -> float:

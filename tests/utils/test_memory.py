@@ -24,6 +24,7 @@ SHAPE = ModelShape(
     layers=2,
     hidden=8,
     intermediate=16,
+    heads=4,
     kv_heads=2,
     head_dim=2,
     vocabulary=10,

@@ -70,7 +70,7 @@ def test_what_is_proposed_would_fit(planned: Planned, argv: tuple[str, ...], set
     with pytest.raises(ConfigError) as refused:
         planned("7b", *argv)
     said = str(refused.value)
-    assert said.startswith(f"{setting}: ")
+    assert said.startswith(f"{setting}: ") and "\n" not in said
     found = re.search(r"; (\S+)=(\S+) would fit$", said)
     assert found is not None and found[1] == setting
     kept = [override for override in argv if not override.startswith(setting)]
