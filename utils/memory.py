@@ -58,13 +58,15 @@ class ModelShape:
         )
 
     def activation_bytes(self, tokens: int, dtype: str, checkpointing: bool) -> float:
-        """What the backward pass of `tokens` tokens needs kept, apart from logits; an estimate.
+        """What the backward pass of `tokens` tokens needs kept, apart from logits.
 
-        A layer keeps about 8 vectors of the hidden size, 4 of the intermediate, and keys and
-        values twice; with checkpointing each layer keeps its input, and one layer all of it.
+        A layer of Llama's or Qwen's keeps 8 vectors of the hidden size, 4 of the intermediate, and
+        keys and values twice; half precision also two hidden ones in float32, of its norms.  With
+        checkpointing each layer keeps its input, and one layer all of it.
         """
         keys = self.kv_heads * self.head_dim
-        layer = 8 * self.hidden + 4 * self.intermediate + 4 * keys
+        vectors = 8 if BYTES[dtype] == 4 else 10
+        layer = vectors * self.hidden + 4 * self.intermediate + 4 * keys
         kept = self.layers * self.hidden + layer if checkpointing else self.layers * layer
         return float(tokens * kept * BYTES[dtype])
 

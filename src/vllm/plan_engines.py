@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from src.vllm.plan_parts import Item, Phase, Plan
-from src.vllm.server import GIB, CannotPlace, place_on_gpus
+from src.vllm.server import GIB, PREFILL_TOKENS, CannotPlace, place_on_gpus
 from src.vllm.spec import EngineSpec
-from utils.memory import ModelShape, quantization_of
+from utils.memory import BYTES, ModelShape, quantization_of
 
 ENGINE_GIB = 1.0  # of an engine on each of its GPUs, asleep too: CUDA context, NCCL, graphs
-ENGINE_RAM_GIB = 1.1  # of one process: Python, torch, vLLM
+ENGINE_RAM_GIB = 1.0  # of a server's processes together: Python, torch, vLLM
 # vLLM's --max-num-batched-tokens on GPUs of so many GiB or more
 BATCHED_TOKENS = {160: 16384, 70: 8192, 0: 2048}
 ON_CPU_PACKED = 2.0  # vLLM's CPU backend keeps a packed copy of each linear weight
@@ -26,7 +26,8 @@ def add_engine(plan: Plan, phase: Phase, spec: EngineSpec, shape: ModelShape, aw
     whole = plan.described.gpu_bytes
     share = spec.gpu_memory_utilization * whole
     on_each = {"weights": weights / spec.tensor_parallel, "CUDA, graphs": ENGINE_GIB * GIB}
-    on_each["activations"] = _engine_activations(spec, shape, whole)
+    batched = next(count for least, count in BATCHED_TOKENS.items() if whole >= least * GIB)
+    on_each["activations"] = _engine_activations(spec, shape, batched)
     cache = spec.kv_cache_memory_bytes or share - sum(on_each.values())
     per_token = shape.kv_bytes_per_token(spec.dtype, spec.tensor_parallel)
     tokens = max(0, int(cache // per_token))
@@ -60,12 +61,13 @@ def _check_cut(spec: EngineSpec, shape: ModelShape) -> None:
         )
 
 
-def _engine_activations(spec: EngineSpec, shape: ModelShape, whole: float) -> float:
-    """What vLLM sets aside after its profiling run; an estimate."""
-    tokens = next(count for least, count in BATCHED_TOKENS.items() if whole >= least * GIB)
+def _engine_activations(spec: EngineSpec, shape: ModelShape, tokens: int) -> float:
+    """Of `tokens` in one step, and the logits that are sampled from: what vLLM's profiling run
+    takes; an estimate."""
+    each = BYTES[shape.dtype if spec.dtype == "auto" else spec.dtype]
     widest = 2 * shape.intermediate // spec.tensor_parallel + 4 * shape.hidden
     logits = 2 * 4 * spec.max_num_seqs * shape.vocabulary
-    return float(2 * tokens * widest + logits)
+    return float(each * tokens * widest + logits)
 
 
 def _add_cpu_engine(
@@ -83,9 +85,11 @@ def _add_cpu_engine(
         )
         if item not in plan.too_small:
             plan.too_small.append(item)
+    batched = max(spec.max_length, spec.max_num_seqs, PREFILL_TOKENS)
     for what, size in {
         "weights": weights * ON_CPU_PACKED,
         "KV cache": cache,
+        "activations": _engine_activations(spec, shape, batched),
         "process": ENGINE_RAM_GIB * GIB,
     }.items():
         _add_ram(phase, spec, what, size)
