@@ -62,7 +62,7 @@ def test_adapters_fit_one_gpu_where_whole_weights_do_not(planned: Planned) -> No
             ("student_model.vllm.gpu_memory_utilization=0.05",),
             "student_model.vllm.gpu_memory_utilization",
         ),
-        (("train.per_device_train_batch_size=8",), "train.per_device_train_batch_size"),
+        (("train.per_device_train_batch_size=32",), "train.per_device_train_batch_size"),
         (("train.gradient_checkpointing=false",), "train.gradient_checkpointing"),
     ],
 )
@@ -172,7 +172,7 @@ def test_without_gpus_all_lies_in_ram(planned: Planned) -> None:
     assert total(plan.phases[-1].ram) > total(plan.phases[0].ram) > 0
     assert "GPU" not in said
     with pytest.raises(
-        ConfigError, match=r"^student_model\.vllm\.cpu_kv_cache_gib: .* one request"
+        ConfigError, match=r"^student_model\.vllm\.cpu_kv_cache_gib: .* one whole request"
     ):
         planned("smollm2", "student_model.vllm.cpu_kv_cache_gib=0.01", gpus=0)
     with pytest.raises(ConfigError, match=r"^--gpus: describes a machine for --plan"):
