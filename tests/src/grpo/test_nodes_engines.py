@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import time
@@ -102,14 +101,12 @@ def test_each_node_s_engines_hold_its_share(two_nodes: tuple[str, str], tmp_path
             assert a[name] == pytest.approx(b[name], rel=1e-4, abs=1e-5), name
     assert len({row["loss"] for row in losses}) == 4
 
-    alone = requests(one / "engines" / "teacher.log")
-    for records, folder in ((first, two / "engines"), (second, two / "engines" / "node1")):
+    nodes = (first, two / "engines"), (second, two / "engines" / "node1")
+    for records, folder in nodes:
         turns = Counter(m.role for record in records for m in record.messages)
-        asked = requests(folder / "teacher.log")
-        assert 0 < turns["teacher"] <= asked < alone, folder
-        alone -= asked
-        assert requests(folder / "student.log") > turns["student"], folder
-    assert alone == 0  # a node's requests and the other's are those of one node
+        assert requests(folder / "teacher.log") >= turns["teacher"] > 0, folder
+        assert requests(folder / "student.log") > turns["student"] > 0, folder
+    for role in ("teacher", "student"):  # together they asked what one node asks, nothing twice
+        asked = [requests(folder / f"{role}.log") for _, folder in nodes]
+        assert sum(asked) == requests(one / "engines" / f"{role}.log"), role
     assert talked and all("train_rl.py" in line for line in talked), talked
-    assert not any("vllm" in line for line in talked)
-    json.dumps(losses)
