@@ -200,7 +200,8 @@ class TrainSettings:
     number_of_problems_per_batch: int = 16
     per_device_train_batch_size: int = 2
     lr_scheduler_type: str = "constant"
-    optimizer: str = "paged_adamw_8bit"  # adamw_torch where there is no CUDA
+    # adamw_torch where there is no CUDA; fused_adam: DeepSpeed's, whose state ZeRO-3 can offload
+    optimizer: str = "paged_adamw_8bit"
     epochs: int = 1
     max_steps: int = -1  # optimizer steps
     deepspeed_config_path: str | None = None
@@ -218,6 +219,7 @@ class TrainSettings:
     warmup_steps: int = 0
     padding_free: bool = True  # rows packed into one, logits only where the mask is 1
     use_deepspeed: bool = True  # false: one process, no DeepSpeed
+    offload_during_rollouts: bool = False  # its state lies in RAM while conversations are held
     eval_steps: int = 0  # evaluate on eval_datasets every so many optimizer steps; 0: never
     best_metric: str = "reward_total"  # a name of metrics.json: its best checkpoint is kept
     collect_only: bool = False  # run the classroom and record; no training

@@ -94,6 +94,24 @@ def micro_batches(settings: TrainRLConfig, ranks: int) -> int:
     return steps
 
 
+def check_offload(settings: TrainRLConfig, zero_stage: int, weights_in_ram: bool) -> None:
+    """Raises ConfigError where DeepSpeed has no state that it could move for a rollout.
+
+    `zero_stage` 0: no DeepSpeed; `weights_in_ram`: its offload_param_device is not none.
+    """
+    if not settings.train.offload_during_rollouts:
+        return
+    reason = None
+    if zero_stage == 0:
+        reason = "needs DeepSpeed (a --config_file with a zero_stage)"
+    elif weights_in_ram:
+        reason = "the weights are in RAM already, by --config_file's offload_param_device"
+    elif settings.teacher_model.lora.enable:
+        reason = "adapters have hardly any state to move"
+    if reason is not None:
+        raise ConfigError(f"train.offload_during_rollouts: {reason}")
+
+
 def _get(settings: Any, key: str) -> Iterator[Any]:
     """The value of a dotted key, or nothing where this script has no such key."""
     for part in key.split("."):

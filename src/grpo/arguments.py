@@ -14,6 +14,7 @@ from config.validate import micro_batches
 from utils.metrics import more_is_better
 
 log = logging.getLogger(__name__)
+DEEPSPEED_ADAM = "fused_adam"  # a name of ours: transformers knows none for it
 
 
 def boundary(steps: int, mu: int) -> int:
@@ -60,7 +61,9 @@ def grpo_arguments(cfg: TrainRLConfig, folder: Path, *, world_size: int) -> GRPO
         learning_rate=train.learning_rate,
         lr_scheduler_type=train.lr_scheduler_type,
         warmup_steps=train.warmup_steps,
-        optim=optimizer_name(train.optimizer, cuda),
+        optim=optimizer_name(
+            "adamw_torch" if train.optimizer == DEEPSPEED_ADAM else train.optimizer, cuda
+        ),
         max_grad_norm=train.max_grad_norm,
         gradient_checkpointing=train.gradient_checkpointing,
         bf16=bf16 and cuda,

@@ -23,7 +23,7 @@ from src.classroom import Classroom
 from src.embedded import resolve_model
 from src.evaluation.conversations import Held, hold_pairs
 from src.grpo.ahead import Ahead
-from src.grpo.arguments import grpo_arguments, torch_dtype
+from src.grpo.arguments import DEEPSPEED_ADAM, grpo_arguments, torch_dtype
 from src.grpo.callbacks import Chatter, MetricsFile, PoliteStop, StepLine
 from src.grpo.held_out import (
     EvaluateEvery,
@@ -34,6 +34,7 @@ from src.grpo.held_out import (
     pool,
 )
 from src.grpo.node import Node, peer_is_gone
+from src.grpo.offload import refuse_idle_offload
 from src.grpo.rollout import Rollout
 from src.grpo.summary import print_summary, write_results
 from src.grpo.trainer import ClassroomGRPOTrainer, Sampler, SharedWeights
@@ -90,6 +91,7 @@ def _train(cfg: TrainRLConfig) -> int:
         prepare_wandb(cfg.logging, folder.name)
         # Making the arguments also joins the ranks, where there are several.
         arguments = grpo_arguments(cfg, folder.path, world_size=world_size)
+        refuse_idle_offload(cfg, arguments)
         room = TrainingRoom(cfg, folder, Node(), problems, held_out, stack)
         stack.callback(room.close)
         checkpoint = _checkpoint(folder, room.writer, room.node.leads)
@@ -362,6 +364,8 @@ def build_trainer(
         examine=room.examine,
         padding_free=cfg.train.padding_free,
         score_rows=cfg.train.batch_size_ref_model,
+        offload=cfg.train.offload_during_rollouts,
+        deepspeed_adam=cfg.train.optimizer == DEEPSPEED_ADAM,
         train_dataset=data,
         processing_class=room.tokenizer,
         peft_config=lora_config(cfg.teacher_model.lora),

@@ -19,6 +19,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from src.grpo import packing
 from src.grpo.ahead import Batch, Order
+from src.grpo.offload import at_rest, fused_adam
 from src.grpo.rollout import Rollout
 from utils.rewards import NAMES
 
@@ -85,6 +86,8 @@ class ClassroomGRPOTrainer(GRPOTrainer):
     `padding_free`: a micro-batch is one packed row, and only the tutor's tokens meet the LM head;
     models whose layers cannot keep rows apart fall back to TRL's padded batches.
     `score_rows`: conversations at a time where no gradient is needed; None: a micro-batch.
+    `offload`: what DeepSpeed can move lies in RAM while conversations are held.
+    `deepspeed_adam`: its own AdamW in place of the one that `args` name.
     """
 
     def __init__(
@@ -96,10 +99,12 @@ class ClassroomGRPOTrainer(GRPOTrainer):
         examine: Callable[[int], dict[str, float]] = lambda step: {},
         padding_free: bool = True,
         score_rows: int | None = None,
+        offload: bool = False,
+        deepspeed_adam: bool = False,
         **arguments: Any,
     ) -> None:
         self._rollout, self._examine = rollout, examine
-        self._score_rows = score_rows
+        self._score_rows, self._offload = score_rows, offload
         self._tutor_mask: Tensor | None = None  # (rows, completion): 1 on the tutor's tokens
         self._rows: list[int] = []
         self._order: Order | None = None
@@ -110,6 +115,8 @@ class ClassroomGRPOTrainer(GRPOTrainer):
             rollout_func=self._hold_conversations,
             **arguments,
         )
+        if deepspeed_adam:
+            self.optimizer_cls_and_kwargs = fused_adam(args)
         # TRL hands over weights, and corrects for the sampler's distribution, only for its own
         # engine.  With ours in its place it does both, with the logprobs we return.
         self.vllm_generation = sampler
@@ -129,7 +136,9 @@ class ClassroomGRPOTrainer(GRPOTrainer):
     def _hold_conversations(self, prompts: list[str], trainer: GRPOTrainer) -> dict[str, Any]:
         step, epoch = self.state.global_step, int(self.state.epoch or 0)
         batch = Batch(indices=self._rows, step=step, epoch=epoch)
-        rows = self._rollout(batch, self._following(batch) if self._rollout.ahead else None)
+        following = self._following(batch) if self._rollout.ahead else None
+        with at_rest(self.accelerator, self.deepspeed, self._offload):
+            rows = self._rollout(batch, following)
         masks = [torch.tensor(mask, device=self.accelerator.device) for mask in rows["env_mask"]]
         self._tutor_mask = torch.nn.utils.rnn.pad_sequence(masks, batch_first=True)
         return rows
@@ -203,7 +212,8 @@ class ClassroomGRPOTrainer(GRPOTrainer):
         if self._last_loaded_step != step:  # TRL's own note of what the sampler holds
             self.vllm_generation.sync_weights()
             self._last_loaded_step = step
-        found = {f"eval_{name}": value for name, value in self._examine(step).items()}
+        with at_rest(self.accelerator, self.deepspeed, self._offload):
+            found = {f"eval_{name}": value for name, value in self._examine(step).items()}
         self.log(dict(found))
         found.setdefault(f"eval_{self.args.metric_for_best_model}", math.nan)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)

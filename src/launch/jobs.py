@@ -12,7 +12,7 @@ from pathlib import Path
 
 from config.errors import ConfigError
 from config.schema import TrainRLConfig
-from config.validate import micro_batches
+from config.validate import check_offload, micro_batches
 from src.launch.arguments import Arguments, Ranks, plan_ranks
 from utils.hydra_entry import load_config
 from utils.run_folder import check_run, is_finished, run_path
@@ -104,6 +104,7 @@ def _ranks(arguments: Arguments, settings: TrainRLConfig, gpus: int) -> Ranks | 
         chosen = arguments.accelerate or gpus < 2
         ranks = plan_ranks(arguments, gpus if chosen else _usable(settings, gpus))
         micro_batches(settings, ranks.processes)
+        check_offload(settings, ranks.zero_stage, ranks.offload_weights)
         return ranks
     if arguments.accelerate:
         raise ConfigError(
@@ -111,6 +112,7 @@ def _ranks(arguments: Arguments, settings: TrainRLConfig, gpus: int) -> Ranks | 
             "runs one process without accelerate; leave its flags out"
         )
     micro_batches(settings, 1)
+    check_offload(settings, 0, False)
     return None
 
 

@@ -9,10 +9,13 @@ from collections.abc import Sequence
 import psutil
 
 from config.errors import ConfigError
+from config.schema import TrainRLConfig
+from config.validate import check_offload
 from src.launch.arguments import Arguments
 from src.launch.jobs import Job
-from src.vllm.plan import Described, Item, Plan, Training, plan_memory, refusal, total, update_load
-from src.vllm.server import GIB, Machine
+from src.vllm.plan import advised, plan_memory, refusal, update_load
+from src.vllm.plan_parts import Described, Item, Plan, Training, summed, total
+from src.vllm.server import GIB, CannotPlace, Machine
 from utils.memory import Sharding
 
 
@@ -55,12 +58,22 @@ def print_plans(jobs: Sequence[Job], described: Described) -> None:
     """Print each job's plan.  Raises ConfigError for the first that does not fit."""
     for job in jobs:
         training, cfg = training_of(job, described), job.settings
-        plan = plan_memory(cfg, described, training)
+        changed = functools.partial(_replan, described=described, training=training)
+        try:
+            plan = plan_memory(cfg, described, training)
+        except CannotPlace as error:
+            setting, _, problem = str(error).partition(": ")
+            raise ConfigError(advised(setting, problem, cfg, changed, described.gpus)) from None
         _print(job, plan, training)
-        changed = functools.partial(plan_memory, described=described, training=training)
         said = refusal(plan, cfg, changed)
         if said is not None:
             raise ConfigError(said)
+
+
+def _replan(cfg: TrainRLConfig, described: Described, training: Training) -> Plan:
+    """The plan with other settings, if a run would take them."""
+    check_offload(cfg, training.zero.stage, training.zero.offload_weights)
+    return plan_memory(cfg, described, training)
 
 
 def _print(job: Job, plan: Plan, training: Training) -> None:
@@ -81,7 +94,7 @@ def _print(job: Job, plan: Plan, training: Training) -> None:
         table.add_column("", no_wrap=True)
         for phase in plan.phases:
             table.add_column(phase.name, justify="right")
-        columns = [_summed(items) for items in items_of]
+        columns = [summed(items) for items in items_of]
         for what in dict.fromkeys(what for column in columns for what in column):
             table.add_row(what, *(_gib(column.get(what, 0.0)) for column in columns))
         table.add_row("total", *(f"{total(items) / GIB:.1f}" for items in items_of))
@@ -99,13 +112,6 @@ def _places(plan: Plan) -> list[tuple[str, list[list[Item]]]]:
         for gpus in alike.values()
     ]
     return [*places, ("RAM", [phase.ram for phase in plan.phases])]
-
-
-def _summed(items: Sequence[Item]) -> dict[str, float]:
-    sums: dict[str, float] = {}
-    for item in items:
-        sums[item.what] = sums.get(item.what, 0.0) + item.size
-    return sums
 
 
 def _gib(size: float) -> str:

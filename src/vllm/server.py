@@ -20,6 +20,10 @@ FAULTS = ("nan_on_sleep",)
 GIB = 1024**3
 
 
+class CannotPlace(ConfigError):
+    """An engine asks for GPUs that are not there, or that its model cannot be cut for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
     """What an engine can be placed on; `gpus` are the ids that CUDA_VISIBLE_DEVICES takes."""
@@ -172,13 +176,13 @@ def place_on_gpus(spec: EngineSpec, machine: Machine) -> tuple[tuple[str, ...], 
     setting = f"{spec.roles[0]}_model.vllm"
     fitting = len(machine.gpus) // spec.tensor_parallel
     if fitting == 0:
-        raise ConfigError(
+        raise CannotPlace(
             f"{setting}.number_of_gpus_per_instance: {spec.tensor_parallel} GPUs are asked for,"
-            f" {len(machine.gpus)} are visible"
+            f" there are {len(machine.gpus)}"
         )
     instances = fitting if spec.data_parallel < 1 else spec.data_parallel
     if instances > fitting:
-        raise ConfigError(
+        raise CannotPlace(
             f"{setting}.max_number_of_instances: {instances} instances of {spec.tensor_parallel}"
             f" GPUs do not fit on {len(machine.gpus)} GPUs"
         )

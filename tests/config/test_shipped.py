@@ -9,6 +9,7 @@ import pytest
 
 from config.schema import EvalConfig, TrainRLConfig, TrainSFTConfig
 from utils.hydra_entry import load_config
+from utils.memory import BUCKET, LIVE_PARAMETERS, SUB_GROUP
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS: dict[str, type[Any]] = {
@@ -79,3 +80,36 @@ def test_accelerate_reads_its_config(path: Path) -> None:
     assert arguments.num_processes == {"1GPU": 1}.get(path.stem, 4 if "4GPU" in path.stem else 2)
     assert bool(defaults.use_cpu) == path.stem.endswith("_cpu")
     assert arguments.mixed_precision == ("no" if path.stem.endswith("_cpu") else "bf16")
+
+
+@pytest.mark.parametrize("path", ACCELERATE, ids=lambda p: p.stem)
+def test_deepspeed_reads_what_accelerate_gives_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the file over accelerate's launcher and its plugin to DeepSpeed's own config class."""
+    from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+    from accelerate.utils import DeepSpeedPlugin
+    from accelerate.utils.launch import prepare_deepspeed_cmd_env
+
+    parsed = launch_command_parser().parse_args(["--config_file", str(path), "train_rl.py"])
+    arguments, defaults, _ = _validate_launch_command(parsed)
+    arguments.deepspeed_fields_from_accelerate_config = ",".join(defaults.deepspeed_config)
+    _, environment = prepare_deepspeed_cmd_env(arguments)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DS_ACCELERATOR", "cpu")
+    from deepspeed import DeepSpeedConfig
+
+    plugin = DeepSpeedPlugin()
+    plugin.set_mixed_precision(arguments.mixed_precision)
+    batch = {"train_micro_batch_size_per_gpu": 2, "gradient_accumulation_steps": 4}
+    read = DeepSpeedConfig({**plugin.deepspeed_config, **batch, "train_batch_size": 8})
+    on_cpu = path.stem.endswith("_cpu")
+    assert read.zero_config.stage == (int(path.stem[4]) if path.stem.startswith("zero") else 2)
+    assert read.bfloat16_config.enabled == (not on_cpu) and not read.float16_config.enabled
+    assert read.zero_config.offload_optimizer.device == "none"
+    assert read.zero_config.offload_param.device == "none"
+    # what the memory plan counts with (utils/memory.py)
+    assert read.zero_config.reduce_bucket_size == BUCKET
+    assert read.zero_config.max_live_parameters == LIVE_PARAMETERS
+    assert read.zero_config.sub_group_size == SUB_GROUP

@@ -1,4 +1,4 @@
-"""Two optimizer steps on fixed trajectories; writes loss, KL and gradient norm as JSON.
+"""Optimizer steps on fixed trajectories; writes losses, and what DeepSpeed had moved, as JSON.
 
 [accelerate launch …] tests/src/grpo/fixed_update.py MODEL OUT MICRO_BATCH [SETTING=VALUE ...]
 """
@@ -9,19 +9,22 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 import yaml
 from datasets import Dataset
+from safetensors.torch import save_file
 from transformers import AutoTokenizer, TrainerCallback
 
 from config.schema import TrainRLConfig, TrainSettings
 from src.grpo.ahead import Ahead
-from src.grpo.arguments import grpo_arguments
+from src.grpo.arguments import DEEPSPEED_ADAM, grpo_arguments
 from src.grpo.node import Node
 from src.grpo.rollout import Rollout
 from src.grpo.trainer import ClassroomGRPOTrainer, SharedWeights
+from src.grpo.weights import whole_weights
 from utils.problems import Problem
 from utils.records import ConversationRecord, Trajectory
 from utils.rewards import NAMES
@@ -77,7 +80,9 @@ def build(
 ) -> ClassroomGRPOTrainer:
     """The trainer on fixed trajectories; small, in fp32 and with plain AdamW."""
     settings.number_of_problems_per_batch, settings.num_samples_per_problem = PROBLEMS, SAMPLES
-    settings.optimizer, settings.dtype = "adamw_torch", "float32"
+    settings.dtype = "float32"
+    if settings.optimizer != DEEPSPEED_ADAM:
+        settings.optimizer = "adamw_torch"
     cfg = TrainRLConfig(train=settings)
     arguments = grpo_arguments(cfg, out, world_size=int(os.environ.get("WORLD_SIZE", "1")))
     arguments.model_init_kwargs = {"dtype": "float32"}
@@ -99,6 +104,8 @@ def build(
         examine=examine,
         padding_free=cfg.train.padding_free,
         score_rows=cfg.train.batch_size_ref_model,
+        offload=cfg.train.offload_during_rollouts,
+        deepspeed_adam=cfg.train.optimizer == DEEPSPEED_ADAM,
         train_dataset=Dataset.from_dict(
             {"prompt": [p.id for p in problems], "index": list(range(PROBLEMS))}
         ),
@@ -107,23 +114,47 @@ def build(
     )
 
 
+def watch_rollouts(trainer: ClassroomGRPOTrainer) -> list[list[str]]:
+    """For each rollout, what DeepSpeed has moved out of the way; seen by the lead."""
+    rollout, seen = trainer._rollout, []
+    hold = rollout.hold
+
+    def watched(*arguments: Any) -> Any:
+        optimizer = getattr(trainer.deepspeed, "optimizer", None)
+        seen.append(sorted(state.value for state in getattr(optimizer, "offloaded_states", ())))
+        return hold(*arguments)
+
+    rollout.hold = watched
+    return seen
+
+
+def optimizer_state(trainer: ClassroomGRPOTrainer) -> list[str]:
+    """The names in this rank's optimizer state, as a checkpoint would hold them."""
+    inner = trainer.deepspeed.optimizer.optimizer if trainer.deepspeed else trainer.optimizer
+    return sorted({name for state in inner.state.values() for name in state})
+
+
 def main() -> None:
     model, out, micro, *pairs = sys.argv[1:]
     collect = Collect()
     values = {key: yaml.safe_load(value) for key, value in (pair.split("=") for pair in pairs)}
     settings = TrainSettings(
         per_device_train_batch_size=int(micro),
-        max_steps=2,
         mu=2,
         beta=0.1,
         learning_rate=1e-3,
-        **({"gradient_checkpointing": False} | values),
+        **({"gradient_checkpointing": False, "max_steps": 2} | values),
     )
     trainer = build(model, Path(out), settings, callbacks=(collect,))
     trainer.args.save_strategy = "no"
+    moved = watch_rollouts(trainer)
     trainer.train()
+    weights = {name: tensor.clone() for name, tensor in whole_weights(trainer.model)}
     if trainer.is_world_process_zero():
         (Path(out) / "losses.json").write_text(json.dumps(collect.rows))
+        found = {"moved": moved, "optimizer": optimizer_state(trainer)}
+        (Path(out) / "state.json").write_text(json.dumps(found))
+        save_file(weights, Path(out) / "weights.safetensors")
 
 
 if __name__ == "__main__":

@@ -24,13 +24,13 @@ SCRIPT = "tests/src/grpo/fixed_update.py"
 
 
 def update(
-    model: Path, out: Path, *settings: str, ranks: int, micro: int
+    model: Path, out: Path, *settings: str, ranks: int, micro: int, config: str = "zero3_cpu"
 ) -> list[dict[str, float]]:
     out.mkdir()
     command = [sys.executable, SCRIPT, str(model), str(out), str(micro), *settings]
     if ranks:
         launch = "accelerate.commands.launch"
-        flags = ["--config_file", "config/deepspeed/zero3_cpu.yaml", "--num_processes", str(ranks)]
+        flags = ["--config_file", f"config/deepspeed/{config}.yaml", "--num_processes", str(ranks)]
         command = [sys.executable, "-m", launch, *flags, "--main_process_port", "0", *command[1:]]
     environment = os.environ | {
         "DS_ACCELERATOR": "cpu",

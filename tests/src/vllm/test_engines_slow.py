@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -53,6 +54,29 @@ async def test_two_tensor_parallel_workers_load_published_weights(tmp_path: Path
             scored = await providers["teacher"].inner.score_tokens(IDS)
             assert gap(scored, logprobs_by(after, IDS)) < 1e-4
             assert len(engine.control.rpc("published_version")) == 2
+        await providers["teacher"].close()
+
+
+async def test_both_instances_of_a_data_parallel_server_take_new_weights(tmp_path: Path) -> None:
+    """vLLM shares out the requests; a file that does not fit is refused by both."""
+    model = save_tiny_model(tmp_path / "model", tied=False)
+    flags = (("data-parallel-size", "2"), ("data-parallel-address", "127.0.0.1"))
+    spec = engine_spec("teacher", model, extra_args=flags)
+    with EngineSet([spec], SETTINGS, tmp_path / "run") as engines:
+        control = engines.engines["teacher"].control
+        providers, residency = providers_of(engines)
+        after = transformers_model(engines, "teacher", moved_by=7)
+        path = publish(after.state_dict().items(), engines.weights_folder, 3)
+        residency.set_weights("teacher", path, 3)
+        async with residency.using("teacher"):
+            ask = providers["teacher"].inner.score_tokens
+            scored = await asyncio.gather(*(ask(IDS) for _ in range(16)))
+            assert all(gap(each, logprobs_by(after, IDS)) < 1e-4 for each in scored)
+        counted = re.findall(r'request_success_total\{engine="(\d)".*\} (\S+)', control.metrics())
+        served = {engine for engine, count in counted if float(count)}
+        assert served == {"0", "1"}
+        with pytest.raises(ProviderError):
+            control.load_weights(path, 4)
         await providers["teacher"].close()
 
 

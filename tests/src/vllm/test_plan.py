@@ -12,7 +12,8 @@ from config.errors import ConfigError
 from src.launch.arguments import parse
 from src.launch.jobs import plan_jobs
 from src.launch.plan import describe, print_plans, training_of
-from src.vllm.plan import Plan, plan_memory, total, update_load
+from src.vllm.plan import plan_memory, update_load
+from src.vllm.plan_parts import Plan, total
 from src.vllm.server import GIB, Machine
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -61,7 +62,7 @@ def test_adapters_fit_one_gpu_where_whole_weights_do_not(planned: Planned) -> No
             ("student_model.vllm.gpu_memory_utilization=0.05",),
             "student_model.vllm.gpu_memory_utilization",
         ),
-        (("train.per_device_train_batch_size=8",), "train.per_device_train_batch_size"),
+        (("train.per_device_train_batch_size=32",), "train.per_device_train_batch_size"),
         (("train.gradient_checkpointing=false",), "train.gradient_checkpointing"),
     ],
 )
@@ -69,7 +70,7 @@ def test_what_is_proposed_would_fit(planned: Planned, argv: tuple[str, ...], set
     with pytest.raises(ConfigError) as refused:
         planned("7b", *argv)
     said = str(refused.value)
-    assert said.startswith(f"{setting}: ")
+    assert said.startswith(f"{setting}: ") and "\n" not in said
     found = re.search(r"; (\S+)=(\S+) would fit$", said)
     assert found is not None and found[1] == setting
     kept = [override for override in argv if not override.startswith(setting)]
@@ -108,10 +109,52 @@ def test_sizes_that_can_be_done_by_hand(planned: Planned) -> None:
     engine = [size for what, size in turns.items() if what.startswith("teacher")]
     assert sum(engine) == pytest.approx(0.325 * 80 * GIB)
     training = {item.what: item.size for item in plan.phases[-1].gpus[0]}
-    assert training["trainer optimizer"] == 7_615_616_512 / 4 * (2 + 4)  # 8-bit moments, master
+    assert training["trainer moments"] == 7_615_616_512 / 4 * 2  # of 8 bits
+    assert training["trainer master weights"] == 7_615_616_512 / 4 * 4
     asleep = {item.what: item.size for item in plan.phases[-1].ram if "asleep" in item.what}
     assert asleep["teacher asleep in RAM"] == 7_615_616_512 * 2
     assert len(asleep) == 3
+
+
+def test_offloading_makes_room_while_conversations_are_held(planned: Planned) -> None:
+    """ZeRO-3: everything with DeepSpeed's own Adam; without it not what the optimizer holds."""
+    share = 7_615_616_512 / 4
+
+    def turns(*argv: str) -> tuple[dict[str, float], dict[str, float]]:
+        plan, _ = planned("7b", *argv)
+        gpu = {i.what: i.size for i in plan.phases[0].gpus[0] if i.what.startswith("trainer")}
+        ram: dict[str, float] = {}
+        for item in plan.phases[0].ram:
+            ram[item.what] = ram.get(item.what, 0.0) + item.size
+        assert {"trainer weights", "trainer moments"} <= {i.what for i in plan.phases[-1].gpus[0]}
+        return gpu, ram
+
+    offload, adam = "train.offload_during_rollouts=true", "train.optimizer=fused_adam"
+    lies, _ = turns()
+    stays, moved = turns(offload)
+    assert lies.keys() - stays.keys() == {
+        "trainer weights", "trainer gradients", "trainer gradient bucket",
+    }  # fmt: skip
+    assert moved["trainer weights"] == moved["trainer gradients"] == 4 * share * 2
+    stays, moved = turns(offload, adam)
+    assert stays.keys() == {"trainer KL reference", "trainer CUDA, NCCL"}
+    assert moved["trainer moments"] == 4 * share * 8
+    assert moved["trainer master weights"] == 4 * share * 4
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (("train.use_deepspeed=false",), "needs DeepSpeed"),
+        (("teacher_model.lora.enable=true",), "hardly any state"),
+        (("--offload_param_device", "cpu"), "in RAM already"),
+    ],
+)
+def test_nothing_to_offload_is_said_at_once(
+    planned: Planned, argv: tuple[str, ...], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"^train\.offload_during_rollouts: .*{words}"):
+        planned("7b", "train.offload_during_rollouts=true", *argv)
 
 
 def test_one_update_of_7b(tmp_path: Path) -> None:
@@ -129,7 +172,7 @@ def test_without_gpus_all_lies_in_ram(planned: Planned) -> None:
     assert total(plan.phases[-1].ram) > total(plan.phases[0].ram) > 0
     assert "GPU" not in said
     with pytest.raises(
-        ConfigError, match=r"^student_model\.vllm\.cpu_kv_cache_gib: .* one request"
+        ConfigError, match=r"^student_model\.vllm\.cpu_kv_cache_gib: .* one whole request"
     ):
         planned("smollm2", "student_model.vllm.cpu_kv_cache_gib=0.01", gpus=0)
     with pytest.raises(ConfigError, match=r"^--gpus: describes a machine for --plan"):

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from config.errors import ConfigError
+from config.schema import TrainRLConfig
 from src.vllm.server import Machine, _visible_gpus, place_on_gpus, server_command
-from src.vllm.spec import EngineSpec
+from src.vllm.spec import EngineSpec, plan_engines
+from utils.hydra_entry import load_config
 
 EIGHT = Machine(gpus=tuple("01234567"), cores=8)
 
@@ -96,6 +98,47 @@ def test_extra_arguments_win_and_may_ask_for_cpu_workers(parser: argparse.Argume
     assert (read.max_num_seqs, read.tensor_parallel_size) == (7, 2) and read.enable_log_requests
     assert read.distributed_executor_backend is None
     assert "VLLM_ENABLE_V1_MULTIPROCESSING" not in environment
+
+
+@pytest.mark.parametrize(
+    ("config", "count", "placed"),
+    [
+        ("7b", 4, {"teacher": "0,1,2,3", "student": "0,1,2,3", "judge": "0,1,2,3"}),
+        ("7b_think", 4, {"teacher": "0,1,2,3", "student": "0,1,2,3", "judge": "0,1,2,3"}),
+        ("7b", 8, dict.fromkeys(("teacher", "student", "judge"), "0,1,2,3,4,5,6,7")),
+        ("7b_lora_1gpu", 1, {"teacher": "0", "student": "0", "judge": "0"}),
+        ("small_lora_1gpu", 1, {"teacher": "0", "student": "0", "judge": "0"}),
+        ("smollm2", 1, {"teacher": "0", "student": "0"}),
+    ],
+)
+def test_shipped_engines_on_a_described_machine(
+    parser: argparse.ArgumentParser, config: str, count: int, placed: dict[str, str]
+) -> None:
+    """Each server as it would be started is one that vLLM's parser and engine arguments take."""
+    from vllm.engine.arg_utils import AsyncEngineArgs
+
+    settings = load_config("config/train_rl", TrainRLConfig, config)
+    machine = Machine(gpus=tuple(map(str, range(count))), cores=8)
+    found = {}
+    for spec in plan_engines(settings):
+        argv, environment = server_command(spec, machine, Path("/s/t.sock"), Path("/s"))
+        read = AsyncEngineArgs.from_cli_args(parser.parse_args(argv[3:]))
+        found[spec.name] = environment["CUDA_VISIBLE_DEVICES"]
+        wanted = getattr(settings, f"{spec.roles[0]}_model")
+        assert (read.model, read.max_model_len) == (spec.model, wanted.vllm.max_length)
+        assert read.gpu_memory_utilization == wanted.vllm.gpu_memory_utilization
+        assert read.tensor_parallel_size == wanted.vllm.number_of_gpus_per_instance
+        gpus = read.tensor_parallel_size * read.data_parallel_size
+        assert gpus == len(found[spec.name].split(","))
+        assert read.enable_sleep_mode == (settings.engines.residency != "always")
+        assert read.enable_lora == (spec.name == "teacher" and settings.teacher_model.lora.enable)
+    assert found == placed
+
+
+def test_7b_shares_its_gpus_by_turns() -> None:
+    settings = load_config("config/train_rl", TrainRLConfig, "7b")
+    assert settings.engines.residency == "turn"
+    assert [s.roles for s in plan_engines(settings)] == [("teacher",), ("student",), ("judge",)]
 
 
 def test_too_few_gpus_name_the_setting() -> None:

@@ -50,6 +50,47 @@ def test_keys_values_and_adapters_are_those_of_the_model(tmp_path: Path) -> None
         model = tuned.unload()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_activations_are_what_autograd_keeps(
+    tmp_path: Path, dtype: str, checkpointing: bool
+) -> None:
+    """A packed row through the layers of a real model: the bytes saved for its backward pass."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from src.grpo import packing
+
+    def kept(layers: int) -> tuple[float, float]:
+        folder = save_tiny_model(tmp_path / str(layers), layers=layers)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype))
+        assert packing.prepare(model)
+        if checkpointing:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+        weights = {p.untyped_storage().data_ptr() for p in model.train().parameters()}
+        found: dict[int, int] = {}
+
+        def note(tensor: torch.Tensor) -> torch.Tensor:
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in weights:
+                found[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        positions = torch.arange(128).repeat(2)[None]
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            model.model(
+                input_ids=torch.full((1, 256), 7),
+                position_ids=positions,
+                row_lengths=[128, 128],
+                use_cache=False,
+            )
+        shape = model_shape(str(folder), "x")
+        return sum(found.values()), shape.activation_bytes(256, dtype, checkpointing)
+
+    (two, planned_two), (six, planned_six) = kept(2), kept(6)
+    assert planned_six - planned_two == pytest.approx(six - two, rel=0.05)
+
+
 @pytest.mark.parametrize(
     ("name", "count"),  # as the hub's model cards count them
     [
