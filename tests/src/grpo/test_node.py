@@ -66,3 +66,19 @@ def test_a_rollout_may_outlast_the_collectives(
 def test_a_lead_that_fails_ends_every_node(tmp_path: Path) -> None:
     said = _run(tmp_path, 4, 2, slow=2, fails=True)
     assert said == ["LeadFailed", "LeadFailed", "ValueError", "LeadFailed"]
+
+
+@pytest.mark.parametrize(
+    ("said", "gone"),
+    [
+        ("[gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:1", True),
+        ("[gloo/transport/tcp/pair.cc:537] Read error: Connection reset by peer.", True),
+        ("[gloo/transport/tcp/pair.cc:537] Write error: Broken pipe.", True),
+        ("[gloo/transport/tcp/unbound_buffer.cc:78] Timed out waiting 2000ms for recv", False),
+        ("shape mismatch", False),
+    ],
+)
+def test_a_rank_that_is_gone_is_told_from_other_failures(said: str, gone: bool) -> None:
+    from src.grpo.node import peer_is_gone
+
+    assert peer_is_gone(RuntimeError(said)) is gone
