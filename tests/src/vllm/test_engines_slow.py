@@ -20,7 +20,7 @@ from config.schema import EngineSettings
 from src.inference_providers.base import ProviderError, Sampling
 from src.vllm.control import EngineDied
 from src.vllm.engines import EngineSet
-from src.vllm.residency import providers_of
+from src.vllm.residency import Residency, providers_of
 from src.vllm.weights import publish, publish_adapter
 from tests.src.vllm.test_engines import (
     IDS,
@@ -122,10 +122,12 @@ async def test_adapters_are_handed_over_without_the_base(tmp_path: Path) -> None
 
 async def test_a_killed_engine_is_restarted_and_the_lost_turns_asked_again(tmp_path: Path) -> None:
     """SIGKILL in the middle of a rollout: the same tokens as of a rollout without it, from the
-    published weights, and from an attached process's point of view too."""
+    published weights, and from an attached process's point of view too.  Then in the middle of a
+    load of new weights."""
     model = save_tiny_model(tmp_path / "model", tied=True)
     settings = replace(SETTINGS, on_engine_death="restart")
-    with EngineSet([engine_spec("teacher", model)], settings, tmp_path / "run") as engines:
+    specs = [engine_spec(role, model) for role in ("teacher", "student")]
+    with EngineSet(specs, settings, tmp_path / "run") as engines:
         attached = EngineSet.attach(engines.manifest)
         providers, residency = providers_of(attached)
         after = transformers_model(engines, "teacher", moved_by=7)
@@ -161,6 +163,9 @@ async def test_a_killed_engine_is_restarted_and_the_lost_turns_asked_again(tmp_p
         assert attached.engines["teacher"].pid == engines.engines["teacher"].pid != first
         scored = await providers["teacher"].inner.score_tokens(IDS)
         assert gap(scored, logprobs_by(after, IDS)) < 1e-4
+        await _killed_in_a_load(engines, residency)
+        scored = await providers["student"].inner.score_tokens(IDS)
+        assert gap(scored, logprobs_by(transformers_model(engines, "student", 9), IDS)) < 1e-4
         # once: the second death is the end
         again = asyncio.create_task(residency.guarded(asyncio.sleep(3600)))
         watching.cancel()
@@ -168,7 +173,25 @@ async def test_a_killed_engine_is_restarted_and_the_lost_turns_asked_again(tmp_p
         with pytest.raises(EngineDied, match="died"):
             async with asyncio.timeout(60):
                 await again
-        await providers["teacher"].close()
+        for provider in providers.values():
+            await provider.close()
+
+
+async def _killed_in_a_load(engines: EngineSet, residency: Residency) -> None:
+    """The student's engine is stopped before it is told of new weights, and killed after."""
+    folder = engines.weights_folder / "student"
+    folder.mkdir()
+    weights = transformers_model(engines, "student", moved_by=9).state_dict()
+    path = publish(weights.items(), folder, 3)
+    processes = psutil.Process(engines.engines["student"].pid).children(recursive=True)
+    for process in processes:
+        process.suspend()
+    loading = asyncio.create_task(asyncio.to_thread(residency.set_weights, "student", path, 3))
+    await asyncio.sleep(0.5)
+    assert not loading.done() and "student" in residency.awake()
+    for process in processes:
+        process.kill()
+    await loading
 
 
 PARENT = """
