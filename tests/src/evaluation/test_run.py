@@ -113,6 +113,15 @@ async def test_results_and_exit_code(problems: Path, tmp_path: Path) -> None:
     assert all([m["role"] for m in a][-3:] == ["user", "assistant", "user"] for a in asked)
 
 
+async def test_wandb_hears_the_means_offline_without_a_key(problems: Path, tmp_path: Path) -> None:
+    more = ["logging.wandb=true", "dataset.max_val_examples=2"]
+    async with FaultServer(lambda number, body: answer(body)) as server:
+        code, _, err = await finished(command(server, problems, tmp_path, *more))
+    assert code == 0, err
+    [record] = (tmp_path / "e" / "wandb").glob("offline-run-*/*.wandb")
+    assert b"eval/solve_after" in record.read_bytes()
+
+
 async def test_killed_and_started_again_asks_nothing_twice(problems: Path, tmp_path: Path) -> None:
     more = ["generation.max_concurrent_conversations=3", "num_samples_per_problem=1"]
     async with FaultServer(lambda number, body: answer(body)) as server:
