@@ -127,6 +127,8 @@ def test_offloading_makes_room_while_conversations_are_held(planned: Planned) ->
         for item in plan.phases[0].ram:
             ram[item.what] = ram.get(item.what, 0.0) + item.size
         assert {"trainer weights", "trainer moments"} <= {i.what for i in plan.phases[-1].gpus[0]}
+        kept = {i.what for i in plan.phases[-1].ram if i.what.startswith("trainer")}
+        assert kept == {what for what in ram if what.startswith("trainer")}  # pinned once and all
         return gpu, ram
 
     offload, adam = "train.offload_during_rollouts=true", "train.optimizer=fused_adam"
@@ -148,6 +150,7 @@ def test_offloading_makes_room_while_conversations_are_held(planned: Planned) ->
         (("train.use_deepspeed=false",), "needs DeepSpeed"),
         (("teacher_model.lora.enable=true",), "hardly any state"),
         (("--offload_param_device", "cpu"), "in RAM already"),
+        (("engines.residency=always",), "no engine takes the room"),
     ],
 )
 def test_nothing_to_offload_is_said_at_once(
