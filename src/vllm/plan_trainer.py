@@ -23,8 +23,8 @@ def add_trainer(cfg: TrainRLConfig, phase: Phase, training: Training) -> None:
     in_ram["process"] = RANK_RAM_GIB * GIB
     for rank in range(training.local_ranks):
         if on_gpu:
-            phase.gpus[rank] += _items(on_gpu)
-        phase.ram += _items(in_ram)
+            phase.gpus[rank].extend(_items(on_gpu))
+        phase.ram.extend(_items(in_ram))
     _add_in_process(cfg, phase, training)
 
 
