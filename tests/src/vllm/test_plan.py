@@ -77,6 +77,38 @@ def test_what_is_proposed_would_fit(planned: Planned, argv: tuple[str, ...], set
     assert planned("7b", *kept, f"{setting}={found[2]}")[0].fits
 
 
+@pytest.mark.parametrize(
+    ("config", "machine", "argv", "first"),
+    [
+        ("7b", {"gpus": 1}, (), "teacher_model.vllm.number_of_gpus_per_instance: 4 GPUs are ask"),
+        ("7b", {"gpus": 3}, (), "teacher_model.vllm.number_of_gpus_per_instance: 4 GPUs are ask"),
+        (
+            "7b",
+            {"gpus": 4},
+            ("judge_model.vllm.number_of_gpus_per_instance=3",),
+            "judge_model.vllm.number_of_gpus_per_instance: 3 GPUs cannot share 40 attention heads",
+        ),
+        ("7b_lora_1gpu", {"gpus": 8, "memory": 16}, (), "engines.residency: the teacher engine's"),
+    ],
+)
+def test_two_changes_are_proposed_where_one_is_not_enough(
+    planned: Planned, config: str, machine: dict[str, int], argv: tuple[str, ...], first: str
+) -> None:
+    """All settings that are named, typed as they stand there, make it fit."""
+    with pytest.raises(ConfigError) as refused:
+        planned(config, *argv, **machine)
+    said = str(refused.value)
+    assert said.startswith(first) and "\n" not in said
+    found = re.search(r"; ((?:\S+=\S+ )+)would fit$", said)
+    assert found is not None, said
+    assert planned(config, *argv, *found[1].split(), **machine)[0].fits
+
+
+def test_what_nothing_can_make_fit_says_so(planned: Planned) -> None:
+    with pytest.raises(ConfigError, match=r"^\S+: .* smaller model or a larger machine$"):
+        planned("7b", gpus=1, memory=16)
+
+
 def test_who_is_awake_when(planned: Planned) -> None:
     """By residency: whose KV cache lies on a GPU in which phase."""
 
