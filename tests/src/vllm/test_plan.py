@@ -26,8 +26,10 @@ Planned = Callable[..., tuple[Plan, str]]
 
 @pytest.fixture
 def planned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Planned:
-    def run(config: str, *argv: str, gpus: int = 4, memory: int = 80) -> tuple[Plan, str]:
-        machine = ("--gpus", str(gpus), "--gpu-memory", str(memory), "--ram", "512")
+    def run(
+        config: str, *argv: str, gpus: int = 4, memory: int = 80, ram: int = 512
+    ) -> tuple[Plan, str]:
+        machine = ("--gpus", str(gpus), "--gpu-memory", str(memory), "--ram", str(ram))
         typed = [*machine, "--config-name", config, f"logging.save_dir={tmp_path}", *argv]
         arguments = parse(["--plan", *typed], config_name="none")
         described = describe(arguments, Machine(cores=2))
@@ -102,6 +104,12 @@ def test_two_changes_are_proposed_where_one_is_not_enough(
     found = re.search(r"; ((?:\S+=\S+ )+)would fit$", said)
     assert found is not None, said
     assert planned(config, *argv, *found[1].split(), **machine)[0].fits
+
+
+def test_little_ram_is_enough_for_one_process(planned: Planned) -> None:
+    with pytest.raises(ConfigError, match=r"^engines\.backend: .*=transformers would fit$"):
+        planned("toy", gpus=0, ram=4)
+    assert planned("toy", "engines.backend=transformers", gpus=0, ram=4)[0].fits
 
 
 def test_what_nothing_can_make_fit_says_so(planned: Planned) -> None:
