@@ -108,6 +108,8 @@ def check_offload(settings: TrainRLConfig, zero_stage: int, weights_in_ram: bool
         reason = "the weights are in RAM already, by --config_file's offload_param_device"
     elif settings.teacher_model.lora.enable:
         reason = "adapters have hardly any state to move"
+    elif settings.engines.residency == "always":
+        reason = "engines.residency=always: no engine takes the room that it would make"
     if reason is not None:
         raise ConfigError(f"train.offload_during_rollouts: {reason}")
 

@@ -38,13 +38,16 @@ def pieces(parameters: Sequence[Named], limit: int = PIECE_BYTES) -> Iterator[li
         yield piece
 
 
-def whole_weights(model: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+def whole_weights(
+    model: torch.nn.Module, piece_bytes: int = PIECE_BYTES
+) -> Iterator[tuple[str, torch.Tensor]]:
     """(name, whole tensor) of every weight, by transformers' names; tied ones once.
 
-    Under ZeRO-3 this is collective: every rank has to walk it to the end.  At most PIECE_BYTES of
-    gathered weights are in memory beside the model's own shards.
+    Under ZeRO-3 this is collective: every rank has to walk it to the end.  At most `piece_bytes` of
+    gathered weights, or one weight, are in memory beside the model's own shards; on a CPU gloo
+    holds a copy of them while it gathers.
     """
-    yield from _whole(list(model.named_parameters()))
+    yield from _whole(list(model.named_parameters()), piece_bytes)
 
 
 def adapter_weights(model: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
@@ -58,8 +61,10 @@ def adapter_weights(model: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]
         yield name.replace(mark, "."), tensor
 
 
-def _whole(parameters: Sequence[Named]) -> Iterator[tuple[str, torch.Tensor]]:
-    for piece in pieces(parameters):
+def _whole(
+    parameters: Sequence[Named], piece_bytes: int = PIECE_BYTES
+) -> Iterator[tuple[str, torch.Tensor]]:
+    for piece in pieces(parameters, piece_bytes):
         shards = [p for _, p in piece if hasattr(p, "ds_id")]
         with _gathered(shards):
             for name, parameter in piece:

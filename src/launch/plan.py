@@ -40,8 +40,7 @@ def training_of(job: Job, described: Described) -> Training:
     """How the job's ranks would lie on the machine."""
     ranks = job.ranks
     if ranks is None:
-        alone = Sharding(stage=0, ranks=1)
-        return Training(zero=alone, local_ranks=1, on_cpu=not described.gpus)
+        return _one_process(described)
     here = max(1, ranks.processes // ranks.machines)
     if not ranks.on_cpu and here > described.gpus:
         raise ConfigError(f"--config_file: asks for {here} GPUs a machine, --gpus {described.gpus}")
@@ -72,8 +71,14 @@ def print_plans(jobs: Sequence[Job], described: Described) -> None:
 
 def _replan(cfg: TrainRLConfig, described: Described, training: Training) -> Plan:
     """The plan with other settings, if a run would take them."""
+    if cfg.engines.backend == "transformers":
+        training = _one_process(described)
     check_offload(cfg, training.zero.stage, training.zero.offload_weights)
     return plan_memory(cfg, described, training)
+
+
+def _one_process(described: Described) -> Training:
+    return Training(zero=Sharding(stage=0, ranks=1), local_ranks=1, on_cpu=not described.gpus)
 
 
 def _print(job: Job, plan: Plan, training: Training) -> None:

@@ -121,7 +121,7 @@ def refusal(plan: Plan, cfg: TrainRLConfig, changed: Replan) -> str | None:
 
 
 def advised(setting: str, problem: str, cfg: TrainRLConfig, changed: Replan, gpus: int) -> str:
-    """The problem and what would solve it; `setting` is named where nothing tried does."""
+    """The problem and what would solve it, in one line that begins with a setting to change."""
     from src.vllm.plan_advice import advice
 
     found = advice(cfg, changed, gpus)
@@ -131,7 +131,8 @@ def advised(setting: str, problem: str, cfg: TrainRLConfig, changed: Replan, gpu
             "smaller model or a larger machine"
         )
     typed = " ".join(f"{name}={value}" for name, value in found.items())
-    return f"{next(iter(found))}: {problem}; {typed} would fit"
+    named = setting if setting in found else next(iter(found))
+    return f"{named}: {problem}; {typed} would fit"
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def _changes(cfg: TrainRLConfig, gpus: int) -> Iterator[Change]:
     if gpus:
         yield {"train.offload_during_rollouts": True}
     for name, vllm in engines.items():
-        for times in (2, 4):
+        for times in (2, 4, 16):
             yield {f"{name}.cpu_kv_cache_gib": times * vllm.cpu_kv_cache_gib}
         hundredths = round(vllm.gpu_memory_utilization * 100)
         for share in sorted(range(5, 95, 5), key=lambda share: abs(share - hundredths)):
@@ -75,6 +75,8 @@ def _changes(cfg: TrainRLConfig, gpus: int) -> Iterator[Change]:
         while length >= FEWEST_TOKENS:
             yield {f"{name}.max_length": length}
             length //= 2
+    if not gpus:  # one process for everything
+        yield {"engines.backend": "transformers"}
 
 
 def _smaller(cfg: TrainRLConfig) -> Iterator[Change]:

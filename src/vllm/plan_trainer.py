@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from config.schema import ModelSettings, TrainRLConfig
 from src.vllm.plan_parts import Item, Phase, Training, shape_of
@@ -19,25 +19,33 @@ def add_trainer(cfg: TrainRLConfig, phase: Phase, training: Training) -> None:
     """On each rank's GPU, or all of them in RAM; activations only while it trains."""
     if cfg.train.collect_only:
         return
-    state = _state(cfg, training)
-    in_ram = set(state) if training.on_cpu else _in_ram(training.zero)
-    if phase.name == "training":
-        state |= _activations(cfg, training)
-    else:
-        state = at_rest(state, training.zero)
-        if cfg.train.offload_during_rollouts:
-            in_ram |= offloaded(training.zero, cfg.train.optimizer)
-            state.pop("gradient bucket", None)  # made anew
-    if not training.on_cpu:
-        state["CUDA, NCCL"] = TRAINER_GIB * GIB
+    on_gpu, in_ram = _where(cfg, training, phase.name == "training")
+    in_ram["process"] = RANK_RAM_GIB * GIB
     for rank in range(training.local_ranks):
-        for what, size in state.items():
-            item = Item(what=f"trainer {what}", size=size, setting=_setting(what))
-            here = training.on_cpu or what in in_ram
-            (phase.ram if here else phase.gpus[rank]).append(item)
-        process = Item(what="trainer process", size=RANK_RAM_GIB * GIB, setting="--config_file")
-        phase.ram.append(process)
+        if on_gpu:
+            phase.gpus[rank].extend(_items(on_gpu))
+        phase.ram.extend(_items(in_ram))
     _add_in_process(cfg, phase, training)
+
+
+def _where(
+    cfg: TrainRLConfig, training: Training, works: bool
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Bytes of a rank on its GPU and in RAM, while it works or rests."""
+    state = _state(cfg, training)
+    now = state | _activations(cfg, training) if works else at_rest(state, training.zero)
+    if training.on_cpu:
+        return {}, now
+    always = _in_ram(training.zero)
+    moved = set()
+    if cfg.train.offload_during_rollouts:
+        moved = offloaded(training.zero, cfg.train.optimizer) - always
+    away = always if works else always | moved
+    on_gpu = {what: size for what, size in now.items() if what not in away}
+    # pinned memory is kept for the next time; the bucket is made anew
+    kept = (always | moved) - {"gradient bucket"}
+    in_ram = {what: size for what, size in state.items() if what in kept}
+    return on_gpu | {"CUDA, NCCL": TRAINER_GIB * GIB}, in_ram
 
 
 def _in_ram(zero: Sharding) -> set[str]:
@@ -46,9 +54,12 @@ def _in_ram(zero: Sharding) -> set[str]:
     return optimizer | ({"weights"} if zero.offload_weights else set())
 
 
-def _setting(what: str) -> str:
-    micro_batch = what in ("activations", "logits")
-    return "train.per_device_train_batch_size" if micro_batch else "--config_file"
+def _items(state: Mapping[str, float]) -> list[Item]:
+    micro_batch = dict.fromkeys(("activations", "logits"), "train.per_device_train_batch_size")
+    return [
+        Item(what=f"trainer {what}", size=size, setting=micro_batch.get(what, "--config_file"))
+        for what, size in state.items()
+    ]
 
 
 def _add_in_process(cfg: TrainRLConfig, phase: Phase, training: Training) -> None:

@@ -21,6 +21,7 @@ from utils.records import ConversationRecord, Trajectory
 from utils.rewards import NAMES
 
 PROMPT = 100
+PIECE_BYTES = 64 << 20  # less than the largest weight, which is then a piece alone
 
 
 def pss() -> int:
@@ -80,7 +81,7 @@ def main() -> None:
     with at_rest(trainer.accelerator, trainer.deepspeed, False):
         found["rest"] = pss()
     before = forget_peak()
-    weights = whole_weights(trainer.model)
+    weights = whole_weights(trainer.model, PIECE_BYTES)
     if trainer.is_world_process_zero():
         publish(weights, Path(out), 1)
     for _ in weights:

@@ -26,8 +26,10 @@ Planned = Callable[..., tuple[Plan, str]]
 
 @pytest.fixture
 def planned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Planned:
-    def run(config: str, *argv: str, gpus: int = 4, memory: int = 80) -> tuple[Plan, str]:
-        machine = ("--gpus", str(gpus), "--gpu-memory", str(memory), "--ram", "512")
+    def run(
+        config: str, *argv: str, gpus: int = 4, memory: int = 80, ram: int = 512
+    ) -> tuple[Plan, str]:
+        machine = ("--gpus", str(gpus), "--gpu-memory", str(memory), "--ram", str(ram))
         typed = [*machine, "--config-name", config, f"logging.save_dir={tmp_path}", *argv]
         arguments = parse(["--plan", *typed], config_name="none")
         described = describe(arguments, Machine(cores=2))
@@ -75,6 +77,44 @@ def test_what_is_proposed_would_fit(planned: Planned, argv: tuple[str, ...], set
     assert found is not None and found[1] == setting
     kept = [override for override in argv if not override.startswith(setting)]
     assert planned("7b", *kept, f"{setting}={found[2]}")[0].fits
+
+
+@pytest.mark.parametrize(
+    ("config", "machine", "argv", "first"),
+    [
+        ("7b", {"gpus": 1}, (), "teacher_model.vllm.number_of_gpus_per_instance: 4 GPUs are ask"),
+        ("7b", {"gpus": 3}, (), "teacher_model.vllm.number_of_gpus_per_instance: 4 GPUs are ask"),
+        (
+            "7b",
+            {"gpus": 4},
+            ("judge_model.vllm.number_of_gpus_per_instance=3",),
+            "judge_model.vllm.number_of_gpus_per_instance: 3 GPUs cannot share 40 attention heads",
+        ),
+        ("7b_lora_1gpu", {"gpus": 8, "memory": 16}, (), "engines.residency: the teacher engine's"),
+    ],
+)
+def test_two_changes_are_proposed_where_one_is_not_enough(
+    planned: Planned, config: str, machine: dict[str, int], argv: tuple[str, ...], first: str
+) -> None:
+    """All settings that are named, typed as they stand there, make it fit."""
+    with pytest.raises(ConfigError) as refused:
+        planned(config, *argv, **machine)
+    said = str(refused.value)
+    assert said.startswith(first) and "\n" not in said
+    found = re.search(r"; ((?:\S+=\S+ )+)would fit$", said)
+    assert found is not None, said
+    assert planned(config, *argv, *found[1].split(), **machine)[0].fits
+
+
+def test_little_ram_is_enough_for_one_process(planned: Planned) -> None:
+    with pytest.raises(ConfigError, match=r"^engines\.backend: .*=transformers would fit$"):
+        planned("toy", gpus=0, ram=4)
+    assert planned("toy", "engines.backend=transformers", gpus=0, ram=4)[0].fits
+
+
+def test_what_nothing_can_make_fit_says_so(planned: Planned) -> None:
+    with pytest.raises(ConfigError, match=r"^\S+: .* smaller model or a larger machine$"):
+        planned("7b", gpus=1, memory=16)
 
 
 def test_who_is_awake_when(planned: Planned) -> None:
@@ -127,6 +167,8 @@ def test_offloading_makes_room_while_conversations_are_held(planned: Planned) ->
         for item in plan.phases[0].ram:
             ram[item.what] = ram.get(item.what, 0.0) + item.size
         assert {"trainer weights", "trainer moments"} <= {i.what for i in plan.phases[-1].gpus[0]}
+        kept = {i.what for i in plan.phases[-1].ram if i.what.startswith("trainer")}
+        assert kept == {what for what in ram if what.startswith("trainer")}  # pinned once and all
         return gpu, ram
 
     offload, adam = "train.offload_during_rollouts=true", "train.optimizer=fused_adam"
@@ -148,6 +190,7 @@ def test_offloading_makes_room_while_conversations_are_held(planned: Planned) ->
         (("train.use_deepspeed=false",), "needs DeepSpeed"),
         (("teacher_model.lora.enable=true",), "hardly any state"),
         (("--offload_param_device", "cpu"), "in RAM already"),
+        (("engines.residency=always",), "no engine takes the room"),
     ],
 )
 def test_nothing_to_offload_is_said_at_once(
