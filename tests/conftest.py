@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings as hypothesis_settings
 
+os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when the hub's library is imported
+
 ROOT = Path(__file__).resolve().parents[1]
 LEFT_OUT = (
     *("HF_TOKEN", "WANDB_API_KEY", "OPENROUTER_API_KEY", "GEMINI_API_KEY"),
@@ -21,7 +23,6 @@ LEFT_OUT = (
 def _plain_environment() -> Iterator[None]:
     kept = {name: os.environ.pop(name) for name in LEFT_OUT if name in os.environ}
     os.environ["WANDB_MODE"] = "disabled"
-    os.environ["HF_HUB_OFFLINE"] = "1"
     yield
     os.environ.update(kept)
 

@@ -288,6 +288,7 @@ def _group(pid: int) -> int | None:
 
 
 def test_an_engine_that_cannot_start_says_why(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
     specs = [engine_spec("student", tmp_path, extra_args=(("no-such-flag", "1"),))]
     with (
         pytest.raises(ProviderError, match=r"^engine student .* code 2: .*no-such-flag"),
