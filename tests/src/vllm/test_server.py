@@ -112,11 +112,17 @@ def test_extra_arguments_win_and_may_ask_for_cpu_workers(parser: argparse.Argume
     ],
 )
 def test_shipped_engines_on_a_described_machine(
-    parser: argparse.ArgumentParser, config: str, count: int, placed: dict[str, str]
+    parser: argparse.ArgumentParser,
+    monkeypatch: pytest.MonkeyPatch,
+    config: str,
+    count: int,
+    placed: dict[str, str],
 ) -> None:
     """Each server as it would be started is one that vLLM's parser and engine arguments take."""
     from vllm.engine.arg_utils import AsyncEngineArgs
 
+    # offline vLLM would look for the model's files at once
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     settings = load_config("config/train_rl", TrainRLConfig, config)
     machine = Machine(gpus=tuple(map(str, range(count))), cores=8)
     found = {}
@@ -131,7 +137,9 @@ def test_shipped_engines_on_a_described_machine(
         gpus = read.tensor_parallel_size * read.data_parallel_size
         assert gpus == len(found[spec.name].split(","))
         assert read.enable_sleep_mode == (settings.engines.residency != "always")
-        assert read.enable_lora == (spec.name == "teacher" and settings.teacher_model.lora.enable)
+        assert bool(read.enable_lora) == (
+            spec.name == "teacher" and settings.teacher_model.lora.enable
+        )
     assert found == placed
 
 
