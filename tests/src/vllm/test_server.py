@@ -113,18 +113,16 @@ def test_extra_arguments_win_and_may_ask_for_cpu_workers(parser: argparse.Argume
 )
 def test_shipped_engines_on_a_described_machine(
     parser: argparse.ArgumentParser,
+    monkeypatch: pytest.MonkeyPatch,
     config: str,
     count: int,
     placed: dict[str, str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each server as it would be started is one that vLLM's parser and engine arguments take."""
-    import huggingface_hub.constants
     from vllm.engine.arg_utils import AsyncEngineArgs
 
-    # offline it would look for the models' folders in the hub's cache
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-
+    # offline vLLM would look for the model's files at once
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     settings = load_config("config/train_rl", TrainRLConfig, config)
     machine = Machine(gpus=tuple(map(str, range(count))), cores=8)
     found = {}
