@@ -125,12 +125,20 @@ class Launched:
     def end(self) -> int:
         """The exit code; nothing of the job is left."""
         code = self.process.wait(PATIENCE_S)
-        if code == -signal.SIGKILL:  # what it has left behind ends itself
-            psutil.wait_procs(self.processes, timeout=PATIENCE_S)
-        left = [p for p in self.processes if p.is_running() and p.status() != "zombie"]
-        assert left == [], left
+        deadline = time.monotonic() + PATIENCE_S
+        while code == -signal.SIGKILL and self.left() and time.monotonic() < deadline:
+            time.sleep(0.1)  # what a killed launcher has left behind ends itself
+        assert self.left() == []
         assert [file for file in self.files if file.exists()] == []
         return code
+
+    def left(self) -> list[psutil.Process]:
+        found = []
+        for process in self.processes:
+            with suppress(psutil.NoSuchProcess):
+                if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        return found
 
     def said(self) -> str:
         return self.log.read_text()
@@ -178,7 +186,7 @@ def test_a_hung_engine_is_killed_and_ends_the_job(model: Path, runs: Path) -> No
         os.killpg(run.engine("teacher").pid, signal.SIGSTOP)
         assert run.end() == 1
         (error,) = run.errors()
-        assert error.startswith("error: engine teacher (") and "engines.hang_timeout_s" in error
+        assert error.startswith("error: engine teacher") and "engines.hang_timeout_s" in error
         assert "Traceback" not in run.said()
 
 
