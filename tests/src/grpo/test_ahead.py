@@ -113,11 +113,11 @@ def test_rows_are_never_taken_for_another_batch_s(loop: Background, came: Batch)
     room = Room(loop)
     ahead = Ahead(room.begin)
     ahead.start(batch(2, 1, 1, 6, 6), PROBLEMS[:4], [0, 1, 0, 1])
+    room.let_go()
     with pytest.raises(RuntimeError, match="were held for"):
         ahead.collect(came)
     with pytest.raises(RuntimeError, match="step 2 is still in flight"):
         ahead.start(came, PROBLEMS[:4], [0, 1, 0, 1])
-    room.let_go()
 
 
 def test_what_goes_wrong_meanwhile_is_raised_before_new_weights(
