@@ -51,7 +51,7 @@ class Room:
                     raise self.error
                 return [record(p, s, *when) for p, s in zip(problems, samples, strict=True)]
             finally:
-                await asyncio.sleep(0)  # as those who have something to give back
+                await asyncio.sleep(0.05)  # as those who have something to give back
                 self.ended.append(when[0])
 
         return self.loop.start(conversations())
@@ -113,11 +113,11 @@ def test_rows_are_never_taken_for_another_batch_s(loop: Background, came: Batch)
     room = Room(loop)
     ahead = Ahead(room.begin)
     ahead.start(batch(2, 1, 1, 6, 6), PROBLEMS[:4], [0, 1, 0, 1])
+    room.let_go()
     with pytest.raises(RuntimeError, match="were held for"):
         ahead.collect(came)
     with pytest.raises(RuntimeError, match="step 2 is still in flight"):
         ahead.start(came, PROBLEMS[:4], [0, 1, 0, 1])
-    room.let_go()
 
 
 def test_what_goes_wrong_meanwhile_is_raised_before_new_weights(
@@ -165,9 +165,10 @@ def test_a_run_that_stops_ends_what_is_in_flight(
     ahead = Ahead(room.begin)
     ahead.cancel()
     ahead.start(batch(2, 0), PROBLEMS[:1], [0])
+    loop.run(asyncio.sleep(0))
     ahead.cancel()
     loop.wait_for_all()
-    assert room.ended == room.begun
+    assert room.begun == room.ended == [2]
     ahead.wait()
     room.error = ValueError("no money left")
     room.let_go()
