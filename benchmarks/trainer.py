@@ -1,6 +1,8 @@
 """One optimizer step on a recorded batch of conversations: packed, against TRL's padded batches.
 
-    python -m benchmarks.trainer WAY MODEL CHECKPOINTING    one step, in a process of its own
+    python -m benchmarks.trainer WAY MODEL [--checkpointing] [--profile]
+
+is one step in a process of its own; WAY is packed or padded, `--profile` prints torch's operators.
 
 A step is what follows the conversations: logprobs of the old policy and of the reference, loss,
 gradients, AdamW.  Lengths are log-normal between 100 and 4,000 tokens, a fifth of them the
@@ -9,6 +11,7 @@ tutor's in turns of 40.  Peak memory is the process's, less what it holds before
 
 from __future__ import annotations
 
+import argparse
 import functools
 import json
 import math
@@ -137,7 +140,8 @@ def step(packed: bool, model: str, checkpointing: bool) -> Step:
 
 
 def _in_a_process(way: str, model: str, checkpointing: bool) -> Step:
-    command = [sys.executable, "-m", "benchmarks.trainer", way, model, str(int(checkpointing))]
+    command = [sys.executable, "-m", "benchmarks.trainer", way, model]
+    command += ["--checkpointing"] * checkpointing
     environment = os.environ | {"TRL_EXPERIMENTAL_SILENCE": "1", "WANDB_MODE": "disabled"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -175,11 +179,28 @@ def measure(name: str, repeats: int, what: str, model: str, checkpointing: bool)
     return compare(name, unit, pairs)
 
 
+def profile(packed: bool, model: str, checkpointing: bool) -> str:
+    """The operators that one step spends its time in, as a table."""
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as watching
+
+    with watching(activities=[ProfilerActivity.CPU], acc_events=True) as watch:
+        step(packed, model, checkpointing)
+    found = watch.key_averages()
+    return str(found.table(sort_by="self_cpu_time_total", row_limit=12, max_name_column_width=40))
+
+
 def main() -> None:
     from src.embedded import resolve_model
 
-    way, model, checkpointing = sys.argv[1:]
-    print(json.dumps(step(way == "packed", resolve_model(model), checkpointing == "1")))
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.trainer", description=__doc__)
+    parser.add_argument("way", choices=("packed", "padded"))
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument("--checkpointing", action="store_true")
+    parser.add_argument("--profile", action="store_true")
+    options = parser.parse_args()
+    arguments = (options.way == "packed", resolve_model(options.model), options.checkpointing)
+    print(profile(*arguments) if options.profile else json.dumps(step(*arguments)))
 
 
 if __name__ == "__main__":
