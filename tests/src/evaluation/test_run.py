@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import re
 import signal
 import sys
@@ -128,19 +129,21 @@ async def test_killed_and_started_again_asks_nothing_twice(problems: Path, tmp_p
         whole = command(server, problems, tmp_path / "whole", *more)
         assert (await finished(whole))[0] == 0
         once = Counter(json.dumps(body, sort_keys=True) for body in server.requests)
+    moment = random.randint(1, sum(once.values()) - 10)
+    print(f"killed at request {moment} of {sum(once.values())}")  # shown where this fails
 
     async with FaultServer(lambda number, body: answer(body, after_s=0.01)) as server:
         arguments = command(server, problems, tmp_path / "killed", *more)
         folder = tmp_path / "killed" / "e"
         process = await start(arguments)
-        while not folder.exists() or len(load_run(folder)) < 4:
+        while len(server.requests) < moment:
             assert process.returncode is None, (await process.communicate())[1].decode()
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.001)
         process.send_signal(signal.SIGKILL)
         await process.wait()
         before = len(server.requests)
         kept = load_run(folder)
-        assert 4 <= len(kept) < PROBLEMS
+        assert len(kept) < PROBLEMS
         with (folder / "conversations.journal.jsonl").open("a") as journal:
             journal.write('{"half a li')  # as a kill in the middle of a write leaves it
         code, _, err = await finished(arguments)
@@ -148,8 +151,6 @@ async def test_killed_and_started_again_asks_nothing_twice(problems: Path, tmp_p
         paid = Counter(json.dumps(body, sort_keys=True) for body in server.requests)
 
     assert essence(folder) == essence(tmp_path / "whole" / "e")
-    own = {tuple(s.text for s in r.initial_solutions) for r in kept}
-    assert own  # finished conversations kept what was paid for
     again = {request for request, times in paid.items() if times > once[request]}
     assert set(paid) == set(once)
     # at most three conversations were in flight; none of the finished ones was asked again
