@@ -31,7 +31,8 @@ from config.schema import TrainRLConfig
 from src.embedded import resolve_model
 from src.grpo.arguments import grpo_arguments
 from src.grpo.node import Node
-from src.grpo.run import TrainingRoom, build_trainer, training_problems
+from src.grpo.room import TrainingRoom
+from src.grpo.run import build_trainer, training_problems
 from src.vllm.engines import EngineSet
 from src.vllm.residency import providers_of
 from src.vllm.spec import plan_engines
