@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -367,3 +368,23 @@ async def test_nobody_asks_a_new_engine_before_it_has_the_weights() -> None:
     seen = await provider.complete_tokens([1], Sampling(temperature=1.0, max_tokens=4))
     assert seen == ["tutor restarts", "tutor loads 2"]
     await reviving
+
+
+async def test_requests_that_are_given_up_leave_no_complaint(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Many notice the death at once; the first ends the rollout, and nobody asks the others."""
+    residency, lives, _ = mortal("always", restart=False)
+
+    async def request() -> None:
+        await residency.revive(EngineDied("tutor", "engine tutor died"))
+
+    async def rollout() -> None:
+        lives.dead.add("tutor")
+        await asyncio.gather(*(request() for _ in range(4)))
+
+    with pytest.raises(EngineDied):
+        await residency.guarded(rollout())
+    gc.collect()
+    await asyncio.sleep(0)
+    assert [record.name for record in caplog.records if record.name == "asyncio"] == []
