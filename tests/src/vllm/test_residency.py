@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -370,21 +371,23 @@ async def test_nobody_asks_a_new_engine_before_it_has_the_weights() -> None:
     await reviving
 
 
-async def test_requests_that_are_given_up_leave_no_complaint(
+async def test_a_restart_that_fails_after_everybody_left_is_no_complaint(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Many notice the death at once; the first ends the rollout, and nobody asks the others."""
-    residency, lives, _ = mortal("always", restart=False)
+    residency, _, _ = mortal("always", restart=True)
+    left = threading.Event()
 
-    async def request() -> None:
-        await residency.revive(EngineDied("tutor", "engine tutor died"))
+    def restart(name: str) -> None:
+        assert left.wait(10)
+        raise EngineDied(name, f"engine {name}: died and was not restarted")
 
-    async def rollout() -> None:
-        lives.dead.add("tutor")
-        await asyncio.gather(*(request() for _ in range(4)))
-
-    with pytest.raises(EngineDied):
-        await residency.guarded(rollout())
+    residency._restart = restart
+    waiting = asyncio.create_task(residency.revive(EngineDied("tutor", "engine tutor died")))
+    await asyncio.sleep(0.05)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    left.set()
+    while residency._reviving:
+        await asyncio.sleep(0.01)
     gc.collect()
-    await asyncio.sleep(0)
-    assert [record.name for record in caplog.records if record.name == "asyncio"] == []
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
