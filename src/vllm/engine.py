@@ -64,7 +64,7 @@ class Engine:
 
 _NOISE = re.compile(
     r"^\s*$|^\s+File \"|^\s{4,}|resource_tracker|Traceback \(most recent"
-    r"|nanobind|^\s*- (leaked|\.\.\.)"
+    r"|nanobind|Found ulimit|^\s*- (leaked|\.\.\.)"
 )
 _PREFIX = re.compile(
     r"^\((?:APIServer|EngineCore|Worker)[^)]*\)\s*(?:(?:INFO|WARNING|ERROR|DEBUG) "

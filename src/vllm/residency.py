@@ -162,11 +162,18 @@ class Residency:
 
         The new one has the current weights and is awake or asleep as the dead one was.
         """
+        self._refuse_unless_restarting(death)
         task = self._reviving.get(death.name)
         if task is None:
             task = asyncio.create_task(asyncio.to_thread(self._replace, death))
             self._reviving[death.name] = task
-            task.add_done_callback(lambda _: self._reviving.pop(death.name))
+
+            def over(done: asyncio.Task[None]) -> None:
+                self._reviving.pop(death.name)
+                if not done.cancelled():
+                    done.exception()  # whoever waited for it may have been cancelled
+
+            task.add_done_callback(over)
         await asyncio.shield(task)
 
     async def revived(self, engine: str) -> None:
@@ -174,10 +181,14 @@ class Residency:
         if (task := self._reviving.get(engine)) is not None:
             await asyncio.shield(task)
 
-    def _replace(self, death: EngineDied) -> None:
+    def _refuse_unless_restarting(self, death: EngineDied) -> None:
         if self._restart is None:
             self._check()  # what it died of, where that is known by now
             raise death
+
+    def _replace(self, death: EngineDied) -> None:
+        self._refuse_unless_restarting(death)
+        assert self._restart is not None
         name = death.name
         with self._one_at_a_time:
             if name in self._revived and self._lives(name):

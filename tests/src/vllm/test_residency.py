@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -367,3 +369,26 @@ async def test_nobody_asks_a_new_engine_before_it_has_the_weights() -> None:
     seen = await provider.complete_tokens([1], Sampling(temperature=1.0, max_tokens=4))
     assert seen == ["tutor restarts", "tutor loads 2"]
     await reviving
+
+
+async def test_a_restart_that_fails_after_everybody_left_is_no_complaint(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    residency, _, _ = mortal("always", restart=True)
+    left = threading.Event()
+
+    def restart(name: str) -> None:
+        assert left.wait(10)
+        raise EngineDied(name, f"engine {name}: died and was not restarted")
+
+    residency._restart = restart
+    waiting = asyncio.create_task(residency.revive(EngineDied("tutor", "engine tutor died")))
+    await asyncio.sleep(0.05)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    left.set()
+    while residency._reviving:
+        await asyncio.sleep(0.01)
+    del waiting
+    gc.collect()  # which is when asyncio complains
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
