@@ -14,7 +14,7 @@ from src.classroom import Classroom
 from src.inference_providers.base import Provider
 from src.setup import build_classroom, run_budget
 from src.vllm.engines import EngineSet
-from src.vllm.residency import providers_of
+from src.vllm.providers import providers_of
 from src.vllm.spec import plan_engines
 from utils.data import load_problems
 from utils.hydra_entry import load_config

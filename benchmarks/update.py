@@ -34,7 +34,7 @@ from src.grpo.node import Node
 from src.grpo.room import TrainingRoom
 from src.grpo.run import build_trainer, training_problems
 from src.vllm.engines import EngineSet
-from src.vllm.residency import providers_of
+from src.vllm.providers import providers_of
 from src.vllm.spec import plan_engines
 from utils.problems import Problem
 from utils.records import ConversationRecord

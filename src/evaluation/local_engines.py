@@ -44,7 +44,7 @@ def _served(
     cfg: EvalConfig, roles: Sequence[str], folder: Path, stack: ExitStack
 ) -> dict[str, Provider]:
     from src.vllm.engines import MANIFEST_VARIABLE, EngineSet
-    from src.vllm.residency import providers_of
+    from src.vllm.providers import providers_of
     from src.vllm.spec import plan_engines
 
     manifest = os.environ.get(MANIFEST_VARIABLE)  # engines that somebody else has started

@@ -27,7 +27,8 @@ from src.inference_providers.transformers_local import TransformersProvider
 from src.progress import Progress
 from src.setup import build_classroom, load_tokenizer, run_budget
 from src.vllm.engines import MANIFEST_VARIABLE, EngineSet
-from src.vllm.residency import Residency, providers_of
+from src.vllm.providers import providers_of
+from src.vllm.residency import Residency
 from src.vllm.spec import is_hosted, plan_engines
 from utils.problems import Problem
 from utils.records import ConversationRecord, RecordWriter, load_run

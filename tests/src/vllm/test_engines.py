@@ -21,7 +21,8 @@ import pytest
 from config.schema import EngineSettings
 from src.inference_providers.base import GaveUp, ProviderError, Sampling
 from src.vllm.engines import EngineSet
-from src.vllm.residency import Residency, providers_of
+from src.vllm.providers import providers_of
+from src.vllm.residency import Residency
 from src.vllm.server import PREFILL_TOKENS
 from src.vllm.spec import EngineSpec
 from src.vllm.weights import FILE_NAME, publish

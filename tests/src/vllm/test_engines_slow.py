@@ -20,7 +20,8 @@ from config.schema import EngineSettings
 from src.inference_providers.base import ProviderError, Sampling
 from src.vllm.control import EngineDied
 from src.vllm.engines import EngineSet
-from src.vllm.residency import Residency, providers_of
+from src.vllm.providers import providers_of
+from src.vllm.residency import Residency
 from src.vllm.weights import publish, publish_adapter
 from tests.src.vllm.test_engines import (
     IDS,

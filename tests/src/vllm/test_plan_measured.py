@@ -21,7 +21,7 @@ from src.inference_providers.base import Sampling
 from src.vllm.engines import EngineSet
 from src.vllm.plan import plan_memory
 from src.vllm.plan_parts import Described, Plan, Training, summed
-from src.vllm.residency import providers_of
+from src.vllm.providers import providers_of
 from src.vllm.server import GIB
 from src.vllm.shapes import model_shape
 from src.vllm.spec import plan_engines

@@ -15,7 +15,8 @@ import pytest
 
 from src.inference_providers.base import ProviderError, Sampling
 from src.vllm.control import EngineControl, EngineDied
-from src.vllm.residency import Residency, ResidentProvider
+from src.vllm.providers import ResidentProvider
+from src.vllm.residency import Residency
 from src.vllm.spec import EngineSpec
 
 FILE = Path("weights.safetensors")

@@ -19,7 +19,8 @@ from src.inference_providers.budget import Budget
 from src.setup import build_classroom
 from src.vllm.client import EngineProvider
 from src.vllm.engines import EngineSet
-from src.vllm.residency import Residency, ResidentProvider, providers_of
+from src.vllm.providers import ResidentProvider, providers_of
+from src.vllm.residency import Residency
 from src.vllm.weights import publish
 from tests.src.vllm.test_engines import engine_spec, gap, logprobs_by, transformers_model
 from tests.tiny import save_tiny_model
