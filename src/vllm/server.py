@@ -115,9 +115,16 @@ def _environment(scratch: Path) -> dict[str, str]:
         "TMPDIR": str(scratch),
         "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "86400",  # a closed idle connection is a lost request
         "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_LOGGING_LEVEL": _log_level(),
         "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1",
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def _log_level() -> str:
+    """TRL sets ERROR for all processes below it, but an engine's log is to say what happened."""
+    level = os.environ.get("VLLM_LOGGING_LEVEL", "INFO")
+    return "INFO" if level == "ERROR" else level
 
 
 def _on_cpu(
