@@ -170,3 +170,10 @@ def test_visible_gpus_are_those_of_cuda_visible_devices() -> None:
         ("3",),
         1,
     )
+
+
+def test_an_engine_writes_its_log_below_trl(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLLM_LOGGING_LEVEL", "ERROR")  # as TRL's import sets it
+    assert command(Machine(cores=2))[1]["VLLM_LOGGING_LEVEL"] == "INFO"
+    monkeypatch.setenv("VLLM_LOGGING_LEVEL", "DEBUG")
+    assert command(Machine(cores=2))[1]["VLLM_LOGGING_LEVEL"] == "DEBUG"
