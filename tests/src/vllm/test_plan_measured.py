@@ -120,9 +120,9 @@ def test_the_trainer_s_ranks(plan: Plan, ranks: list[dict[str, int]]) -> None:
 def test_the_hand_off_takes_no_second_model(
     settings: TrainRLConfig, ranks: list[dict[str, int]]
 ) -> None:
-    """Beside its shards a rank holds the largest weight, and gloo's copy of it; not the model."""
+    """Beside its shards a rank holds the largest weight, and DeepSpeed's and gloo's copies of it."""
     shape = model_shape(settings.teacher_model.model_name_or_path, "x")
     largest = 4 * shape.vocabulary * shape.hidden  # the embedding; float32
     grown = max(rank["hand_off"] for rank in ranks)
     print(f"hand-off: {grown / GIB:.2f} GiB more at its peak, largest weight {largest / GIB:.2f}")
-    assert largest > PIECE_BYTES and grown < 2.2 * largest < shape.weight_bytes("float32") / 2
+    assert largest > PIECE_BYTES and grown < 3.5 * largest < shape.weight_bytes("float32")
