@@ -144,8 +144,7 @@ def must_run(what: str, command: list[str]) -> None:
 
 
 def pip(*arguments: str) -> list[str]:
-    # not compiled: most of what comes in is never imported
-    quick = ["--no-compile", "--progress-bar", "off"]
+    quick = ["--no-compile", "--progress-bar", "off"]  # compiled at the end, on all cores
     return [str(venv_python()), "-m", "pip", "install", *quick, *arguments]
 
 
@@ -193,9 +192,25 @@ def install(kind: str, tests: bool) -> str:
     must_run(" + ".join(files), pip(*[part for f in files for part in ("-r", str(ROOT / f))]))
     must_run(EMBEDDED, pip("--no-deps", "-r", str(ROOT / EMBEDDED)))
     remove_broken()
+    compile_bytecode()
     write_stamp(kind, tests)
     unfinished.unlink()
     return kind
+
+
+def compile_bytecode() -> None:
+    """So that no start compiles anything, where PYTHONDONTWRITEBYTECODE keeps them from it too.
+
+    A package's sample of another Python's syntax fails here, and is never imported.
+    """
+    plain = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    where = [str(venv_python()), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    packages = subprocess.run(where, capture_output=True, text=True, check=True).stdout.strip()
+    command = [str(venv_python()), "-m", "compileall", "-q", "-j", "0", packages]
+    started = time.monotonic()
+    with (VENV / "set-up.log").open("a") as log:
+        subprocess.run(command, stdout=log, stderr=log, env=plain, check=False)
+    say(f"  compiling what was installed: {time.monotonic() - started:.0f} s")
 
 
 def write_stamp(kind: str, tests: bool) -> None:
