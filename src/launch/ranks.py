@@ -8,7 +8,11 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -24,18 +28,25 @@ def main(arguments: Sequence[str]) -> int:
     try:
         launch_command(launch_command_parser().parse_args(list(arguments)))
     except ChildFailedError as error:
-        killed = [(rank, f.exitcode) for rank, f in error.failures.items() if f.exitcode < 0]
-        if killed:
-            rank, code = killed[0]
-            name = signal.Signals(-code).name
+        rank, failure = culprit(error.failures)
+        if failure.exitcode < 0:
+            name = signal.Signals(-failure.exitcode).name
             print(f"error: rank {rank} was killed by {name}{_hint(name)}", file=sys.stderr)
-            return shell_code(code)
-        return shell_code(error.get_first_failure()[1].exitcode)
+        return shell_code(failure.exitcode)
     except subprocess.CalledProcessError as error:
         return shell_code(error.returncode)
     except SignalException as error:
         return 128 + int(error.sigval)
     return 0
+
+
+def culprit(failures: Mapping[int, ProcessFailure]) -> tuple[int, ProcessFailure]:
+    """The rank that brought the others down: one that was killed, else the first that failed.
+
+    SIGTERM is how elastic ends the others, so whoever died of it did not begin.
+    """
+    own = {rank: f for rank, f in failures.items() if f.exitcode != -signal.SIGTERM} or failures
+    return min(own.items(), key=lambda entry: (entry[1].exitcode >= 0, entry[1].timestamp))
 
 
 def _hint(name: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from src.launch.ranks import culprit
 from src.launch.reaper import JOB
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -91,6 +92,26 @@ def test_exit_code_of_a_rank(tmp_path: Path) -> None:
     for rank in ("0", "1"):  # every rank reads the same settings
         arguments = json.loads((tmp_path / f"arguments-{rank}").read_text())
         assert f"logging.save_dir={tmp_path}/runs" in arguments
+
+
+@pytest.mark.parametrize(
+    ("exits", "found"),
+    [
+        ({0: 1, 1: -signal.SIGTERM}, 0),
+        ({0: -signal.SIGTERM, 1: 1}, 1),
+        ({0: 1, 1: -signal.SIGKILL}, 1),
+        ({0: -signal.SIGTERM, 1: -signal.SIGTERM}, 0),
+        ({0: 7, 1: 1}, 0),
+    ],
+)
+def test_the_rank_that_began(exits: dict[int, int], found: int) -> None:
+    from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
+
+    failures = {
+        rank: ProcessFailure(local_rank=rank, pid=rank, exitcode=code, error_file="none")
+        for rank, code in exits.items()
+    }
+    assert culprit(failures)[0] == found
 
 
 @pytest.mark.slow

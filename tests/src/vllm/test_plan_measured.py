@@ -120,7 +120,7 @@ def test_the_trainer_s_ranks(plan: Plan, ranks: list[dict[str, int]]) -> None:
 def test_the_hand_off_takes_no_second_model(
     settings: TrainRLConfig, ranks: list[dict[str, int]]
 ) -> None:
-    """Beside its shards a rank holds the largest weight, and DeepSpeed's and gloo's copies of it."""
+    """Beside its shards a rank holds the largest weight and the libraries' copies of it."""
     shape = model_shape(settings.teacher_model.model_name_or_path, "x")
     largest = 4 * shape.vocabulary * shape.hidden  # the embedding; float32
     grown = max(rank["hand_off"] for rank in ranks)
