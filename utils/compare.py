@@ -24,6 +24,7 @@ from rich.text import Text
 
 from config.errors import ConfigError
 from utils.metrics import (
+    HEADLINE,
     Metric,
     conversation_metrics,
     normalised_gains,
@@ -34,16 +35,9 @@ from utils.runs import Run, open_run
 from utils.statistics import Estimate, mean_over_seeds, paired_difference
 from utils.terminal import plain
 
+#: `ped_rm_micro` is a mean over turns, and turns of two runs are no pairs.
 COMPARED = (
-    "solve_before",
-    "solve_after",
-    "delta",
-    "normalised_gain",
-    "leaked",
-    "rejected",
-    "missing",
-    "ped_rm_macro",
-    "turns",
+    *(name for name in HEADLINE if name != "ped_rm_micro"),
     "tutor_tokens",
     "reward_total",
 )
