@@ -17,6 +17,7 @@ import json
 import math
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,10 +25,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results import Result, compare
+from benchmarks.results import Result, Skipped, compare
 from utils.seeding import keyed_rng
 
-ROWS, MICRO, SAMPLES, TURN, PROMPT, SHARE = 8, 4, 4, 40, 60, 0.2
+ROWS, MICRO, SAMPLES, TURN, PROMPT, SHARE = 8, 2, 4, 40, 60, 0.2
 MEDIAN, SIGMA = 550.0, 0.9
 GIB = 2**30
 Step = dict[str, float]  # seconds, bytes, loss, grad_norm
@@ -144,6 +145,8 @@ def _in_a_process(way: str, model: str, checkpointing: bool) -> Step:
     command += ["--checkpointing"] * checkpointing
     environment = os.environ | {"TRL_EXPERIMENTAL_SILENCE": "1", "WANDB_MODE": "disabled"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode == -signal.SIGKILL:
+        raise Skipped(f"{' '.join(command[1:])} was killed: the memory may be too small for it")
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed: {done.stderr[-2000:]}")
     found: Step = json.loads(done.stdout.splitlines()[-1])

@@ -21,7 +21,7 @@ FILE_NAME = "weights.safetensors"
 ADAPTER_FILE = "adapter_model.safetensors"  # the names that PEFT and vLLM know
 ADAPTER_CONFIG = "adapter_config.json"
 _DTYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}
-_CHUNK = 1 << 24
+_CHUNK = 1 << 20
 
 
 class Refused(ValueError):
@@ -126,9 +126,10 @@ def open_published(path: Path, version: int) -> Iterator[Any]:
 
 def _digest(path: Path) -> str:
     digest = xxhash.xxh3_64()
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:
         (length,) = struct.unpack("<Q", file.read(8))
         file.seek(8 + length)
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
+        chunk = memoryview(bytearray(_CHUNK))  # used again and again: fresh memory costs more
+        while read := file.readinto(chunk):
+            digest.update(chunk[:read])
     return digest.hexdigest()

@@ -79,10 +79,23 @@ class PublishedWeights:
 
     def _repack_tied_heads(self) -> None:
         """vLLM's CPU backend computes with a packed copy of each weight, and does not renew that
-        of an output head which shares the embedding's weight."""
+        of an output head which shares the embedding's weight.  The embedding's, which it renews
+        and never uses, is the same."""
         from vllm.model_executor.layers.utils import dispatch_cpu_unquantized_gemm
-        from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
+        from vllm.model_executor.layers.vocab_parallel_embedding import (
+            ParallelLMHead,
+            VocabParallelEmbedding,
+        )
 
-        heads = [m for m in self.get_model().modules() if isinstance(m, ParallelLMHead)]
+        tables = [m for m in self.get_model().modules() if isinstance(m, VocabParallelEmbedding)]
+        heads = [m for m in tables if isinstance(m, ParallelLMHead)]
+        packed = {
+            id(m.weight): m.cpu_linear
+            for m in tables
+            if m not in heads and hasattr(m, "cpu_linear")
+        }
         for head in heads:
-            dispatch_cpu_unquantized_gemm(head, remove_weight=False)
+            if id(head.weight) in packed:
+                head.cpu_linear = packed[id(head.weight)]
+            else:
+                dispatch_cpu_unquantized_gemm(head, remove_weight=False)
