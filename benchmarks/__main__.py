@@ -77,9 +77,9 @@ BENCHMARKS = {
     "reject_recall": Benchmark("judging:reject_recall", repeats=1, **at_least(of_limit=1.0)),
     "update_toy": Benchmark("update", ("toy", "plain"), **at_least(ratio=3.0)),
     "update_toy_alive": Benchmark("update", ("toy", "alive"), **at_least(ratio=1.5)),
-    "update_smollm2": Benchmark("update", ("smollm2", "plain"), repeats=2, **at_least(ratio=3.0)),
+    "update_smollm2": Benchmark("update", ("smollm2", "plain"), repeats=1, **at_least(ratio=3.0)),
     "update_smollm2_alive": Benchmark(
-        "update", ("smollm2", "alive"), repeats=2, **at_least(ratio=1.5)
+        "update", ("smollm2", "alive"), repeats=1, **at_least(ratio=1.5)
     ),
     "client_overhead": Benchmark("client", **below(0.5, "ms")),
     "start": Benchmark("start", repeats=1, target="stated"),

@@ -29,15 +29,16 @@ from benchmarks.results import Result, Skipped, compare
 from utils.seeding import keyed_rng
 
 ROWS, MICRO, SAMPLES, TURN, PROMPT, SHARE = 8, 2, 4, 40, 60, 0.2
+CHECKPOINTED_ROWS = 4  # of the same: padded, eight take a quarter of an hour
 MEDIAN, SIGMA = 550.0, 0.9
 GIB = 2**30
 Step = dict[str, float]  # seconds, bytes, loss, grad_norm
 
 
-def lengths() -> list[int]:
+def lengths(rows: int = ROWS) -> list[int]:
     """Tokens of each conversation, the prompt's included."""
     drawn = [
-        keyed_rng("recorded", 1, row).lognormvariate(math.log(MEDIAN), SIGMA) for row in range(ROWS)
+        keyed_rng("recorded", 1, row).lognormvariate(math.log(MEDIAN), SIGMA) for row in range(rows)
     ]
     return [round(max(100, min(4000, tokens))) for tokens in drawn]
 
@@ -82,8 +83,10 @@ def _trainer(packed: bool, model: str, checkpointing: bool, out: Path) -> Any:
     from src.grpo.trainer import ClassroomGRPOTrainer, SharedWeights
     from utils.problems import Problem
 
+    tokens = lengths(CHECKPOINTED_ROWS if checkpointing else ROWS)
+    count = len(tokens) // SAMPLES
     settings = TrainSettings(
-        number_of_problems_per_batch=ROWS // SAMPLES,
+        number_of_problems_per_batch=count,
         num_samples_per_problem=SAMPLES,
         per_device_train_batch_size=MICRO,
         max_steps=1,
@@ -97,11 +100,11 @@ def _trainer(packed: bool, model: str, checkpointing: bool, out: Path) -> Any:
     arguments.model_init_kwargs = {"dtype": "float32"}
     arguments.save_strategy = "no"
     vocabulary = AutoConfig.from_pretrained(model).vocab_size
-    problems = [Problem(id=f"p{n}", text="?", answer="1") for n in range(ROWS // SAMPLES)]
+    problems = [Problem(id=f"p{n}", text="?", answer="1") for n in range(count)]
     rollout = Rollout(
         Node(),
         problems,
-        lambda *_: [_record(row, n, vocabulary) for row, n in enumerate(lengths())],
+        lambda *_: [_record(row, n, vocabulary) for row, n in enumerate(tokens)],
         samples_per_problem=SAMPLES,
         filler=0,
         metrics=lambda records: {},
@@ -169,7 +172,7 @@ def _steps(repeats: int, model: str, checkpointing: bool) -> list[tuple[Step, St
 def measure(name: str, repeats: int, what: str, model: str, checkpointing: bool) -> Result:
     """`what`: seconds, or bytes (reported in GiB)."""
     unit, scale = ("s", 1.0) if what == "seconds" else ("GiB", 1.0 / GIB)
-    tokens = lengths()
+    tokens = lengths(CHECKPOINTED_ROWS if checkpointing else ROWS)
     fill = sum(tokens) / (len(tokens) * max(tokens))
     share = sum(sum(mask_of(n - PROMPT)) for n in tokens) / sum(tokens)
     print(

@@ -2,7 +2,8 @@
 
 The plain way is `benchmarks.plain`'s conversations, TRL's padded batches, and engines that are
 killed and started again on a saved checkpoint; and, to see what that last part is worth, the same
-with its engines kept alive.  One process without DeepSpeed, real engines.
+with its engines kept alive.  One process without DeepSpeed, real engines; SmolLM2 takes the turns
+of `benchmarks.rollout`.
 
     python -m benchmarks.update [CONFIG]    where the seconds of our update go
     python -m benchmarks.update [CONFIG] --overlap    beside those of train.overlap=true
@@ -26,6 +27,7 @@ from transformers import TrainerCallback
 
 from benchmarks.plain import PlainClassroom
 from benchmarks.results import Book, Result, compare
+from benchmarks.rollout import CONFIGS
 from benchmarks.running import SAME_WORK, need_checkpoints, settings
 from config.schema import TrainRLConfig
 from src.embedded import resolve_model
@@ -129,7 +131,13 @@ def updates(
 @functools.cache
 def _updates(repeats: int, config: str, way: str) -> list[float]:
     """Seconds of `repeats` updates: ours, alive (plain, its engines kept), plain."""
-    return updates(_settings(config), repeats, plain=way != "ours", restart=way == "plain")
+    book = Book()
+    found = updates(
+        _settings(config), repeats, plain=way != "ours", restart=way == "plain", book=book
+    )
+    spent = ", ".join(f"{n} {s / repeats:.2f}" for n, s in book.seconds.most_common())
+    print(f"  {way}: {statistics.median(found):.2f} s an update ({spent})", flush=True)
+    return found
 
 
 def measure(name: str, repeats: int, config: str, theirs: str) -> Result:
@@ -139,7 +147,8 @@ def measure(name: str, repeats: int, config: str, theirs: str) -> Result:
 
 
 def _settings(config: str, *more: str) -> TrainRLConfig:
-    cfg = settings(config, "train.use_deepspeed=false", "train.eval_steps=0", *SAME_WORK, *more)
+    same = CONFIGS.get(config, SAME_WORK)
+    cfg = settings(config, "train.use_deepspeed=false", "train.eval_steps=0", *same, *more)
     need_checkpoints(cfg)
     return cfg
 

@@ -7,17 +7,14 @@ update old when it is trained on; the sampler's logprobs, which TRL corrects wit
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from itertools import count, islice
-from typing import Any
 
 from utils.problems import Problem
 from utils.records import ConversationRecord
 
 Begin = Callable[[Sequence[Problem], Sequence[int], int, int], Future[list[ConversationRecord]]]
-
 
 log = logging.getLogger(__name__)
 
@@ -73,35 +70,3 @@ class Ahead:
         (batch, future), self._flight = self._flight, None
         if not future.cancel() and (error := future.exception()) is not None:
             log.warning("conversations for step %d had failed: %s", batch.step, error)
-
-
-class Order:
-    """What TRL's sampler will give a rank next, found by a second sampler of the same seed.
-
-    It finds its place by the batch that has just come, so it needs to know of no resumption.
-    """
-
-    def __init__(self, sampler: Any, *, rows: int, rank: int, ranks: int) -> None:
-        """`sampler`: a fresh `trl.trainer.utils.RepeatSampler`; `rows`: of a batch on one rank.
-
-        Ranks have consecutive rows of a batch.
-        """
-        sampler.repeat_count = 1  # each batch once, however often it is trained on
-        self._per_epoch = len(sampler) // (rows * ranks)
-        self._batches = self._walk(sampler, rows, rank, rows * ranks)
-        self._now = next(self._batches)
-
-    def after(self, indices: Sequence[int]) -> tuple[list[int], int]:
-        """This rank's rows of the batch after `indices`, and how many epochs later it is: 0, 1."""
-        for _ in range(self._per_epoch):
-            (rows, epoch), self._now = self._now, next(self._batches)
-            if rows == list(indices):
-                return self._now[0], self._now[1] - epoch
-        raise RuntimeError("train.overlap: TRL gave a batch that its sampler does not have")
-
-    @staticmethod
-    def _walk(sampler: Any, rows: int, rank: int, whole: int) -> Iterator[tuple[list[int], int]]:
-        for epoch in count():
-            indices = iter(sampler)
-            while batch := list(islice(indices, whole)):
-                yield batch[rank * rows : (rank + 1) * rows], epoch

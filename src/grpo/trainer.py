@@ -18,8 +18,9 @@ from torch import Tensor
 from trl import GRPOConfig, GRPOTrainer
 
 from src.grpo import packing
-from src.grpo.ahead import Batch, Order
+from src.grpo.ahead import Batch
 from src.grpo.offload import at_rest, fused_adam
+from src.grpo.order import EpochSampler, Order, by_epoch
 from src.grpo.rollout import Rollout
 from utils.rewards import NAMES
 
@@ -128,6 +129,9 @@ class ClassroomGRPOTrainer(GRPOTrainer):
             log.warning("train.padding_free: this model's attention takes no packed rows; padded")
         self._tried = False
 
+    def _get_train_sampler(self, dataset: Any = None) -> EpochSampler:
+        return by_epoch(super()._get_train_sampler(dataset))
+
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         # `rollout_func` is not shown the dataset's columns.
         self._rows = [row["index"] for row in inputs]
@@ -152,8 +156,8 @@ class ClassroomGRPOTrainer(GRPOTrainer):
             rank, ranks = self.accelerator.process_index, self.accelerator.num_processes
             sampler = self._get_train_sampler()
             self._order = Order(sampler, rows=len(batch.indices), rank=rank, ranks=ranks)
-        indices, epochs = self._order.after(batch.indices)
-        return Batch(indices=indices, step=step, epoch=batch.epoch + epochs)
+        indices, epoch = self._order.after(batch.indices, batch.epoch)
+        return Batch(indices=indices, step=step, epoch=epoch)
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         self._tutor_mask = inputs["tool_mask"]

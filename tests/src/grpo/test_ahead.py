@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from src.background import Background
-from src.grpo.ahead import Ahead, Batch, Order
+from src.grpo.ahead import Ahead, Batch
 from src.grpo.node import Node
 from src.grpo.rollout import Rollout
 from utils.problems import Problem
@@ -179,44 +179,3 @@ def test_a_run_that_stops_ends_what_is_in_flight(
     assert [r.getMessage() for r in caplog.records] == [
         "conversations for step 4 had failed: no money left"
     ]
-
-
-RANKS, ROWS, MU = 2, 4, 2  # four rows a rank: four problems a batch, two samples each
-
-
-def sampler() -> Any:
-    from trl.trainer.utils import RepeatSampler
-
-    return RepeatSampler(PROBLEMS, mini_repeat_count=2, batch_size=4, repeat_count=3 * MU, seed=1)
-
-
-def given(rank: int, epochs: int) -> list[tuple[list[int], int]]:
-    """What TRL's sampler gives a rank, each batch once."""
-    found, real = [], sampler()
-    for epoch in range(epochs):
-        indices = list(real)
-        for at in range(0, len(indices), RANKS * ROWS * 3 * MU):
-            mine = indices[at : at + RANKS * ROWS][rank * ROWS : (rank + 1) * ROWS]
-            found.append((mine, epoch))
-    return found
-
-
-@pytest.mark.parametrize("rank", range(RANKS))
-@pytest.mark.parametrize("many", [False, True])
-def test_what_comes_next_is_known(rank: int, many: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One batch an epoch, or three; also from the middle, as after a resumption."""
-    monkeypatch.setitem(globals(), "PROBLEMS", [PROBLEMS[0]] * (13 if many else 7))
-    expected = given(rank, epochs=4)
-    assert len(expected) == (12 if many else 4)
-    for start in range(3 if many else 1):
-        order = Order(sampler(), rows=ROWS, rank=rank, ranks=RANKS)
-        for (now, epoch), (later, its) in zip(
-            expected[start:-1], expected[start + 1 :], strict=True
-        ):
-            assert order.after(now) == (later, its - epoch)
-
-
-def test_a_batch_that_the_sampler_does_not_have_is_refused() -> None:
-    order = Order(sampler(), rows=ROWS, rank=0, ranks=RANKS)
-    with pytest.raises(RuntimeError, match=r"^train\.overlap: "):
-        order.after([0, 1, 2, 3])

@@ -53,7 +53,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_batches_held_ahead_are_those_that_come(model: Path, tmp_path: Path) -> None:
     """Over three epochs of one batch, and from a checkpoint: the loss is that of rows held when
-    they are wanted, and each batch has the step and epoch that it would have had."""
+    they are wanted, and each batch has the step, epoch and order that it would have had."""
 
     def losses(folder: str, ahead: Ahead | None, checkpoint: Path | None = None) -> list[float]:
         collect = Collect()
@@ -64,22 +64,23 @@ def test_batches_held_ahead_are_those_that_come(model: Path, tmp_path: Path) -> 
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         return [row["loss"] for row in collect.rows]
 
-    begun: list[tuple[int, int]] = []
+    begun: list[tuple[int, int, list[str]]] = []
 
     def begin(
         problems: Sequence[Problem], samples: Sequence[int], step: int, epoch: int
     ) -> Future[list[ConversationRecord]]:
-        begun.append((step, epoch))
+        begun.append((step, epoch, [problem.id for problem in problems]))
         done: Future[list[ConversationRecord]] = Future()
         done.set_result(held(problems, samples, step, epoch))
         return done
 
     expected = losses("plain", None)
     assert losses("ahead", Ahead(begin)) == expected and len(expected) == 6
-    assert begun == [(2, 1), (4, 2)]
+    (*first, order), (*second, later) = begun
+    assert (first, second) == ([2, 1], [4, 2]) and order != later
     begun.clear()
     losses("again", Ahead(begin), tmp_path / "ahead" / "checkpoints" / "checkpoint-2")
-    assert begun == [(4, 2)]
+    assert begun == [(4, 2, later)]
 
 
 def test_the_loss_depends_on_neither_ranks_nor_packing(model: Path, tmp_path: Path) -> None:
