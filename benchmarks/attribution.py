@@ -15,7 +15,8 @@ from src.grpo.node import Node
 from src.grpo.rollout import Rollout
 from tests.synthetic import record
 from utils.problems import Problem
-from utils.records import ConversationRecord, RecordWriter
+from utils.record_writer import RecordWriter
+from utils.records import ConversationRecord
 from utils.rewards import RewardSettings, rewards
 from utils.seeding import keyed_rng
 

@@ -20,12 +20,12 @@ from config.schema import GenerationSettings, RewardModelSettings
 from src.classroom import Classroom
 from src.inference_providers.base import ChatMessage, Completion, Sampling
 from src.judges import build_judges
-from src.lesson import Seats
+from src.lesson_plan import Seats
 from src.participants import Seat
 from src.prompts import Prompts
 from tests.fakes import ByteRenderer
 from utils.problems import Problem
-from utils.records import RecordWriter
+from utils.record_writer import RecordWriter
 from utils.rewards import RewardSettings
 
 SVG = Path(__file__).resolve().parents[1] / "docs" / "growth.svg"

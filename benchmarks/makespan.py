@@ -25,7 +25,7 @@ from config.schema import GenerationSettings, RewardModelSettings
 from src.classroom import Classroom
 from src.inference_providers.base import ChatMessage, Completion, Sampling
 from src.judges import build_judges
-from src.lesson import Seats
+from src.lesson_plan import Seats
 from src.participants import Seat
 from src.prompts import Prompts
 from tests.fakes import ByteRenderer

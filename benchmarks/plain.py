@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from src.classroom import Classroom
 from src.inference_providers.base import ChatMessage, Completion
 from src.judges import ModelJudge
-from src.lesson import graded
-from src.participants import Renderer, Seat
+from src.participants import Seat
+from src.solutions import graded
+from src.token_view import Renderer
 from utils.judging import parse_verdict, render_transcript
 from utils.problems import Problem
 from utils.records import ConversationRecord, Message, Trajectory, VerdictRecord

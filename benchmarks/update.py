@@ -2,8 +2,7 @@
 
 The plain way is `benchmarks.plain`'s conversations, TRL's padded batches, and engines that are
 killed and started again on a saved checkpoint; and, to see what that last part is worth, the same
-with its engines kept alive.  One process without DeepSpeed, real engines; SmolLM2 takes the turns
-of `benchmarks.rollout`.
+with its engines kept alive.  One process without DeepSpeed, real engines.
 
     python -m benchmarks.update [CONFIG]    where the seconds of our update go
     python -m benchmarks.update [CONFIG] --overlap    beside those of train.overlap=true
@@ -27,7 +26,6 @@ from transformers import TrainerCallback
 
 from benchmarks.plain import PlainClassroom
 from benchmarks.results import Book, Result, compare
-from benchmarks.rollout import CONFIGS
 from benchmarks.running import SAME_WORK, need_checkpoints, settings
 from config.schema import TrainRLConfig
 from src.embedded import resolve_model
@@ -147,8 +145,7 @@ def measure(name: str, repeats: int, config: str, theirs: str) -> Result:
 
 
 def _settings(config: str, *more: str) -> TrainRLConfig:
-    same = CONFIGS.get(config, SAME_WORK)
-    cfg = settings(config, "train.use_deepspeed=false", "train.eval_steps=0", *same, *more)
+    cfg = settings(config, "train.use_deepspeed=false", "train.eval_steps=0", *SAME_WORK, *more)
     need_checkpoints(cfg)
     return cfg
 

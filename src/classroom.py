@@ -19,9 +19,10 @@ from config.schema import GenerationSettings
 from src.conversation import Conversation, ConversationType, Limits, State, next_state
 from src.inference_providers.base import GaveUp
 from src.inference_providers.budget import BudgetReached
-from src.judges import gather_or_cancel
-from src.lesson import Batch, Lesson, Plan, Seats
+from src.lesson import Batch, Lesson
+from src.lesson_plan import Plan, Seats
 from src.prompts import Prompts
+from src.together import gather_or_cancel
 from utils.problems import Problem
 from utils.records import ConversationRecord
 from utils.rewards import RewardSettings

@@ -7,17 +7,17 @@ again, a bounded number of times, and is then missing: never OK.
 
 from __future__ import annotations
 
-import asyncio
 import importlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from config.errors import ConfigError, RunError
 from config.schema import GenerationSettings
 from src.conversation import Conversation
 from src.inference_providers.base import Completion, GaveUp
 from src.participants import Seat
+from src.together import gather_or_cancel
 from utils.judging import VERDICT_SCHEMA, Verdict, parse_verdict, render_transcript
 from utils.leaks import match_leak
 from utils.prompts import Prompt, load_prompt
@@ -25,7 +25,6 @@ from utils.records import VerdictRecord
 from utils.rules import MATCHER, active_rules, is_deterministic
 from utils.seeding import keyed_seed
 
-T = TypeVar("T")
 Matcher = Callable[[str, str, Sequence[tuple[str, str]]], Verdict]
 JUDGE_VARIABLES = frozenset({"problem", "answer", "transcript"})
 
@@ -109,18 +108,6 @@ class ModelJudge:
                     attempts=tried + 1,
                 )
         return VerdictRecord(decision=None, raw=raw, attempts=1 + self.retries)
-
-
-async def gather_or_cancel(coroutines: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """Results in order; the first error cancels the others and is raised as it is."""
-    tasks = [asyncio.ensure_future(c) for c in coroutines]
-    try:
-        return list(await asyncio.gather(*tasks))
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
 
 
 def spend(conversation: Conversation, role: str, completion: Completion) -> None:

@@ -4,53 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, TypeVar
 
-from config.schema import GenerationSettings
 from src.conversation import Conversation, State
-from src.inference_providers.base import ChatMessage, Completion, GaveUp
-from src.judges import Judge, gather_or_cancel, spend
-from src.participants import Ending, Seat, Turn, View
-from src.prompts import Prompts
-from utils.answers import is_correct, last_boxed
-from utils.problems import Problem
+from src.inference_providers.base import ChatMessage, GaveUp
+from src.judges import spend
+from src.lesson_plan import Plan
+from src.solutions import graded, solution_ending
+from src.together import gather_or_cancel
+from src.view import Turn, View
 from utils.records import ConversationRecord, Solution
-from utils.rewards import RewardSettings, exclusion, is_rejected, rewards
+from utils.rewards import exclusion, is_rejected, rewards
 from utils.seeding import keyed_seed
-from utils.thinking import THINK_OPEN, visible_text
+from utils.thinking import THINK_OPEN
 
 T = TypeVar("T")
-
-
-class Scorer(Protocol):
-    """A reward model that scores solutions, where the known answer does not decide."""
-
-    async def score(self, problem: Problem, solutions: Sequence[str]) -> list[float]: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seats:
-    """Who plays."""
-
-    teacher: Seat
-    student: Seat
-    judges: Sequence[Judge] = ()
-    scorer: Scorer | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What all conversations of a classroom go by."""
-
-    settings: GenerationSettings
-    seats: Seats
-    prompts: Prompts
-    rewards: RewardSettings
-    seed: int
-    record_tokens: bool = True
 
 
 @dataclass(slots=True, kw_only=True)
@@ -176,12 +147,13 @@ class Lesson:
         settings = self.settings
         if self.teacher is None:
             self.teacher = self._open_teacher()
-        if (room := self._room("teacher", self.teacher)) <= 0:
+        prefill = f"{THINK_OPEN}\n" if settings.force_thinking else ""
+        if (room := self._room("teacher", self.teacher, prefill)) <= 0:
             return
         turn, completion = await self.teacher.say(
             max_tokens=min(settings.max_tokens_per_turn, room),
             seed=self._seed("teacher"),
-            prefill=f"{THINK_OPEN}\n" if settings.force_thinking else "",
+            prefill=prefill,
             logprobs=True,
         )
         spend(self.conversation, "teacher", completion)
@@ -213,10 +185,10 @@ class Lesson:
             view.hear(message.visible)
         self._told[role] = len(self.conversation.messages)
 
-    def _room(self, role: str, view: View) -> int:
+    def _room(self, role: str, view: View, prefill: str = "") -> int:
         """Tokens left, to the conversation and in the model's context; without any, it is over."""
         self._catch_up(role, view)
-        room = min(self.settings.max_tokens_in_conversation - len(view), view.room())
+        room = min(self.settings.max_tokens_in_conversation - len(view), view.room(prefill))
         if room <= 0:
             self.conversation.stop_reason = "max_tokens"
         return room
@@ -289,23 +261,3 @@ class Lesson:
             timing = self.conversation.timing
             seconds = time.monotonic() - began
             timing[state.value] = round(timing.get(state.value, 0.0) + seconds, 4)
-
-
-def solution_ending(settings: GenerationSettings) -> Ending | None:
-    """What is given to a solution that boxes nothing, where a setting says so."""
-    if not settings.solution_ending:
-        return None
-    return Ending(text=settings.solution_ending, is_missing=lambda said: not last_boxed(said))
-
-
-async def graded(problem: Problem, answers: Sequence[Completion]) -> list[Solution]:
-    """Solutions with their boxed answer and whether it is right; what was planned is not read."""
-
-    def grade() -> list[Solution]:
-        texts = [visible_text(answer.text) for answer in answers]
-        return [
-            Solution(text=t, answer=last_boxed(t), correct=is_correct(t, problem.answer))
-            for t in texts
-        ]
-
-    return await asyncio.to_thread(grade)

@@ -29,9 +29,9 @@ from config.errors import ConfigError, RunError
 from config.schema import TrainRLConfig
 from src.background import Background
 from src.inference_providers.base import GaveUp
-from src.lesson import graded, solution_ending
 from src.participants import Seat
 from src.prompts import Prompts
+from src.solutions import graded, solution_ending
 from utils.data import load_problems
 from utils.hydra_entry import load_config
 from utils.logs import load_environment, redact, set_up_logging

@@ -15,12 +15,12 @@ from src.inference_providers.base import Provider
 from src.inference_providers.budget import Budget
 from src.inference_providers.hosted import hosted_provider
 from src.judges import build_judges, load_rules
-from src.lesson import Seats
+from src.lesson_plan import Seats
 from src.participants import Seat
 from src.prompts import Prompts
 from src.reward_model import check_reward_model, load_scorer
 from src.vllm.spec import ROLES, is_hosted
-from utils.records import load_run
+from utils.record_writer import spending
 from utils.rewards import RewardSettings
 from utils.rules import needs_judge
 
@@ -86,11 +86,11 @@ def check_classroom(cfg: Config) -> None:
 
 
 def run_budget(cfg: Config, folder: Path) -> Budget:
-    """The caps of a run on what hosted models cost, and what its record says was spent already."""
+    """The caps of a run on what hosted models cost, and what it has spent already."""
     budget = Budget.from_settings(cfg.engines)
     hosted = [role for role in ROLES if is_hosted(getattr(cfg, f"{role}_model"))]
-    for record in load_run(folder) if hosted else ():
-        for usage in (record.usage[role] for role in hosted if role in record.usage):
+    for used in spending(folder) if hosted else ():
+        for usage in (used[role] for role in hosted if role in used):
             budget.add(
                 requests=usage.requests,
                 tokens=usage.prompt_tokens + usage.completion_tokens,

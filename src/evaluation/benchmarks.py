@@ -14,9 +14,9 @@ from src.evaluation.local_engines import local_providers
 from src.evaluation.tutor_tasks import tutor_items
 from src.inference_providers.base import Completion, GaveUp, Provider
 from src.inference_providers.hosted import hosted_provider, is_hosted
-from src.judges import gather_or_cancel
 from src.participants import Seat
 from src.setup import build_seat, run_budget
+from src.together import gather_or_cancel
 from utils.records import (
     SCHEMA,
     ConversationRecord,

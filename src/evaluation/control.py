@@ -15,11 +15,12 @@ from config.schema import EvalConfig
 from src.background import Background
 from src.classroom import Classroom
 from src.inference_providers.base import ChatMessage, Completion, GaveUp
-from src.judges import gather_or_cancel
-from src.lesson import graded, solution_ending
+from src.solutions import graded, solution_ending
+from src.together import gather_or_cancel
 from utils.problems import Problem
 from utils.prompts import Prompt, load_prompt
-from utils.records import ConversationRecord, RecordWriter, Usage, load_run
+from utils.record_writer import RecordWriter
+from utils.records import ConversationRecord, Usage, load_run
 from utils.runs import CONTROL_FOLDER
 from utils.seeding import keyed_seed
 

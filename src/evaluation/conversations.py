@@ -17,7 +17,8 @@ from src.progress import Progress
 from src.setup import build_classroom, check_classroom, run_budget
 from utils.data import load_problems
 from utils.problems import Problem
-from utils.records import ConversationRecord, RecordWriter, load_run
+from utils.record_writer import RecordWriter
+from utils.records import ConversationRecord, load_run
 from utils.run_folder import RunFolder
 from utils.runs import CONTROL_FOLDER
 

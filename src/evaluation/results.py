@@ -15,7 +15,8 @@ from src.evaluation.scores import score_all
 from src.inference_providers.hosted import is_hosted
 from src.ped_rm import load_ped_rm
 from utils.metrics import METRICS_NAME, write_json
-from utils.records import RECORD_NAME, ConversationRecord, RecordWriter
+from utils.record_writer import RecordWriter
+from utils.records import RECORD_NAME, ConversationRecord
 from utils.report import REPORT_NAME, load_decoder, write_report
 from utils.report_conversations import Decode
 from utils.results import run_results

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from trl.trainer.utils import RepeatSampler
 
@@ -14,28 +14,26 @@ class EpochSampler(RepeatSampler):  # type: ignore[misc]
     with the first one's.
     """
 
-    epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by transformers, through accelerate's dataloader, before each epoch."""
-        self.epoch = epoch
+    def __init__(self, like: RepeatSampler, epoch: Callable[[], int]) -> None:
+        """`epoch`: which one begins; accelerate's `set_epoch` does not reach every sampler."""
+        super().__init__(
+            like.data_source,
+            mini_repeat_count=like.mini_repeat_count,
+            batch_size=like.batch_size,
+            repeat_count=like.repeat_count,
+            shuffle=like.shuffle,
+            seed=like.seed,
+        )
+        self._epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
+        return iter(self.order(self._epoch()))
+
+    def order(self, epoch: int) -> list[int]:
+        """Indices of one epoch."""
         if self.shuffle:
-            self.generator.manual_seed(self.seed + self.epoch)
-        yield from super().__iter__()
-
-
-def by_epoch(sampler: RepeatSampler) -> EpochSampler:
-    """The same sampler with an order for each epoch."""
-    return EpochSampler(
-        sampler.data_source,
-        mini_repeat_count=sampler.mini_repeat_count,
-        batch_size=sampler.batch_size,
-        repeat_count=sampler.repeat_count,
-        shuffle=sampler.shuffle,
-        seed=sampler.seed,
-    )
+            self.generator.manual_seed(self.seed + epoch)
+        return list(super().__iter__())
 
 
 class Order:
@@ -57,7 +55,6 @@ class Order:
         return self._batches(epoch + 1)[0], epoch + 1
 
     def _batches(self, epoch: int) -> list[list[int]]:
-        self._sampler.set_epoch(epoch)
-        indices, whole = list(self._sampler), self._rows * self._ranks
+        indices, whole = self._sampler.order(epoch), self._rows * self._ranks
         mine = slice(self._rank * self._rows, (self._rank + 1) * self._rows)
         return [indices[at : at + whole][mine] for at in range(0, len(indices), whole)]

@@ -31,7 +31,8 @@ from src.vllm.providers import providers_of
 from src.vllm.residency import Residency
 from src.vllm.spec import is_hosted, plan_engines
 from utils.problems import Problem
-from utils.records import ConversationRecord, RecordWriter, load_run
+from utils.record_writer import RecordWriter
+from utils.records import ConversationRecord, load_run
 from utils.rules import needs_judge
 from utils.run_folder import RunFolder
 from utils.training_metrics import rollout_metrics
@@ -200,7 +201,8 @@ class TrainingRoom:
         # only the evaluation before the first step can have been begun by a killed run: whatever
         # comes later is forgotten with the steps after the last checkpoint
         before = [] if step else load_run(self.folder.path)
-        held = {r.problem_id: r for r in before if r.split == "eval"}
+        mine = {problem.id for problem in self.held_out}  # other nodes may share the folder
+        held = {r.problem_id: r for r in before if r.split == "eval" and r.problem_id in mine}
         missing = [(problem, 0) for problem in self.held_out if problem.id not in held]
         fresh = hold_pairs(
             self.examination,

@@ -31,7 +31,7 @@ from utils.data import load_problems
 from utils.disk import one_line_if_full
 from utils.logs import set_up_logging
 from utils.problems import Problem
-from utils.records import RecordWriter
+from utils.record_writer import RecordWriter
 from utils.run_folder import RunFolder, git_revision, open_run
 
 log = logging.getLogger(__name__)

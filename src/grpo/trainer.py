@@ -20,7 +20,7 @@ from trl import GRPOConfig, GRPOTrainer
 from src.grpo import packing
 from src.grpo.ahead import Batch
 from src.grpo.offload import at_rest, fused_adam
-from src.grpo.order import EpochSampler, Order, by_epoch
+from src.grpo.order import EpochSampler, Order
 from src.grpo.rollout import Rollout
 from utils.rewards import NAMES
 
@@ -130,7 +130,11 @@ class ClassroomGRPOTrainer(GRPOTrainer):
         self._tried = False
 
     def _get_train_sampler(self, dataset: Any = None) -> EpochSampler:
-        return by_epoch(super()._get_train_sampler(dataset))
+        return EpochSampler(super()._get_train_sampler(dataset), self._epoch)
+
+    def _epoch(self) -> int:
+        # a checkpoint restores the state, and fractions of an epoch may be a hair short
+        return int((self.state.epoch or 0.0) + 1e-6)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         # `rollout_func` is not shown the dataset's columns.
@@ -138,8 +142,7 @@ class ClassroomGRPOTrainer(GRPOTrainer):
         return super()._generate_and_score_completions(inputs)
 
     def _hold_conversations(self, prompts: list[str], trainer: GRPOTrainer) -> dict[str, Any]:
-        step, epoch = self.state.global_step, int(self.state.epoch or 0)
-        batch = Batch(indices=self._rows, step=step, epoch=epoch)
+        batch = Batch(indices=self._rows, step=self.state.global_step, epoch=self._epoch())
         following = self._following(batch) if self._rollout.ahead else None
         with at_rest(self.accelerator, self.deepspeed, self._offload):
             rows = self._rollout(batch, following)

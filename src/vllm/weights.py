@@ -112,16 +112,17 @@ def open_published(path: Path, version: int) -> Iterator[Any]:
 
     Raises Refused otherwise, before anything was read from it for use.
     """
-    try:
-        with safe_open(path, framework="pt") as published:
+    with contextlib.ExitStack() as stack:
+        try:
+            published = stack.enter_context(safe_open(path, framework="pt"))
             metadata = published.metadata() or {}
             if metadata.get("version") != str(version):
                 raise Refused(f"{path} holds version {metadata.get('version')}, not {version}")
             if _digest(path) != metadata.get("xxh3"):
                 raise Refused(f"{path}: its data is not what was written")
-            yield published
-    except (SafetensorError, OSError) as error:
-        raise Refused(f"{path}: {error}") from None
+        except (SafetensorError, OSError) as error:
+            raise Refused(f"{path}: {error}") from None
+        yield published
 
 
 def _digest(path: Path) -> str:

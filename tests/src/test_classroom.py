@@ -20,7 +20,7 @@ from src.inference_providers.base import Completion, GaveUp, ProviderError
 from src.inference_providers.budget import BudgetReached
 from src.inference_providers.scripted import Ask, Latency, ScriptedProvider
 from src.judges import build_judges
-from src.lesson import Seats
+from src.lesson_plan import Seats
 from src.prompts import Prompts
 from tests.fakes import END, ByteRenderer, seat
 from utils.problems import Problem
@@ -168,6 +168,52 @@ def test_hidden_thinking_reaches_nobody() -> None:
         assert all(text.startswith("SECRET") for text in spoken(record))
         assert record.trajectory is not None
         assert ByteRenderer().decode(record.trajectory.prompt_ids).endswith("<think>\n")
+
+
+def test_a_forced_opening_that_leaves_no_room_ends_the_conversation() -> None:
+    """However few tokens are left in the context, nobody is asked for none."""
+    forced = generation(use_thinking=True, force_thinking=True)
+    teacher = says("a</think>b")
+    hold(classroom(forced, teacher, says("Yes.")), PROBLEMS[:1], samples=1)
+    second = len(teacher.calls[1].prompt_ids or ())
+    reasons = set()
+    for context in range(second - 12, second + 3):
+        teacher, student = says("a</think>b"), ScriptedProvider(lambda ask: "Yes.")
+        room = classroom(forced, teacher, student, context_length=context)
+        (record,) = hold(room, PROBLEMS[:1], samples=1)
+        assert record.error is None
+        assert all(ask.sampling.max_tokens > 0 for ask in teacher.calls)
+        reasons.add((len(teacher.calls), record.stop_reason))
+    assert reasons >= {(1, "max_tokens"), (2, "max_tokens")}
+
+
+def test_a_solution_that_fails_for_good_leaves_no_other_running() -> None:
+    """The conversation is lost; what its siblings would say is nobody's any more."""
+    ended = []
+
+    class Failing(ScriptedProvider):
+        async def complete_tokens(self, prompt_ids: Any, sampling: Any) -> Completion:
+            if sampling.priority != 2:  # a turn
+                return await super().complete_tokens(prompt_ids, sampling)
+            self.calls.append(Ask(text="", sampling=sampling))
+            if len([ask for ask in self.calls if ask.sampling.priority == 2]) == 1:
+                raise GaveUp("no")
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                ended.append(1)
+                raise
+            raise AssertionError
+
+    room = classroom(
+        generation(number_student_attempts=3), says("Go on."), Failing(lambda _: "Hm.")
+    )
+
+    async def held() -> None:
+        (record,) = await room.run(PROBLEMS[:1], samples=1)
+        assert record.error == "no" and ended == [1, 1]
+
+    asyncio.run(held())
 
 
 def test_truncated_turns_train_no_end_token() -> None:

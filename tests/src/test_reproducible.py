@@ -15,7 +15,8 @@ from src.inference_providers.base import Completion
 from src.inference_providers.scripted import Ask, Latency, ScriptedProvider
 from tests.conftest import ROOT
 from tests.src.test_classroom import JUDGED, PROBLEMS, classroom, generation
-from utils.records import RecordWriter, load_run
+from utils.record_writer import RecordWriter
+from utils.records import load_run
 from utils.seeding import keyed_rng
 
 HOW = [("0", 1), ("1", 3), ("random", 0)]  # PYTHONHASHSEED, conversations at a time

@@ -14,7 +14,7 @@ from config.schema import RewardModelSettings
 from src.classroom import Classroom
 from src.inference_providers.base import ChatMessage, ProviderError
 from src.inference_providers.scripted import Ask, ScriptedProvider
-from src.lesson import Seats
+from src.lesson_plan import Seats
 from src.prompts import Prompts
 from src.reward_model import SolutionScorer, check_reward_model, load_scorer
 from tests.fakes import seat

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src.inference_providers.base import ChatMessage, Completion, Sampling
-from src.participants import Seat, Turn
+from src.participants import Seat
 from src.trajectory import TokenLedger
+from src.view import Turn
 from tests.src import template_families as families
 
 IDS = st.lists(st.integers(0, 99), max_size=5)

@@ -11,7 +11,8 @@ import yaml
 from config.errors import ConfigError
 from tests.synthetic import records
 from utils.compare import compare, main
-from utils.records import ConversationRecord, RecordWriter
+from utils.record_writer import RecordWriter
+from utils.records import ConversationRecord
 from utils.runs import open_run
 
 

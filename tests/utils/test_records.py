@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.synthetic import record
-from utils.records import RecordWriter, check, load_run, read
+from utils.record_writer import RecordWriter, spending
+from utils.records import Usage, check, load_run, read
 
 
 def test_settled_in_canonical_order_and_never_twice(tmp_path: Path) -> None:
@@ -60,3 +61,15 @@ def test_rewound_to_what_a_checkpoint_had_seen(tmp_path: Path) -> None:
     writer.add(record(0, split="train", step=2))
     writer.settle()
     assert len(list(read(writer.record))) == 5 and check(writer.record) == []
+
+
+def test_what_is_forgotten_stays_paid(tmp_path: Path) -> None:
+    """Over two resumptions, as a cap has to count it."""
+    for resumed in range(3):
+        writer = RecordWriter(tmp_path)
+        writer.rewind(0)
+        assert sum(used["judge"].requests for used in spending(tmp_path)) == 5 * resumed
+        paid = {"judge": Usage(requests=5, prompt_tokens=7)}
+        writer.add(record(0, split="train").model_copy(update={"usage": paid}))
+    assert len(load_run(tmp_path)) == 1
+    assert sum(used["judge"].prompt_tokens for used in spending(tmp_path)) == 21

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from utils.records import ConversationRecord, RecordWriter, check, load_run
+from utils.record_writer import RecordWriter
+from utils.records import ConversationRecord, check, load_run
 
 
 def conversation(problem: str, step: int = 0) -> ConversationRecord:

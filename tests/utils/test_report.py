@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.synthetic import record, records
-from utils.records import RecordWriter, Trajectory
+from utils.record_writer import RecordWriter
+from utils.records import Trajectory
 from utils.report import find_runs, main, write_report
 from utils.report_conversations import body, choose, hidden_text, sampled_segments, token_texts
 from utils.report_page import data_block

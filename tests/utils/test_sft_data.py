@@ -13,7 +13,8 @@ from config.errors import ConfigError
 from utils import sft_data
 from utils.chat_rows import BadRow, Sieve, read_chat, read_pair
 from utils.mathdial import read_mathdial
-from utils.records import ConversationRecord, Message, RecordWriter, Solution, VerdictRecord
+from utils.record_writer import RecordWriter
+from utils.records import ConversationRecord, Message, Solution, VerdictRecord
 from utils.runs import Run, open_run
 
 OK, REJECT = VerdictRecord(decision="OK"), VerdictRecord(decision="REJECT")

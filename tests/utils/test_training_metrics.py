@@ -11,7 +11,8 @@ from rich.console import Console
 
 from src.grpo.summary import print_summary
 from tests.synthetic import record
-from utils.records import ConversationRecord, RecordWriter, VerdictRecord
+from utils.record_writer import RecordWriter
+from utils.records import ConversationRecord, VerdictRecord
 from utils.rewards import RewardSettings, exclusion, rewards
 from utils.training_metrics import rollout_metrics
 

@@ -5,36 +5,48 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
+from accelerate.data_loader import prepare_data_loader, skip_first_batches
+from torch.utils.data import DataLoader
 from trl.trainer.utils import RepeatSampler
 
-from src.grpo.order import EpochSampler, Order, by_epoch
+from src.grpo.order import EpochSampler, Order
 
 RANKS, ROWS, MU = 2, 4, 2  # four rows a rank: four problems a batch, two samples each
 
 
-def sampler(problems: int = 13) -> EpochSampler:
+def sampler(problems: int = 13, epoch: int = 0) -> EpochSampler:
     repeats = {"mini_repeat_count": 2, "batch_size": 4, "repeat_count": 3 * MU}
-    return by_epoch(RepeatSampler(range(problems), **repeats, seed=1))
+    return EpochSampler(RepeatSampler(range(problems), **repeats, seed=1), lambda: epoch)
 
 
 def test_an_epoch_s_order_does_not_depend_on_those_before() -> None:
-    real, resumed = sampler(), sampler()
-    orders = []
-    for epoch in range(3):
-        real.set_epoch(epoch)
-        orders.append(list(real))
-    resumed.set_epoch(2)
-    assert list(resumed) == orders[2]
+    real = sampler()
+    orders = [real.order(epoch) for epoch in range(3)]
+    assert list(sampler(epoch=2)) == orders[2]
     assert orders[0] != orders[1] != orders[2] != orders[0]
     assert orders[0] == list(RepeatSampler(range(13), 2, 4, 3 * MU, seed=1)), "as TRL begins"
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_run_that_goes_on_within_an_epoch_has_its_order(ranks: int) -> None:
+    """By what transformers and accelerate do then: a loader for each rank, its batches skipped."""
+    expected = sampler().order(1)
+    found = []
+    for rank in range(ranks):
+        loader = DataLoader(range(13), batch_size=ROWS, sampler=sampler(epoch=1))
+        ready = prepare_data_loader(loader, num_processes=ranks, process_index=rank)
+        rest = skip_first_batches(ready, 2)
+        rest.set_epoch(1)
+        found.append([batch.tolist() for batch in rest])
+    together = [row for batches in zip(*found, strict=True) for batch in batches for row in batch]
+    assert together == expected[2 * ROWS * ranks :]
 
 
 def given(problems: int, rank: int, epochs: int) -> list[tuple[list[int], int]]:
     """What the sampler gives a rank, each batch once, and its epoch."""
     found, real = [], sampler(problems)
     for epoch in range(epochs):
-        real.set_epoch(epoch)
-        indices = list(real)
+        indices = real.order(epoch)
         for at in range(0, len(indices), RANKS * ROWS * 3 * MU):
             mine = indices[at : at + RANKS * ROWS][rank * ROWS : (rank + 1) * ROWS]
             found.append((mine, epoch))

@@ -1,0 +1,101 @@
+"""Writes the record: a line as each conversation finishes, in order when a batch is whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from utils.records import ConversationRecord, Usage, load_run, read
+
+FORGOTTEN_NAME = "forgotten.jsonl"  # usage by role of conversations that a resumed run holds again
+
+
+class RecordWriter:
+    """Appends conversations as they finish; settles them in order when their batch is whole.
+
+    Every node of a run writes files of its own (`conversations.node1.jsonl`), since nodes may share
+    the folder; `load_run` reads them all.
+    """
+
+    def __init__(self, folder: Path, node: int = 0) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        own = f"conversations.node{node}" if node else "conversations"
+        self.record, self.journal = folder / f"{own}.jsonl", folder / f"{own}.journal.jsonl"
+        self._known: set[tuple[str, int, str, int]] | None = None  # keys in the record, once read
+        _drop_torn_tail(self.journal)  # half a line of a killed process: the next begins anew
+
+    def add(self, conversation: ConversationRecord) -> None:
+        """Append to the journal, and push it to the operating system at once."""
+        with self.journal.open("a", encoding="utf-8") as file:
+            file.write(conversation.to_json() + "\n")
+
+    def settle(self) -> None:
+        """Move the journal into the record, sorted by conversation key.
+
+        Killed between the append and the unlink, the next `settle` appends nothing twice: what
+        the record already holds is skipped.
+        """
+        waiting = list(read(self.journal, torn_tail=True)) if self.journal.exists() else []
+        if not waiting:
+            return
+        if self._known is None:
+            settled = read(self.record, torn_tail=True) if self.record.exists() else ()
+            self._known = {c.key for c in settled}
+            _drop_torn_tail(self.record)
+        fresh = {c.key: c for c in waiting if c.key not in self._known}
+        with self.record.open("a", encoding="utf-8") as file:
+            for key in sorted(fresh):
+                file.write(fresh[key].to_json() + "\n")
+        self._known |= fresh.keys()
+        self.journal.unlink()
+
+    def rewind(self, step: int) -> None:
+        """Forget what a run that resumes from `step` holds again.
+
+        Training conversations carry the steps taken before them, so that those of `step` are still
+        to come; an evaluation at `step` was over before its checkpoint was written.
+        """
+        self._known = None
+        for path in (self.record, self.journal):
+            if not path.exists():
+                continue
+            draft = path.with_suffix(".tmp")
+            with draft.open("w", encoding="utf-8") as file:
+                for conversation in read(path, torn_tail=True):
+                    if conversation.step < step + (conversation.split == "eval"):
+                        file.write(conversation.to_json() + "\n")
+                    else:
+                        self._book(conversation)
+            draft.replace(path)
+
+    def _book(self, conversation: ConversationRecord) -> None:
+        """Keep what a forgotten conversation has cost: it stays paid."""
+        if conversation.usage:
+            with (self.folder / FORGOTTEN_NAME).open("a", encoding="utf-8") as file:
+                file.write(json.dumps({r: u.model_dump() for r, u in conversation.usage.items()}))
+                file.write("\n")
+
+
+def _drop_torn_tail(path: Path) -> None:
+    """Cut a last line that a killed process left without its end."""
+    if not path.exists():
+        return
+    data = path.read_bytes()
+    if data and not data.endswith(b"\n"):
+        with path.open("r+b") as file:
+            file.truncate(data.rfind(b"\n") + 1)
+
+
+def spending(folder: Path) -> Iterator[Mapping[str, Usage]]:
+    """Usage by role of every conversation that a run has held, also those held again since.
+
+    A run killed while it forgot counts some of them twice, never less than was paid.
+    """
+    for conversation in load_run(folder):
+        yield conversation.usage
+    forgotten = folder / FORGOTTEN_NAME
+    if forgotten.exists():
+        for line in forgotten.read_text(encoding="utf-8").splitlines():
+            yield {role: Usage.model_validate(used) for role, used in json.loads(line).items()}
