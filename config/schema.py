@@ -1,7 +1,7 @@
 """The one schema of all settings: dataclasses from the standard library, one per group.
 
-Groups and keys are those of the original configs; what is new is marked so.  Defaults are the
-original's.  Ranges and combinations are checked in `config/validate.py`.
+Groups and keys are those of the paper's own code; what is new is marked so.  Defaults are that
+code's.  Ranges and combinations are checked in `config/validate.py`.
 """
 
 from __future__ import annotations
@@ -211,7 +211,7 @@ class TrainSettings:
     epsilon: float = 0.2
     batch_size_ref_model: int = 4
     # new
-    dtype: str = "bfloat16"  # of the trained weights; float32 on a CPU
+    dtype: str = "bfloat16"  # of the trained weights; the CPU configs say float32
     loss_type: str = "dapo"
     scale_rewards: str = "group"
     importance_sampling: str = "token_truncate"  # sampler/trainer correction; none: off
@@ -248,11 +248,11 @@ class TrainRLConfig:
 
 @dataclass
 class EvalSettings:
-    """What eval.py does beside the classroom (new, but for the original's four keys)."""
+    """What eval.py does beside the classroom; new."""
 
     task: str = "classroom"  # classroom, mathtutorbench, reasoning
     control: str = "none"  # none, or retry: the student tries again without a tutor
-    tasks: list[str] = field(default_factory=list)  # of a benchmark; empty: all
+    tasks: list[str] = field(default_factory=list)  # of mathtutorbench; empty: scaffolding
     few_shot: int = 0
     max_new_tokens: int = 2048
     report: bool = True

@@ -58,7 +58,7 @@ MODELS = {
 def resolve_model(name_or_path: str, *, setting: str = "model_name_or_path") -> str:
     """A hub id or a folder for `from_pretrained`, vLLM and the like.
 
-    Embedded names become their cached folder (converted at the first call, seconds); a relative
+    Embedded names become their cached folder (converted at the first call, a minute); a relative
     path that exists here or in the repository becomes absolute; a hub id is passed through.
     Raises ConfigError, naming `setting`, for what can only be a folder and has no model in it.
     """

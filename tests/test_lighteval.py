@@ -44,7 +44,7 @@ def documented() -> list[str]:
     return shlex.split(command)
 
 
-def test_the_documented_command_is_the_seeds() -> None:
+def test_the_documented_command_is_the_papers() -> None:
     name, engine, model, tasks, flag = documented()
     assert (name, engine, flag) == ("lighteval", "vllm", "--use-chat-template")
     assert model.startswith("model_name=Qwen/Qwen2.5-7B-Instruct,gpu_memory_utilization=0.85,")

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-# Settings of the original that make no sense any more -> what replaces them.  Keys are matched from
-# their end: `vllm.use_v0` is refused in every group.
+# Settings of the paper's own code that make no sense any more -> what replaces them.  Keys are
+# matched from their end: `vllm.use_v0` is refused in every group.
 GONE = {
     "train.save_policy_to_disk_every_n": (
         "new weights go to the engines in place after every update; "

@@ -43,7 +43,7 @@ def torch_dtype(name: str) -> torch.dtype:
 
 
 def grpo_arguments(cfg: TrainRLConfig, folder: Path, *, world_size: int) -> GRPOConfig:
-    """Paper values come from the config; see stack notes in technical.md for each fixed choice."""
+    """Paper values come from the config; technical.md, Training, says why the rest is fixed."""
     train, generation, cuda = cfg.train, cfg.generation, torch.cuda.is_available()
     bf16 = train.dtype == "bfloat16"
     return GRPOConfig(

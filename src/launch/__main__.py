@@ -2,7 +2,7 @@
 
 usage: ./start_rl_training.sh [--config-name NAME] [--config_file FILE] [SETTING=VALUE ...]
 
-Without arguments: the embedded default of this machine.
+Without arguments: the toy classroom (config/train_rl/toy.yaml).
 
   --config-name NAME    settings: a file of config/train_rl
   --config-dir FOLDER   look for it in this folder too

@@ -188,5 +188,5 @@ def _keys(job: Job) -> Iterator[Finding]:
         yield Finding(what=name, ok=bool(os.environ.get(name)), text=reason)
     if job.settings.logging.wandb:
         there = bool(os.environ.get("WANDB_API_KEY"))
-        text = "set" if there else "not set: Weights & Biases stays off"
+        text = "set" if there else "not set: Weights & Biases logs offline"
         yield Finding(what="WANDB_API_KEY", ok=True, text=text)

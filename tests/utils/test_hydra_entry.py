@@ -56,7 +56,7 @@ WRONG = [
     # what is no override at all
     ("nonsense", "nonsense:", "key=value"),
     ("a=[b", "a=[b:", "key=value"),
-    # settings of the original that are gone
+    # settings of the paper's own code that are gone
     ("train.save_policy_to_disk_every_n=2", "train.save_policy", "save_steps"),
     ("teacher_model.vllm.use_v0=true", "teacher_model.vllm.use_v0:", "one engine"),
     ("student_model.vllm.bits_and_bytes=true", "student_model.vllm.bits", "quantization"),

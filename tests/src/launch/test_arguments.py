@@ -1,4 +1,4 @@
-"""The seed's command line, sorted: accelerate's flags, Hydra's, ours, the settings."""
+"""The documented command line, sorted: accelerate's flags, Hydra's, ours, the settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def sort(*argv: str) -> Arguments:
     return parse(argv, config_name="default")
 
 
-def test_the_seeds_arguments() -> None:
+def test_the_documented_arguments() -> None:
     found = sort(
         "--config_file",
         "config/deepspeed/zero3_4GPU.yaml",
