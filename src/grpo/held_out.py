@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -60,6 +60,14 @@ def examination(classroom: Classroom) -> Classroom:
     return Classroom(
         settings, plan.seats, plan.prompts, plan.rewards, seed=plan.seed, evaluation=True
     )
+
+
+def begun(
+    records: Iterable[ConversationRecord], problems: Sequence[Problem]
+) -> list[ConversationRecord]:
+    """Held-out conversations about these problems; nodes that share a folder have others too."""
+    mine = {problem.id for problem in problems}
+    return [r for r in records if r.split == "eval" and r.problem_id in mine]
 
 
 def measured(records: Sequence[ConversationRecord], reported_rules: frozenset[str]) -> Pooled:

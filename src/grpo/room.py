@@ -17,7 +17,7 @@ from src.background import Background
 from src.classroom import Classroom
 from src.evaluation.conversations import Held, hold_pairs
 from src.grpo.ahead import Ahead
-from src.grpo.held_out import Pooled, examination, measured, pool
+from src.grpo.held_out import Pooled, begun, examination, measured, pool
 from src.grpo.node import Node
 from src.grpo.rollout import Rollout
 from src.grpo.trainer import ClassroomGRPOTrainer, Sampler, SharedWeights
@@ -200,9 +200,8 @@ class TrainingRoom:
         assert self.examination is not None
         # only the evaluation before the first step can have been begun by a killed run: whatever
         # comes later is forgotten with the steps after the last checkpoint
-        before = [] if step else load_run(self.folder.path)
-        mine = {problem.id for problem in self.held_out}  # other nodes may share the folder
-        held = {r.problem_id: r for r in before if r.split == "eval" and r.problem_id in mine}
+        before = [] if step else begun(load_run(self.folder.path), self.held_out)
+        held = {r.problem_id: r for r in before}
         missing = [(problem, 0) for problem in self.held_out if problem.id not in held]
         fresh = hold_pairs(
             self.examination,

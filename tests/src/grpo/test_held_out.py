@@ -10,12 +10,13 @@ import pytest
 from config.errors import ConfigError
 from config.schema import TrainRLConfig, TrainSettings
 from src.grpo.callbacks import PoliteStop
-from src.grpo.held_out import EvaluateEvery, check_best_metric, measured, pool
+from src.grpo.held_out import EvaluateEvery, begun, check_best_metric, measured, pool
 from src.grpo.trainer import ClassroomGRPOTrainer
 from tests.src.grpo.fixed_update import build
 from tests.synthetic import records
 from tests.tiny import save_tiny_model
 from utils.metrics import summarise
+from utils.problems import Problem
 
 
 @pytest.mark.parametrize(
@@ -101,6 +102,13 @@ def test_a_metric_that_nobody_measures_is_refused(wrong: str, near: str) -> None
         check_best_metric(cfg)
     for right in ("leaked", "normalised_gain", "rejected_by_does_not_leak_answer"):
         check_best_metric(TrainRLConfig(train=TrainSettings(best_metric=right)))
+
+
+def test_a_node_goes_on_with_its_own_problems_alone() -> None:
+    everyone = records(4)
+    problems = [Problem(id=r.problem_id, text="?", answer="1") for r in everyone]
+    trained = records(4, split="train")
+    assert begun([*trained, *everyone], problems[1::2]) == everyone[1::2]
 
 
 def test_nodes_share_the_problems_and_their_means_are_those_of_all() -> None:
