@@ -15,7 +15,7 @@ from typing import Any
 from transformers import AutoModelForCausalLM
 
 import train_rl
-from src.grpo import rollout, run
+from src.grpo import rollout, room
 from src.grpo.rollout import Row
 from src.inference_providers.transformers_local import TransformersProvider
 
@@ -43,7 +43,8 @@ def weights() -> None:
         start = AutoModelForCausalLM.from_pretrained(model.config._name_or_path)
         return TransformersProvider(start.eval(), *arguments, **more)
 
-    run.TransformersProvider = broken  # type: ignore[misc, assignment]
+    assert "TransformersProvider" in vars(room), "where the tutor in training is sampled from"
+    room.TransformersProvider = broken  # type: ignore[misc, assignment]
 
 
 FAULTS: dict[str, Callable[[], None]] = {

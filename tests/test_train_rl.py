@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -280,8 +281,8 @@ def _kill_when(arguments: list[str], folder: Path, due: Callable[[], object]) ->
         fcntl.flock(lock, fcntl.LOCK_EX)
 
 
-def _kill_after_checkpoint(arguments: list[str], folder: Path) -> None:
-    state = folder / "checkpoints" / "checkpoint-2" / "trainer_state.json"
+def _kill_after_checkpoint(arguments: list[str], folder: Path, step: int = 2) -> None:
+    state = folder / "checkpoints" / f"checkpoint-{step}" / "trainer_state.json"
     _kill_when(arguments, folder, state.exists)
 
 
@@ -361,20 +362,23 @@ def test_the_launcher_with_real_engines_and_two_ranks(model: Path, tmp_path: Pat
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_conversations_while_the_trainer_works(model: Path, tmp_path: Path) -> None:
-    """train.overlap on real engines and two ranks, over two epochs, killed and gone on with: each
-    batch comes from the weights before those that it is trained on, an evaluation from its own."""
+    """train.overlap on real engines and two ranks, over two epochs, killed and gone on with in the
+    second: each batch comes from the weights before those that it is trained on, an evaluation from
+    its own; each epoch has every problem once."""
     more = (
         *("train.overlap=true", "engines.residency=always", "train.max_steps=8", *EVALUATES, COIN),
         *("dataset.max_train_examples=4", "logging.save_total_limit=10"),
     )
     folder = tmp_path / "run"
-    _kill_after_checkpoint(launcher(model, tmp_path, *more), folder)
+    _kill_after_checkpoint(launcher(model, tmp_path, *more), folder, step=6)
     said = run(launcher(model, tmp_path, *more), timeout=600)
     from_step = int(said.partition("goes on from checkpoint of step ")[2].split()[0])
     held_at_once = {0, from_step}
     weights = {0: model} | {s: folder / "checkpoints" / f"checkpoint-{s}" for s in (2, 4, 6, 8)}
     records = check_record(folder, model, 4 * 2 * 4 + 5 * 3)
     assert list(held_out(folder)) == [0, 2, 4, 6, 8]
+    met = Counter((r.step // 4, r.problem_id, r.sample) for r in records if r.split == "train")
+    assert len(met) == 2 * 4 * 4 and set(met.values()) == {1}
     for r in records:
         fresh = r.split == "eval" or r.step in held_at_once
         assert sampled_by(weights[r.step if fresh else r.step - 2], r), r.key
