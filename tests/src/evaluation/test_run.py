@@ -167,13 +167,15 @@ def _problem(request: str) -> str:
 
 async def test_interrupted_reports_on_what_there_is(problems: Path, tmp_path: Path) -> None:
     more = ["generation.max_concurrent_conversations=2"]
-    async with FaultServer(lambda number, body: answer(body, after_s=0.03)) as server:
+    pace = [0.03]
+    async with FaultServer(lambda number, body: answer(body, after_s=pace[0])) as server:
         arguments = command(server, problems, tmp_path, *more)
         folder = tmp_path / "e"
         process = await start(arguments)
         while not folder.exists() or len(load_run(folder)) < 3:
             assert process.returncode is None
             await asyncio.sleep(0.01)
+        pace[0] = 60.0  # nothing more is finished, however long the signal takes
         process.send_signal(signal.SIGINT)
         out, err = (part.decode() for part in await process.communicate())
         assert process.returncode == 130, err
@@ -181,6 +183,7 @@ async def test_interrupted_reports_on_what_there_is(problems: Path, tmp_path: Pa
         metrics = json.loads((folder / "metrics.json").read_text())
         assert 3 <= metrics["turns"]["n"] < PROBLEMS
         assert "stopped after" in out and not (folder / "finished").exists()
+        pace[0] = 0.0
         assert (await finished(arguments))[0] == 0
     assert len(load_run(folder)) == PROBLEMS
 

@@ -125,4 +125,4 @@ def test_the_hand_off_takes_no_second_model(
     largest = 4 * shape.vocabulary * shape.hidden  # the embedding; float32
     grown = max(rank["hand_off"] for rank in ranks)
     print(f"hand-off: {grown / GIB:.2f} GiB more at its peak, largest weight {largest / GIB:.2f}")
-    assert largest > PIECE_BYTES and grown < 3.5 * largest < shape.weight_bytes("float32")
+    assert largest > PIECE_BYTES and grown < 4 * largest < shape.weight_bytes("float32")
