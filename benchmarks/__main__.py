@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.results import Result, Skipped
+from benchmarks.rollout import LONG_TURNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,12 @@ BENCHMARKS = {
     "update_smollm2": Benchmark("update", ("smollm2", "plain"), repeats=1, **at_least(ratio=3.0)),
     "update_smollm2_alive": Benchmark(
         "update", ("smollm2", "alive"), repeats=1, **at_least(ratio=1.5)
+    ),
+    "update_smollm2_uneven": Benchmark(  # half a batch, since the padded way takes so long
+        "update",
+        ("smollm2", "alive", *LONG_TURNS, "train.number_of_problems_per_batch=2"),
+        repeats=1,
+        **at_least(ratio=1.5),
     ),
     "client_overhead": Benchmark("client", **below(0.5, "ms")),
     "start": Benchmark("start", repeats=1, target="stated"),

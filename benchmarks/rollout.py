@@ -16,12 +16,12 @@ from utils.records import ConversationRecord
 
 PROBLEMS, SAMPLES = 8, 4
 # uneven turns: the token caps are out of the way, so that models end their turns themselves
-UNEVEN = (
-    *SAME_WORK,
+LONG_TURNS = (
     "generation.max_turns=6",
     "generation.max_tokens_per_turn=96",
     "generation.max_tokens_per_student_attempt=96",
 )
+UNEVEN = (*SAME_WORK, *LONG_TURNS)
 CONFIGS: dict[str, Sequence[str]] = {
     "smollm2": UNEVEN,
     "toy": SAME_WORK,

@@ -127,21 +127,21 @@ def updates(
 
 
 @functools.cache
-def _updates(repeats: int, config: str, way: str) -> list[float]:
+def _updates(repeats: int, config: str, way: str, more: tuple[str, ...]) -> list[float]:
     """Seconds of `repeats` updates: ours, alive (plain, its engines kept), plain."""
     book = Book()
     found = updates(
-        _settings(config), repeats, plain=way != "ours", restart=way == "plain", book=book
+        _settings(config, *more), repeats, plain=way != "ours", restart=way == "plain", book=book
     )
     spent = ", ".join(f"{n} {s / repeats:.2f}" for n, s in book.seconds.most_common())
     print(f"  {way}: {statistics.median(found):.2f} s an update ({spent})", flush=True)
     return found
 
 
-def measure(name: str, repeats: int, config: str, theirs: str) -> Result:
-    """Seconds of an update; `theirs`: plain, or alive."""
-    ours = _updates(repeats, config, "ours")
-    return compare(name, "s", list(zip(ours, _updates(repeats, config, theirs), strict=True)))
+def measure(name: str, repeats: int, config: str, theirs: str, *more: str) -> Result:
+    """Seconds of an update; `theirs`: plain, or alive; `more`: settings."""
+    ours, plain = (_updates(repeats, config, way, more) for way in ("ours", theirs))
+    return compare(name, "s", list(zip(ours, plain, strict=True)))
 
 
 def _settings(config: str, *more: str) -> TrainRLConfig:
