@@ -17,11 +17,11 @@ from src.inference_providers.hosted import hosted_provider, is_hosted
 from src.participants import Seat
 from src.setup import build_seat, run_budget
 from src.together import gather_or_cancel
+from utils.record_writer import RecordWriter
 from utils.records import (
     SCHEMA,
     ConversationRecord,
     Message,
-    RecordWriter,
     Solution,
     Usage,
     load_run,
