@@ -71,6 +71,8 @@ async def start(arguments: list[str]) -> asyncio.subprocess.Process:
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        # what a shell starts in the background ignores Ctrl-C, and so would all below it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
