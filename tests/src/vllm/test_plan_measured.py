@@ -120,9 +120,10 @@ def test_the_trainer_s_ranks(plan: Plan, ranks: list[dict[str, int]]) -> None:
 def test_the_hand_off_takes_no_second_model(
     settings: TrainRLConfig, ranks: list[dict[str, int]]
 ) -> None:
-    """Beside its shards a rank holds the largest weight and the libraries' copies of it."""
+    """Beside its shards a rank holds the largest weight twice, and what glibc keeps of the others'
+    buffers, which is now more, now less."""
     shape = model_shape(settings.teacher_model.model_name_or_path, "x")
     largest = 4 * shape.vocabulary * shape.hidden  # the embedding; float32
     grown = max(rank["hand_off"] for rank in ranks)
     print(f"hand-off: {grown / GIB:.2f} GiB more at its peak, largest weight {largest / GIB:.2f}")
-    assert largest > PIECE_BYTES and grown < 4 * largest < shape.weight_bytes("float32")
+    assert largest > PIECE_BYTES and grown < shape.weight_bytes("float32")
