@@ -35,8 +35,9 @@ GIB = 2**30
 Step = dict[str, float]  # seconds, bytes, loss, grad_norm
 
 
-def lengths(rows: int = ROWS) -> list[int]:
+def lengths(checkpointing: bool = False) -> list[int]:
     """Tokens of each conversation, the prompt's included."""
+    rows = CHECKPOINTED_ROWS if checkpointing else ROWS
     drawn = [
         keyed_rng("recorded", 1, row).lognormvariate(math.log(MEDIAN), SIGMA) for row in range(rows)
     ]
@@ -83,7 +84,7 @@ def _trainer(packed: bool, model: str, checkpointing: bool, out: Path) -> Any:
     from src.grpo.trainer import ClassroomGRPOTrainer, SharedWeights
     from utils.problems import Problem
 
-    tokens = lengths(CHECKPOINTED_ROWS if checkpointing else ROWS)
+    tokens = lengths(checkpointing)
     count = len(tokens) // SAMPLES
     settings = TrainSettings(
         number_of_problems_per_batch=count,
@@ -172,7 +173,7 @@ def _steps(repeats: int, model: str, checkpointing: bool) -> list[tuple[Step, St
 def measure(name: str, repeats: int, what: str, model: str, checkpointing: bool) -> Result:
     """`what`: seconds, or bytes (reported in GiB)."""
     unit, scale = ("s", 1.0) if what == "seconds" else ("GiB", 1.0 / GIB)
-    tokens = lengths(CHECKPOINTED_ROWS if checkpointing else ROWS)
+    tokens = lengths(checkpointing)
     fill = sum(tokens) / (len(tokens) * max(tokens))
     share = sum(sum(mask_of(n - PROMPT)) for n in tokens) / sum(tokens)
     print(
