@@ -6,7 +6,7 @@ python eval.py --config-name mathtutorbench | reasoning
 """
 
 from config.schema import EvalConfig
-from utils.hydra_entry import hydra_entry
+from utils.settings.hydra_entry import hydra_entry
 
 
 @hydra_entry("config/eval", EvalConfig, config_name="smollm2")

@@ -5,7 +5,7 @@ python train_rl.py --config-name toy        one process; starts its own engines
 """
 
 from config.schema import TrainRLConfig
-from utils.hydra_entry import hydra_entry
+from utils.settings.hydra_entry import hydra_entry
 
 
 @hydra_entry("config/train_rl", TrainRLConfig, config_name="toy")

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from config.schema import TrainSFTConfig
-from utils.hydra_entry import hydra_entry
+from utils.settings.hydra_entry import hydra_entry
 
 
 @hydra_entry("config/train_sft", TrainSFTConfig, config_name="smollm2")

@@ -10,14 +10,14 @@ from typing import Any
 
 from benchmarks.results import Result, compare, repeated
 from config.schema import GenerationSettings, RewardModelSettings
-from src.grpo.ahead import Batch
 from src.grpo.node import Node
+from src.grpo.prefetch import Batch
 from src.grpo.rollout import Rollout
 from tests.synthetic import record
-from utils.problems import Problem
-from utils.record_writer import RecordWriter
+from utils.data.problems import Problem
 from utils.records import ConversationRecord
 from utils.rewards import RewardSettings, rewards
+from utils.runs.record_writer import RecordWriter
 from utils.seeding import keyed_rng
 
 COUNT, SAMPLES = 8192, 8
@@ -37,7 +37,7 @@ def seconds(made: Sequence[ConversationRecord]) -> float:
     order = list(range(len(made)))
     keyed_rng("finishing").shuffle(order)
 
-    def hold(*_: Any) -> list[ConversationRecord]:
+    def run_batch(*_: Any) -> list[ConversationRecord]:
         for n in order:
             made[n].rewards = rewards(made[n], settings)
             writer.add(made[n])
@@ -46,7 +46,12 @@ def seconds(made: Sequence[ConversationRecord]) -> float:
 
     problems = [Problem(id=f"p{n}", text="?", answer="1") for n in range(len(made) // SAMPLES)]
     rollout = Rollout(
-        Node(), problems, hold, samples_per_problem=SAMPLES, filler=0, metrics=lambda records: {}
+        Node(),
+        problems,
+        run_batch,
+        samples_per_problem=SAMPLES,
+        filler=0,
+        metrics=lambda records: {},
     )
     batch = Batch(indices=[n // SAMPLES for n in range(len(made))], step=0, epoch=0)
     with tempfile.TemporaryDirectory() as folder:

@@ -9,8 +9,8 @@ import timeit
 from collections.abc import Callable
 from typing import Any
 
-from src.chat_template import ChatRenderer
-from tests.src.template_families import NAMES, family
+from src.tokens.chat_template import ChatRenderer
+from tests.src.tokens.template_families import NAMES, family
 
 WORDS = "Let us look at the first step again: what is 7 times 8, and why? " * 8
 

@@ -24,7 +24,7 @@ from src.setup import build_classroom, run_budget
 from src.vllm.client import EngineProvider
 from src.vllm.engine import Engine
 from src.vllm.spec import EngineSpec
-from utils.problems import Problem
+from utils.data.problems import Problem
 
 CONVERSATIONS, TURNS, SAMPLED = 1000, 8, 30
 SETTINGS = (

@@ -18,15 +18,15 @@ from pathlib import Path
 
 from config.schema import GenerationSettings, RewardModelSettings
 from src.classroom import Classroom
+from src.dialog.judges import build_judges
+from src.dialog.lesson_plan import Participants
+from src.dialog.participants import Participant
+from src.dialog.prompts import Prompts
 from src.inference_providers.base import ChatMessage, Completion, Sampling
-from src.judges import build_judges
-from src.lesson_plan import Seats
-from src.participants import Seat
-from src.prompts import Prompts
 from tests.fakes import ByteRenderer
-from utils.problems import Problem
-from utils.record_writer import RecordWriter
+from utils.data.problems import Problem
 from utils.rewards import RewardSettings
+from utils.runs.record_writer import RecordWriter
 
 SVG = Path(__file__).resolve().parents[1] / "docs" / "growth.svg"
 Sweep = tuple[str, Sequence[int], Callable[[int], float]]
@@ -72,8 +72,8 @@ def cpu_seconds(conversations: int = 64, turns: int = 6, tokens: int = 40) -> fl
         max_concurrent_conversations=64,
         number_student_attempts=2,
     )
-    seats = {
-        role: Seat(
+    participants = {
+        role: Participant(
             role=role,
             provider=Instant(tokens),
             context_length=10**6,
@@ -84,7 +84,7 @@ def cpu_seconds(conversations: int = 64, turns: int = 6, tokens: int = 40) -> fl
     }
     room = Classroom(
         settings,
-        Seats(**seats, judges=build_judges(settings, None)),
+        Participants(**participants, judges=build_judges(settings, None)),
         Prompts.load(settings),
         RewardSettings.of(settings, RewardModelSettings()),
         seed=1,

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from benchmarks.results import Pair, Result, compare, repeated
 from benchmarks.running import running, settings
-from src.conversation import Conversation
+from src.dialog.conversation import Conversation
+from src.dialog.judges import Judge, build_judges, gather_or_cancel
 from src.inference_providers.base import ChatMessage, Completion, Provider, Sampling
-from src.judges import Judge, build_judges, gather_or_cancel
-from src.setup import build_seat
+from src.setup import build_participant
 from src.vllm.client import EngineProvider
-from utils.judging import parse_verdict
-from utils.problems import Problem
+from utils.data.problems import Problem
 from utils.records import Message
+from utils.verdicts.judging import parse_verdict
 
 DATA = Path(__file__).parents[1] / "tests" / "data"
 TRANSCRIPTS = 16
@@ -109,11 +109,13 @@ def judge_requests(name: str, repeats: int) -> Result:
 
         def requests(schema: bool) -> float:
             provider: Provider = EngineProvider(engine, found.engines.check, 600.0)
-            seat = build_seat("judge", cfg.judge_model, provider if schema else NoSchema(provider))
+            participant = build_participant(
+                "judge", cfg.judge_model, provider if schema else NoSchema(provider)
+            )
 
             async def ask() -> float:
                 try:
-                    return await _requests_a_verdict(build_judges(cfg.generation, seat))
+                    return await _requests_a_verdict(build_judges(cfg.generation, participant))
                 finally:
                     await provider.close()
 

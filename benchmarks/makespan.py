@@ -23,13 +23,13 @@ from benchmarks.plain import PlainClassroom
 from benchmarks.results import Pair, Result, compare, repeated
 from config.schema import GenerationSettings, RewardModelSettings
 from src.classroom import Classroom
+from src.dialog.judges import build_judges
+from src.dialog.lesson_plan import Participants
+from src.dialog.participants import Participant
+from src.dialog.prompts import Prompts
 from src.inference_providers.base import ChatMessage, Completion, Sampling
-from src.judges import build_judges
-from src.lesson_plan import Seats
-from src.participants import Seat
-from src.prompts import Prompts
 from tests.fakes import ByteRenderer
-from utils.problems import Problem
+from utils.data.problems import Problem
 from utils.rewards import RewardSettings
 from utils.seeding import keyed_rng
 
@@ -141,8 +141,8 @@ def classroom(
 ) -> Classroom:
     settings = GenerationSettings(forced_conversation_type="guided", student_names=[None])
     pool = Slots(slots)
-    seat = {
-        role: Seat(
+    participant = {
+        role: Participant(
             role=role,
             provider=engine(role, pool, trace),
             context_length=100_000,
@@ -153,10 +153,10 @@ def classroom(
     }
     return Classroom(
         settings,
-        Seats(
-            teacher=seat["teacher"],
-            student=seat["student"],
-            judges=build_judges(settings, seat["judge"]),
+        Participants(
+            teacher=participant["teacher"],
+            student=participant["student"],
+            judges=build_judges(settings, participant["judge"]),
         ),
         Prompts.load(settings),
         RewardSettings.of(settings, RewardModelSettings()),

@@ -12,17 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from src.classroom import Classroom
+from src.dialog.judges import ModelJudge
+from src.dialog.participants import Participant, Renderer
+from src.dialog.solutions import graded
 from src.inference_providers.base import ChatMessage, Completion
-from src.judges import ModelJudge
-from src.participants import Seat
-from src.solutions import graded
-from src.token_view import Renderer
-from utils.judging import parse_verdict, render_transcript
-from utils.problems import Problem
+from utils.data.problems import Problem
 from utils.records import ConversationRecord, Message, Trajectory, VerdictRecord
 from utils.rewards import is_rejected, rewards
 from utils.seeding import keyed_seed
 from utils.thinking import says_the_end, visible_text
+from utils.verdicts.judging import parse_verdict, render_transcript
 
 
 @dataclass(slots=True)
@@ -34,7 +33,7 @@ class PlainConversation:
 
 
 class PlainClassroom:
-    """Guided conversations with the settings, prompts and seats of one of our classrooms."""
+    """Guided conversations with the settings, prompts and participants of one of our classrooms."""
 
     def __init__(self, room: Classroom) -> None:
         self.plan = room.plan
@@ -79,7 +78,7 @@ class PlainClassroom:
         else:
             system = prompts.personas[persona].render(**values)
         messages: list[ChatMessage] = [{"role": "system", "content": system}]
-        renderer = self.plan.seats.teacher.renderer
+        renderer = self.plan.participants.teacher.renderer
         if role == "teacher" and renderer is not None and renderer.needs_user_first:
             opening = prompts.tutor_opening.render(**values)
             messages.append({"role": "user", "content": opening})
@@ -89,20 +88,22 @@ class PlainClassroom:
             messages.append({"role": "assistant" if own else "user", "content": content})
         return messages
 
-    async def _ask(self, seat: Seat, messages: list[ChatMessage], limit: int, *key: object) -> (
-        Completion
-    ):  # fmt: skip
+    async def _ask(
+        self, participant: Participant, messages: list[ChatMessage], limit: int, *key: object
+    ) -> Completion:
         self.requests += 1
-        assert seat.renderer is not None
+        assert participant.renderer is not None
         seed = keyed_seed(self.plan.seed, *key)
-        sampling = seat.sampling(max_tokens=limit, seed=seed)
-        return await seat.provider.complete_tokens(seat.renderer.prompt(messages), sampling)
+        sampling = participant.sampling(max_tokens=limit, seed=seed)
+        return await participant.provider.complete_tokens(
+            participant.renderer.prompt(messages), sampling
+        )
 
     async def _turn(self, talk: PlainConversation, role: str) -> Completion:
-        seat = getattr(self.plan.seats, role)
+        participant = getattr(self.plan.participants, role)
         key = (talk.problem.id, talk.sample, role, len(talk.turns))
         limit = self.plan.settings.max_tokens_per_turn
-        return await self._ask(seat, self.history(talk, role), limit, *key)
+        return await self._ask(participant, self.history(talk, role), limit, *key)
 
     async def _solve(self, talk: PlainConversation, attempt: int) -> Completion:
         ask = self.plan.prompts.final.render(problem=talk.problem.text, student_name=None)
@@ -112,14 +113,14 @@ class PlainClassroom:
         ]
         key = (talk.problem.id, talk.sample, "solution", attempt)
         limit = self.plan.settings.max_tokens_per_student_attempt
-        return await self._ask(self.plan.seats.student, messages, limit, *key)
+        return await self._ask(self.plan.participants.student, messages, limit, *key)
 
     async def _judge(
         self, talks: Sequence[PlainConversation]
     ) -> list[dict[str, list[VerdictRecord]]]:
         """Rule after rule, attempt after attempt; asked again where no verdict was found."""
         found: list[dict[str, list[VerdictRecord]]] = [{} for _ in talks]
-        for judge in self.plan.seats.judges:
+        for judge in self.plan.participants.judges:
             if not isinstance(judge, ModelJudge):
                 for n, talk in enumerate(talks):
                     found[n][judge.rule] = [self._match(judge, talk)]
@@ -156,7 +157,7 @@ class PlainClassroom:
         )
         messages: list[ChatMessage] = [{"role": "user", "content": text}]
         address = (talk.problem.id, talk.sample, *key)
-        return await self._ask(judge.seat, messages, judge.max_tokens, *address)
+        return await self._ask(judge.participant, messages, judge.max_tokens, *address)
 
     async def _record(
         self,
@@ -179,7 +180,7 @@ class PlainClassroom:
         if not is_rejected(verdicts, self.plan.rewards) or not self.plan.rewards.hard:
             record.solutions = await graded(talk.problem, solved)
         record.rewards = rewards(record, self.plan.rewards)
-        renderer = self.plan.seats.teacher.renderer
+        renderer = self.plan.participants.teacher.renderer
         assert renderer is not None
         record.trajectory = retokenised(renderer, self.history(talk, "teacher"))
         return record

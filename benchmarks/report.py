@@ -18,8 +18,8 @@ from playwright.sync_api import expect, sync_playwright
 
 from tests.synthetic import records
 from utils.records import ConversationRecord
-from utils.report import write_report
-from utils.runs import Run
+from utils.report.write import write_report
+from utils.runs.read import Run
 from utils.seeding import keyed_rng
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

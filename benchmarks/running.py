@@ -16,9 +16,9 @@ from src.setup import build_classroom, run_budget
 from src.vllm.engines import EngineSet
 from src.vllm.providers import providers_of
 from src.vllm.spec import plan_engines
-from utils.data import load_problems
-from utils.hydra_entry import load_config
-from utils.problems import Problem
+from utils.data.load import load_problems
+from utils.data.problems import Problem
+from utils.settings.hydra_entry import load_config
 
 # what the plain algorithm does not do, left out of ours too
 SAME_WORK = (

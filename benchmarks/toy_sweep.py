@@ -23,10 +23,10 @@ from rich.console import Console
 from rich.table import Table
 
 from toy.world import teaches
-from utils.metrics import leaked, mean_of, solve_after
-from utils.report import REPORT_NAME, write_report
-from utils.runs import open_run
-from utils.statistics import mean_over_seeds
+from utils.metrics.conversation import leaked, mean_of, solve_after
+from utils.metrics.statistics import mean_over_seeds
+from utils.report.write import REPORT_NAME, write_report
+from utils.runs.read import open_run
 
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = ((0.0, False), (0.1, False), (0.25, False), (0.75, False), (0.75, True))

@@ -82,7 +82,7 @@ def _trainer(packed: bool, model: str, checkpointing: bool, out: Path) -> Any:
     from src.grpo.node import Node
     from src.grpo.rollout import Rollout
     from src.grpo.trainer import ClassroomGRPOTrainer, SharedWeights
-    from utils.problems import Problem
+    from utils.data.problems import Problem
 
     tokens = lengths(checkpointing)
     count = len(tokens) // SAMPLES

@@ -36,9 +36,9 @@ from src.grpo.run import build_trainer, training_problems
 from src.vllm.engines import EngineSet
 from src.vllm.providers import providers_of
 from src.vllm.spec import plan_engines
-from utils.problems import Problem
+from utils.data.problems import Problem
 from utils.records import ConversationRecord
-from utils.run_folder import open_run
+from utils.runs.folder import open_run
 
 CONVERSATIONS, NEW_WEIGHTS = "conversations", "new weights"  # as the book calls them
 
@@ -46,7 +46,7 @@ CONVERSATIONS, NEW_WEIGHTS = "conversations", "new weights"  # as the book calls
 class PlainRoom(TrainingRoom):
     """A training room that goes on in lockstep."""
 
-    def hold(
+    def run_batch(
         self, problems: Sequence[Problem], samples: Sequence[int], step: int, epoch: int
     ) -> list[ConversationRecord]:
         assert self.classroom is not None
@@ -116,7 +116,7 @@ def updates(
         if isinstance(room.sampler, Restarted):
             room.sampler.trainer = trainer
         room.connect(trainer)
-        book.watch(trainer._rollout, "hold", CONVERSATIONS)
+        book.watch(trainer._rollout, "run_batch", CONVERSATIONS)
         book.watch(room.sampler, "sync_weights", NEW_WEIGHTS)
         book.watch(trainer, "_generate_and_score_completions", "old and reference logprobs")
         book.watch(trainer, "compute_loss", "loss")
@@ -162,10 +162,10 @@ def apart(update: float, conversations: float, new_weights: float) -> float:
 def overlap(config: str) -> None:
     """Print an update's seconds without and with `train.overlap`, and what is to be expected."""
     book, count = Book(), 8
-    ahead = _settings(config, "train.overlap=true", "engines.residency=always")
+    prefetched = _settings(config, "train.overlap=true", "engines.residency=always")
     spent = updates(_settings(config), count, plain=False, restart=False, book=book)
     before = statistics.median(spent)
-    after = statistics.median(updates(ahead, count, plain=False, restart=False))
+    after = statistics.median(updates(prefetched, count, plain=False, restart=False))
     held, handed = (book.seconds[name] / count for name in (CONVERSATIONS, NEW_WEIGHTS))
     print(
         f"without overlap {before:.2f} s an update: conversations {held:.2f}, "

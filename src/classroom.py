@@ -16,14 +16,14 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Literal
 
 from config.schema import GenerationSettings
-from src.conversation import Conversation, ConversationType, Limits, State, next_state
+from src.dialog.conversation import Conversation, ConversationType, Limits, State, next_state
+from src.dialog.lesson import Batch, Lesson
+from src.dialog.lesson_plan import Participants, Plan
+from src.dialog.prompts import Prompts
 from src.inference_providers.base import GaveUp
 from src.inference_providers.budget import BudgetReached
-from src.lesson import Batch, Lesson
-from src.lesson_plan import Plan, Seats
-from src.prompts import Prompts
 from src.together import gather_or_cancel
-from utils.problems import Problem
+from utils.data.problems import Problem
 from utils.records import ConversationRecord
 from utils.rewards import RewardSettings
 from utils.seeding import keyed_choice, keyed_seed
@@ -35,7 +35,7 @@ class Classroom:
     def __init__(
         self,
         settings: GenerationSettings,
-        seats: Seats,
+        participants: Participants,
         prompts: Prompts,
         reward_settings: RewardSettings,
         *,
@@ -45,7 +45,7 @@ class Classroom:
     ) -> None:
         self.plan = Plan(
             settings=settings,
-            seats=seats,
+            participants=participants,
             prompts=prompts,
             rewards=reward_settings,
             seed=seed,
@@ -71,7 +71,7 @@ class Classroom:
         run: str = "",
         on_finished: Callable[[ConversationRecord], None] | None = None,
     ) -> list[ConversationRecord]:
-        """Hold one conversation for each (problem, sample); records come back in that order.
+        """Run one conversation for each (problem, sample); records come back in that order.
 
         `samples`: how many of each problem; or, one entry for each of `problems`, which sample
         that entry is.  A conversation whose requests fail for good is recorded with its error and
@@ -94,7 +94,7 @@ class Classroom:
                 if capped:
                     return None
                 try:
-                    record = await self._hold(self._begin(problem, sample, epoch), batch)
+                    record = await self._run_one(self._begin(problem, sample, epoch), batch)
                 except BudgetReached as error:
                     capped.append(error)
                     return None
@@ -112,10 +112,16 @@ class Classroom:
         return [record for record in records if record is not None]
 
     async def close(self) -> None:
-        """Give back the connections of all seats."""
-        seats = self.plan.seats
-        asked = [seats.teacher, seats.student, *(j.seat for j in seats.judges if j.seat)]
-        for provider in {id(seat.provider): seat.provider for seat in asked}.values():
+        """Give back the connections of all participants."""
+        participants = self.plan.participants
+        asked = [
+            participants.teacher,
+            participants.student,
+            *(j.participant for j in participants.judges if j.participant),
+        ]
+        for provider in {
+            id(participant.provider): participant.provider for participant in asked
+        }.values():
             await provider.close()
 
     def _begin(self, problem: Problem, sample: int, epoch: int) -> Conversation:
@@ -134,7 +140,7 @@ class Classroom:
             student_persona=keyed_choice(sorted(self.plan.prompts.personas), "persona", *address),
         )
 
-    async def _hold(self, conversation: Conversation, batch: Batch) -> ConversationRecord:
+    async def _run_one(self, conversation: Conversation, batch: Batch) -> ConversationRecord:
         """One conversation from START to END."""
         self.states[State.START] += 1
         lesson = Lesson(self.plan, conversation, batch)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from src.conversation import State
+from src.dialog.conversation import State
 
 log = logging.getLogger(__name__)
 _SHORT = {

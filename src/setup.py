@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from config.schema import EvalConfig, ModelSettings, TrainRLConfig
-from src.chat_template import ChatRenderer
 from src.classroom import Classroom
+from src.dialog.judges import build_judges, load_rules
+from src.dialog.lesson_plan import Participants
+from src.dialog.participants import Participant
+from src.dialog.prompts import Prompts
 from src.embedded import resolve_model
 from src.inference_providers.base import Provider
 from src.inference_providers.budget import Budget
 from src.inference_providers.hosted import hosted_provider
-from src.judges import build_judges, load_rules
-from src.lesson_plan import Seats
-from src.participants import Seat
-from src.prompts import Prompts
-from src.reward_model import check_reward_model, load_scorer
+from src.models.reward_model import check_reward_model, load_scorer
+from src.tokens.chat_template import ChatRenderer
 from src.vllm.spec import ROLES, is_hosted
-from utils.record_writer import spending
 from utils.rewards import RewardSettings
-from utils.rules import needs_judge
+from utils.runs.record_writer import spending
+from utils.verdicts.rules import needs_judge
 
 log = logging.getLogger(__name__)
 Config = TrainRLConfig | EvalConfig
@@ -51,10 +51,10 @@ def more_stop_ids(model: ModelSettings, role: str) -> list[int]:
     return [found] if isinstance(found, int) else list(found or [])
 
 
-def build_seat(
+def build_participant(
     role: str, model: ModelSettings, provider: Provider, tokenizer: Any | None = None
-) -> Seat:
-    """A role's seat; a local model is spoken to in ids of its own chat template."""
+) -> Participant:
+    """A role's participant; a local model is spoken to in ids of its own chat template."""
     renderer = None
     if provider.gives_tokens:
         renderer = ChatRenderer(
@@ -64,7 +64,7 @@ def build_seat(
         )
         for note in renderer.notes:
             log.info("%s (%s): %s", role, model.model_name_or_path, note)
-    return Seat(
+    return Participant(
         role=role,
         provider=provider,
         renderer=renderer,
@@ -119,18 +119,18 @@ def build_classroom(
             providers[role] = hosted_provider(
                 model, cfg.engines, role=f"{role}_model", budget=budget
             )
-    seats = {
-        role: build_seat(
+    participants = {
+        role: build_participant(
             role, getattr(cfg, f"{role}_model"), providers[role], (tokenizers or {}).get(role)
         )
         for role in wanted
     }
     return Classroom(
         cfg.generation,
-        Seats(
-            teacher=seats["teacher"],
-            student=seats["student"],
-            judges=build_judges(cfg.generation, seats.get("judge")),
+        Participants(
+            teacher=participants["teacher"],
+            student=participants["student"],
+            judges=build_judges(cfg.generation, participants.get("judge")),
             scorer=load_scorer(cfg.reward_model),
         ),
         Prompts.load(cfg.generation),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from src.dialog.participants import Participant
 from src.inference_providers.base import ChatMessage
 from src.inference_providers.scripted import ByteCodec, ScriptedProvider
-from src.participants import Seat
 
 SYSTEM, USER, ASSISTANT, END = 256, 257, 258, 259
 _ROLES = {"system": SYSTEM, "user": USER, "assistant": ASSISTANT}
@@ -34,7 +34,7 @@ class ByteRenderer(ByteCodec):
         return self.encode(text)
 
 
-def seat(role: str, provider: ScriptedProvider, **changes: Any) -> Seat:
+def participant(role: str, provider: ScriptedProvider, **changes: Any) -> Participant:
     values: dict[str, Any] = {
         "role": role,
         "provider": provider,
@@ -42,4 +42,4 @@ def seat(role: str, provider: ScriptedProvider, **changes: Any) -> Seat:
         "temperature": 1.0,
         "renderer": ByteRenderer(),
     }
-    return Seat(**(values | changes))
+    return Participant(**(values | changes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from utils.judging import Verdict
+from utils.verdicts.judging import Verdict
 
 
 def odd(problem: str, answer: str, turns: Sequence[tuple[str, str]]) -> Verdict:

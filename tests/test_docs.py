@@ -15,7 +15,7 @@ import pytest
 from config.schema import EvalConfig, TrainRLConfig, TrainSFTConfig
 from src.launch.arguments import parse
 from src.launch.jobs import plan_jobs
-from utils.hydra_entry import load_config
+from utils.settings.hydra_entry import load_config
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "technical.md", *sorted((ROOT / "docs").glob("*.md"))]

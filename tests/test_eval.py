@@ -16,8 +16,8 @@ from src.vllm.engines import MANIFEST_VARIABLE, EngineSet
 from src.vllm.spec import plan_engines
 from tests.conftest import ROOT
 from tests.tiny import save_tiny_classifier
-from utils.hydra_entry import load_config
 from utils.records import check, load_run
+from utils.settings.hydra_entry import load_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

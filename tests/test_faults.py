@@ -24,7 +24,7 @@ from src.vllm.shared_memory import held_by
 from tests.test_train_rl import COIN, ROOT, environment, launcher, rollout_rows
 from tests.tiny import save_tiny_model
 from utils.records import check, load_run
-from utils.run_folder import read_metrics
+from utils.runs.folder import read_metrics
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

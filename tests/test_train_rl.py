@@ -20,10 +20,10 @@ import pytest
 
 from config.schema import GenerationSettings, RewardModelSettings
 from tests.tiny import MARKERS, save_tiny_classifier, save_tiny_model
-from utils.judging import Verdict
 from utils.records import ConversationRecord, check, load_run, read
 from utils.rewards import RewardSettings, rewards
-from utils.run_folder import read_metrics
+from utils.runs.folder import read_metrics
+from utils.verdicts.judging import Verdict
 
 ROOT = Path(__file__).resolve().parents[1]
 IN_PROCESS = ("engines.backend=transformers",)

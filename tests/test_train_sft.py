@@ -95,9 +95,9 @@ def test_bad_rows_stop_before_training(
 
     from config.errors import ConfigError
     from config.schema import TrainSFTConfig
+    from src.models.training import load_tokenizer
     from src.sft.data import load_sets
-    from src.sft.model import load_tokenizer
-    from utils.hydra_entry import load_config
+    from utils.settings.hydra_entry import load_config
 
     path = tmp_path / "bad.jsonl"
     if "messages" in row:
@@ -121,7 +121,7 @@ def test_bad_rows_stop_before_training(
 @pytest.mark.parametrize(("name", "rate", "batch"), [("7b", 2e-5, 16), ("mdpo_7b", 2e-7, 32)])
 def test_paper_values(name: str, rate: float, batch: int) -> None:
     from config.schema import TrainSFTConfig
-    from utils.hydra_entry import load_config
+    from utils.settings.hydra_entry import load_config
 
     cfg = load_config("config/train_sft", TrainSFTConfig, name)
     accelerate = (ROOT / "config/deepspeed/zero2_4GPU.yaml").read_text()
@@ -221,7 +221,7 @@ def test_killed_run_goes_on_from_its_checkpoint(model: Path, tmp_path: Path) -> 
 @pytest.mark.slow
 def test_random_weights_of_a_seed(model: Path, tmp_path: Path) -> None:
     from config.schema import SftModelSettings
-    from src.sft.model import load_model
+    from src.models.training import load_model
 
     def weights(seed: int) -> Any:
         settings = SftModelSettings(model_name_or_path=str(model), init_seed=seed)

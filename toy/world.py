@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
-from utils.judging import Verdict
 from utils.prompts import load_prompt
 from utils.records import ConversationRecord
+from utils.verdicts.judging import Verdict
 
 VARIABLES = frozenset({"problem", "answer", "use_thinking"})
 

@@ -23,17 +23,17 @@ from rich.table import Table
 from rich.text import Text
 
 from config.errors import ConfigError
-from utils.metrics import (
+from utils.metrics.conversation import (
     HEADLINE,
     Metric,
     conversation_metrics,
     normalised_gains,
     write_json,
 )
+from utils.metrics.statistics import Estimate, mean_over_seeds, paired_difference
 from utils.records import ConversationRecord
-from utils.runs import Run, open_run
-from utils.statistics import Estimate, mean_over_seeds, paired_difference
-from utils.terminal import plain
+from utils.report.terminal import plain
+from utils.runs.read import Run, open_run
 
 #: `ped_rm_micro` is a mean over turns, and turns of two runs are no pairs.
 COMPARED = (

@@ -9,15 +9,15 @@ from contextlib import ExitStack
 
 from config.schema import EvalConfig
 from src.background import Background
+from src.dialog.participants import Participant
+from src.dialog.views import open_view
 from src.evaluation.items import Item, reasoning_items
 from src.evaluation.local_engines import local_providers
 from src.evaluation.tutor_tasks import tutor_items
 from src.inference_providers.base import Completion, GaveUp, Provider
 from src.inference_providers.hosted import hosted_provider, is_hosted
-from src.participants import Seat
-from src.setup import build_seat, run_budget
+from src.setup import build_participant, run_budget
 from src.together import gather_or_cancel
-from utils.record_writer import RecordWriter
 from utils.records import (
     SCHEMA,
     ConversationRecord,
@@ -26,7 +26,8 @@ from utils.records import (
     Usage,
     load_run,
 )
-from utils.run_folder import RunFolder
+from utils.runs.folder import RunFolder
+from utils.runs.record_writer import RecordWriter
 from utils.seeding import keyed_seed
 from utils.thinking import visible_text
 
@@ -39,7 +40,7 @@ def benchmark_items(cfg: EvalConfig) -> list[Item]:
     return reasoning_items(cfg) if cfg.eval.task == "reasoning" else tutor_items(cfg)
 
 
-def hold_benchmark(
+def run_benchmark(
     cfg: EvalConfig,
     items: Sequence[Item],
     folder: RunFolder,
@@ -58,9 +59,9 @@ def hold_benchmark(
         return
     log.info("%d items to ask, %d answered already", len(missing), len(held))
     writer = RecordWriter(folder.path)
-    seat = build_seat("teacher", cfg.teacher_model, _provider(cfg, folder, stack))
-    stack.callback(lambda: loop.run(seat.provider.close()))
-    loop.run(ask_all(cfg, seat, missing, writer, folder.name))
+    participant = build_participant("teacher", cfg.teacher_model, _provider(cfg, folder, stack))
+    stack.callback(lambda: loop.run(participant.provider.close()))
+    loop.run(ask_all(cfg, participant, missing, writer, folder.name))
 
 
 def _provider(cfg: EvalConfig, folder: RunFolder, stack: ExitStack) -> Provider:
@@ -71,7 +72,11 @@ def _provider(cfg: EvalConfig, folder: RunFolder, stack: ExitStack) -> Provider:
 
 
 async def ask_all(
-    cfg: EvalConfig, seat: Seat, questions: Sequence[Question], writer: RecordWriter, run: str
+    cfg: EvalConfig,
+    participant: Participant,
+    questions: Sequence[Question],
+    writer: RecordWriter,
+    run: str,
 ) -> None:
     """Ask every question; one that fails for good is recorded with its error."""
     slots = asyncio.Semaphore(cfg.generation.max_concurrent_conversations or len(questions))
@@ -80,7 +85,7 @@ async def ask_all(
         async with slots:
             try:
                 seed = keyed_seed(cfg.seed, "benchmark", item.problem.id, sample)
-                [answer] = await seat.open(item.chat).aside(
+                [answer] = await open_view(participant, item.chat).aside(
                     None, n=1, max_tokens=cfg.eval.max_new_tokens, seed=seed
                 )
             except GaveUp as error:

@@ -14,20 +14,21 @@ from pathlib import Path
 from config.schema import EvalConfig
 from src.background import Background
 from src.classroom import Classroom
+from src.dialog.solutions import graded, solution_ending
+from src.dialog.views import open_view
 from src.inference_providers.base import ChatMessage, Completion, GaveUp
-from src.solutions import graded, solution_ending
 from src.together import gather_or_cancel
-from utils.problems import Problem
+from utils.data.problems import Problem
 from utils.prompts import Prompt, load_prompt
-from utils.record_writer import RecordWriter
 from utils.records import ConversationRecord, Usage, load_run
-from utils.runs import CONTROL_FOLDER
+from utils.runs.read import CONTROL_FOLDER
+from utils.runs.record_writer import RecordWriter
 from utils.seeding import keyed_seed
 
 RETRY_PROMPT = "prompt_templates/student_retry.txt"
 
 
-def hold_control(cfg: EvalConfig, classroom: Classroom, folder: Path, loop: Background) -> None:
+def run_control(cfg: EvalConfig, classroom: Classroom, folder: Path, loop: Background) -> None:
     """Record one control conversation, without messages, for each problem that lacks it."""
     held = {r.problem_id for r in load_run(folder / CONTROL_FOLDER)}
     first: dict[str, ConversationRecord] = {}
@@ -40,11 +41,11 @@ def hold_control(cfg: EvalConfig, classroom: Classroom, folder: Path, loop: Back
         RETRY_PROMPT, setting="eval.control", variables=frozenset({"problem", "student_name"})
     )
     writer = RecordWriter(folder / CONTROL_FOLDER)
-    loop.run(_hold_all(cfg, classroom, retry, list(first.values()), writer))
+    loop.run(_run_all(cfg, classroom, retry, list(first.values()), writer))
     writer.settle()
 
 
-async def _hold_all(
+async def _run_all(
     cfg: EvalConfig,
     classroom: Classroom,
     retry: Prompt,
@@ -116,7 +117,7 @@ async def _ask(
         {"role": "assistant", "content": attempt.text},
         {"role": "user", "content": retry.render(**values)},
     ]
-    [answer] = await plan.seats.student.open(messages).aside(
+    [answer] = await open_view(plan.participants.student, messages).aside(
         None,
         n=1,
         max_tokens=plan.settings.max_tokens_per_student_attempt,

@@ -11,16 +11,16 @@ from typing import Any
 from config.schema import EvalConfig
 from src.background import Background
 from src.classroom import Classroom
-from src.evaluation.control import hold_control
+from src.evaluation.control import run_control
 from src.evaluation.local_engines import classroom_roles, local_providers
 from src.progress import Progress
 from src.setup import build_classroom, check_classroom, run_budget
-from utils.data import load_problems
-from utils.problems import Problem
-from utils.record_writer import RecordWriter
+from utils.data.load import load_problems
+from utils.data.problems import Problem
 from utils.records import ConversationRecord, load_run
-from utils.run_folder import RunFolder
-from utils.runs import CONTROL_FOLDER
+from utils.runs.folder import RunFolder
+from utils.runs.read import CONTROL_FOLDER
+from utils.runs.record_writer import RecordWriter
 
 log = logging.getLogger(__name__)
 Held = Coroutine[Any, Any, list[ConversationRecord]]
@@ -37,14 +37,14 @@ def held_out_problems(cfg: EvalConfig) -> list[Problem]:
     )
 
 
-def hold_conversations(
+def run_conversations(
     cfg: EvalConfig,
     problems: Sequence[Problem],
     folder: RunFolder,
     loop: Background,
     stack: ExitStack,
 ) -> None:
-    """Hold one conversation for each problem and sample that is not finished yet."""
+    """Run one conversation for each problem and sample that is not finished yet."""
     missing = missing_pairs(problems, cfg.num_samples_per_problem, folder.path)
     waiting = _waiting_for_control(cfg, problems, folder.path)
     if not missing and not waiting:
@@ -58,9 +58,9 @@ def hold_conversations(
     stack.callback(lambda: loop.run(classroom.close()))
     writer = RecordWriter(folder.path)
     if missing:
-        hold_pairs(classroom, missing, loop, writer, folder.name)
+        run_pairs(classroom, missing, loop, writer, folder.name)
     if cfg.eval.control == "retry":
-        hold_control(cfg, classroom, folder.path, loop)
+        run_control(cfg, classroom, folder.path, loop)
 
 
 def missing_pairs(
@@ -76,7 +76,7 @@ def missing_pairs(
     ]
 
 
-def hold_pairs(
+def run_pairs(
     classroom: Classroom,
     pairs: Sequence[tuple[Problem, int]],
     loop: Background,
@@ -86,7 +86,7 @@ def hold_pairs(
     step: int = 0,
     guarded: Callable[[Held], Held] = lambda work: work,
 ) -> list[ConversationRecord]:
-    """Hold these conversations; each goes to the journal as it finishes.
+    """Run these conversations; each goes to the journal as it finishes.
 
     `guarded`: who watches over them meanwhile (`Residency.guarded`).
     """

@@ -14,10 +14,10 @@ from typing import Any
 from config.errors import ConfigError
 from config.schema import EvalConfig
 from src.inference_providers.base import ChatMessage
-from utils.answers import equal, is_correct, last_boxed
-from utils.data import load_problems
-from utils.leaks import numbers_in
-from utils.problems import Problem
+from utils.answers.equality import equal, is_correct, last_boxed
+from utils.answers.leaks import numbers_in
+from utils.data.load import load_problems
+from utils.data.problems import Problem
 from utils.prompts import load_prompt
 from utils.records import Message, Solution
 from utils.thinking import visible_text

@@ -10,7 +10,7 @@ from pathlib import Path
 from config.schema import EvalConfig, ModelSettings
 from src.inference_providers.base import Provider
 from src.inference_providers.hosted import is_hosted
-from utils.rules import needs_judge
+from utils.verdicts.rules import needs_judge
 
 
 def classroom_roles(cfg: EvalConfig) -> list[str]:

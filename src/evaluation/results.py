@@ -13,17 +13,17 @@ from config.schema import EvalConfig
 from src.embedded import resolve_model
 from src.evaluation.scores import score_all
 from src.inference_providers.hosted import is_hosted
-from src.ped_rm import load_ped_rm
-from utils.metrics import METRICS_NAME, write_json
-from utils.record_writer import RecordWriter
+from src.models.ped_rm import load_ped_rm
+from utils.metrics.conversation import METRICS_NAME, write_json
+from utils.metrics.results import run_results
 from utils.records import RECORD_NAME, ConversationRecord
-from utils.report import REPORT_NAME, load_decoder, write_report
-from utils.report_conversations import Decode
-from utils.results import run_results
-from utils.run_folder import RunFolder
-from utils.runs import Run
-from utils.runs import open_run as read_run
-from utils.terminal import print_metrics
+from utils.report.conversations import Decode
+from utils.report.terminal import print_metrics
+from utils.report.write import REPORT_NAME, load_decoder, write_report
+from utils.runs.folder import RunFolder
+from utils.runs.read import Run
+from utils.runs.read import open_run as read_run
+from utils.runs.record_writer import RecordWriter
 
 log = logging.getLogger(__name__)
 TUTOR = "teacher_model.model_name_or_path"

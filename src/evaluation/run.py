@@ -1,4 +1,4 @@
-"""The job of eval.py: hold what has not been held yet, score it, write what came out.
+"""The job of eval.py: work what has not been held yet, score it, write what came out.
 
 Everything is a function of the record, so an interrupted evaluation has results too, and the same
 command goes on from there: a conversation that stands in the record or its journal is never asked
@@ -20,27 +20,27 @@ from src.background import Background
 from src.embedded import resolve_model
 from src.evaluation.results import finish
 from src.inference_providers.hosted import hosted_provider, is_hosted
-from src.ped_rm import check_ped_rm
-from utils.logs import set_up_logging
-from utils.run_folder import RunFolder, open_run
+from src.models.ped_rm import check_ped_rm
+from utils.runs.folder import RunFolder, open_run
+from utils.runs.logs import set_up_logging
 
 log = logging.getLogger(__name__)
 INTERRUPTED = 130
-Hold = Callable[[RunFolder, Background, ExitStack], None]
+Work = Callable[[RunFolder, Background, ExitStack], None]
 
 
 def evaluate(cfg: EvalConfig) -> int:
     """Run the evaluation, or go on with it; the exit code (130: stopped, results so far)."""
     set_up_logging()
     prepare(cfg)
-    hold = planned(cfg)
+    work = planned(cfg)
     with ExitStack() as stack:
         folder = stack.enter_context(open_run(cfg))
         set_up_logging(file=folder.path / "eval.log")
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         stack.callback(signal.signal, signal.SIGTERM, before)
         try:
-            _run(hold, folder)
+            _run(work, folder)
         except KeyboardInterrupt:
             log.warning("stopped; the same command goes on from here")
             finish(cfg, folder, whole=False)
@@ -75,19 +75,19 @@ def prepare(cfg: EvalConfig) -> None:
         check_ped_rm(cfg.pedagogical_reward_model)
 
 
-def planned(cfg: EvalConfig) -> Hold:
+def planned(cfg: EvalConfig) -> Work:
     """What is to be asked, read before the run has a folder; data at fault leaves none behind."""
     if cfg.eval.task == "classroom":
-        from src.evaluation.conversations import held_out_problems, hold_conversations
+        from src.evaluation.conversations import held_out_problems, run_conversations
 
-        return partial(hold_conversations, cfg, held_out_problems(cfg))
-    from src.evaluation.benchmarks import benchmark_items, hold_benchmark
+        return partial(run_conversations, cfg, held_out_problems(cfg))
+    from src.evaluation.benchmarks import benchmark_items, run_benchmark
 
-    return partial(hold_benchmark, cfg, benchmark_items(cfg))
+    return partial(run_benchmark, cfg, benchmark_items(cfg))
 
 
-def _run(hold: Hold, folder: RunFolder) -> None:
+def _run(work: Work, folder: RunFolder) -> None:
     """Ask what is missing; the engines are stopped when this returns."""
     with ExitStack() as stack:
         loop = stack.enter_context(Background())
-        hold(folder, loop, stack)
+        work(folder, loop, stack)

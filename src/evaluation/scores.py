@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from src.classifier import ChatClassifier
 from src.inference_providers.base import ChatMessage
-from src.ped_rm import rated_turns, score_records
-from utils.benchmark_metrics import HUMAN_SCORE, HUMAN_TURN
+from src.models.classifier import ChatClassifier
+from src.models.ped_rm import rated_turns, score_records
+from utils.metrics.benchmark_metrics import HUMAN_SCORE, HUMAN_TURN
 from utils.records import ConversationRecord
 
 

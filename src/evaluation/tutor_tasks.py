@@ -10,9 +10,9 @@ from config.errors import ConfigError
 from config.schema import EvalConfig
 from src.evaluation.items import Item, grade_answer, reasoning_item, say
 from src.inference_providers.base import ChatMessage
-from utils.benchmark_metrics import GOLD, HUMAN_TURN
-from utils.data import load_conversations, split_answer
-from utils.problems import Problem
+from utils.data.load import load_conversations, split_answer
+from utils.data.problems import Problem
+from utils.metrics.benchmark_metrics import GOLD, HUMAN_TURN
 from utils.records import Message, Solution
 from utils.thinking import visible_text
 

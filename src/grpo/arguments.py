@@ -11,7 +11,7 @@ from trl import GRPOConfig
 from config.errors import ConfigError
 from config.schema import TrainRLConfig
 from config.validate import micro_batches
-from utils.metrics import more_is_better
+from utils.metrics.conversation import more_is_better
 
 log = logging.getLogger(__name__)
 DEEPSPEED_ADAM = "fused_adam"  # a name of ours: transformers knows none for it

@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from utils.run_folder import RunFolder
+from utils.runs.folder import RunFolder
 
 log = logging.getLogger(__name__)
 

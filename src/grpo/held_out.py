@@ -14,12 +14,12 @@ from config.errors import ConfigError
 from config.schema import TrainRLConfig
 from src.classroom import Classroom
 from src.grpo.arguments import boundary
-from utils.data import load_problems
-from utils.metrics import conversation_metrics, summarise
-from utils.problems import Problem
+from utils.data.load import load_problems
+from utils.data.problems import Problem
+from utils.metrics.conversation import conversation_metrics, summarise
 from utils.records import ConversationRecord
 from utils.rewards import NAMES
-from utils.rules import active_rules
+from utils.verdicts.rules import active_rules
 
 Pooled = dict[str, tuple[float, int]]  # metric -> (mean, how many values are in it)
 
@@ -49,7 +49,7 @@ def check_best_metric(cfg: TrainRLConfig) -> None:
         raise ConfigError(f"train.best_metric: no metric is called {wanted}{hint}")
 
 
-def examination(classroom: Classroom) -> Classroom:
+def evaluation_classroom(classroom: Classroom) -> Classroom:
     """The same people, measured as eval.py does: before as after, whatever the judges say."""
     plan = classroom.plan
     settings = replace(
@@ -58,11 +58,11 @@ def examination(classroom: Classroom) -> Classroom:
         or plan.settings.number_student_attempts,
     )
     return Classroom(
-        settings, plan.seats, plan.prompts, plan.rewards, seed=plan.seed, evaluation=True
+        settings, plan.participants, plan.prompts, plan.rewards, seed=plan.seed, evaluation=True
     )
 
 
-def begun(
+def already_evaluated(
     records: Iterable[ConversationRecord], problems: Sequence[Problem]
 ) -> list[ConversationRecord]:
     """Held-out conversations about these problems; nodes that share a folder have others too."""

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from src.grpo.ahead import Ahead, Batch
 from src.grpo.node import Node
-from utils.problems import Problem
+from src.grpo.prefetch import Batch, Prefetch
+from utils.data.problems import Problem
 from utils.records import ConversationRecord
 
-Hold = Callable[[Sequence[Problem], Sequence[int], int, int], list[ConversationRecord]]
+RunBatch = Callable[[Sequence[Problem], Sequence[int], int, int], list[ConversationRecord]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,15 +54,20 @@ class Rollout:
         self,
         node: Node,
         problems: Sequence[Problem],
-        hold: Hold,
+        run_batch: RunBatch,
         *,
         samples_per_problem: int,
         filler: int,
         metrics: Callable[[Sequence[ConversationRecord]], dict[str, float]],
-        ahead: Ahead | None = None,
+        prefetch: Prefetch | None = None,
     ) -> None:
-        """`ahead`: the next batch is held while the trainer works on this one."""
-        self.node, self.problems, self.hold, self.ahead = node, problems, hold, ahead
+        """`prefetch`: the next batch is sampled while the trainer works on this one."""
+        self.node, self.problems, self.run_batch, self.prefetch = (
+            node,
+            problems,
+            run_batch,
+            prefetch,
+        )
         self.samples, self.filler, self.metrics = samples_per_problem, filler, metrics
 
     def __call__(self, batch: Batch, then: Batch | None = None) -> dict[str, Any]:
@@ -75,9 +80,9 @@ class Rollout:
         def work() -> list[tuple[list[Row], dict[str, float]]]:
             records = self._records(joined([own for own, _ in gathered]))
             following = [later for _, later in gathered if later is not None]
-            if self.ahead is not None and following:
+            if self.prefetch is not None and following:
                 later = joined(following)
-                self.ahead.start(later, *self._wanted(later))
+                self.prefetch.start(later, *self._wanted(later))
             rows = [to_row(record, filler=self.filler) for record in records]
             metrics, n = self.metrics(records), len(batch.indices)
             return [(rows[i : i + n], metrics) for i in range(0, len(rows), n)]
@@ -93,10 +98,10 @@ class Rollout:
         }
 
     def _records(self, batch: Batch) -> list[ConversationRecord]:
-        """Of the batch that was begun before, where one was; else it is held now."""
-        found = self.ahead.collect(batch) if self.ahead is not None else None
+        """Of the batch that was started before, where one was; else it is sampled now."""
+        found = self.prefetch.collect(batch) if self.prefetch is not None else None
         if found is None:
-            found = self.hold(*self._wanted(batch), batch.step, batch.epoch)
+            found = self.run_batch(*self._wanted(batch), batch.step, batch.epoch)
         return found
 
     def _wanted(self, batch: Batch) -> tuple[list[Problem], list[int]]:

@@ -15,10 +15,10 @@ from config.errors import ConfigError
 from config.schema import TrainRLConfig
 from src.background import Background
 from src.classroom import Classroom
-from src.evaluation.conversations import Held, hold_pairs
-from src.grpo.ahead import Ahead
-from src.grpo.held_out import Pooled, begun, examination, measured, pool
+from src.evaluation.conversations import Held, run_pairs
+from src.grpo.held_out import Pooled, already_evaluated, evaluation_classroom, measured, pool
 from src.grpo.node import Node
+from src.grpo.prefetch import Prefetch
 from src.grpo.rollout import Rollout
 from src.grpo.trainer import ClassroomGRPOTrainer, Sampler, SharedWeights
 from src.grpo.weights import EngineWeights
@@ -30,12 +30,12 @@ from src.vllm.engines import MANIFEST_VARIABLE, EngineSet
 from src.vllm.providers import providers_of
 from src.vllm.residency import Residency
 from src.vllm.spec import is_hosted, plan_engines
-from utils.problems import Problem
-from utils.record_writer import RecordWriter
+from utils.data.problems import Problem
+from utils.metrics.training_metrics import rollout_metrics
 from utils.records import ConversationRecord, load_run
-from utils.rules import needs_judge
-from utils.run_folder import RunFolder
-from utils.training_metrics import rollout_metrics
+from utils.runs.folder import RunFolder
+from utils.runs.record_writer import RecordWriter
+from utils.verdicts.rules import needs_judge
 
 
 class TrainingRoom:
@@ -58,16 +58,16 @@ class TrainingRoom:
         self.budget = run_budget(cfg, folder.path)  # before anything is forgotten
         self.tokenizer: PreTrainedTokenizerBase = load_tokenizer(cfg.teacher_model, "teacher")
         self.classroom: Classroom | None = None
-        self.examination: Classroom | None = None
+        self.evaluation_classroom: Classroom | None = None
         self.residency: Residency | None = None
         self.engines: EngineSet | None = None
         self.local: dict[str, Any] = {}
         self.sampler: Sampler = SharedWeights()
-        self.ahead = Ahead(self.begin) if cfg.train.overlap else None
+        self.prefetch = Prefetch(self.start_batch) if cfg.train.overlap else None
         _check_groups(cfg, node)
         if cfg.engines.backend == "vllm":
             node.on_lead(lambda: self._engines(stack))
-            wait = self.ahead.wait if self.ahead is not None else None
+            wait = self.prefetch.wait if self.prefetch is not None else None
             self.sampler = EngineWeights(node, self._weights_folder(), self._load, wait)
 
     # -- who answers -------------------------------------------------------------------------
@@ -86,8 +86,8 @@ class TrainingRoom:
 
     def close(self) -> None:
         """End what is in flight, and give back the connections of everyone who was asked."""
-        if self.ahead is not None:
-            self.ahead.cancel()
+        if self.prefetch is not None:
+            self.prefetch.cancel()
             self.loop.wait_for_all()
         if self.classroom is not None:
             self.loop.run(self.classroom.close())
@@ -132,7 +132,7 @@ class TrainingRoom:
             budget=self.budget,
             tokenizers={"teacher": self.tokenizer},
         )
-        self.examination = examination(self.classroom)
+        self.evaluation_classroom = evaluation_classroom(self.classroom)
 
     # -- conversations -----------------------------------------------------------------------
 
@@ -140,34 +140,34 @@ class TrainingRoom:
         return Rollout(
             self.node,
             self.problems,
-            self.hold,
+            self.run_batch,
             samples_per_problem=self.cfg.train.num_samples_per_problem,
             filler=self.tokenizer.eos_token_id,
             metrics=lambda records: rollout_metrics(records, self.reported),
-            ahead=self.ahead,
+            prefetch=self.prefetch,
         )
 
-    def hold(
+    def run_batch(
         self, problems: Sequence[Problem], samples: Sequence[int], step: int, epoch: int
     ) -> list[ConversationRecord]:
-        """Hold one batch of conversations and record it.  On the lead only."""
-        records = self.loop.run(self._held(problems, samples, step, epoch))
+        """RunBatch one batch of conversations and record it.  On the lead only."""
+        records = self.loop.run(self._run(problems, samples, step, epoch))
         self._settle()
         return records
 
-    def begin(
+    def start_batch(
         self, problems: Sequence[Problem], samples: Sequence[int], step: int, epoch: int
     ) -> Future[list[ConversationRecord]]:
         """Begin one batch; it is recorded as it is held.  On the lead only."""
 
         async def recorded() -> list[ConversationRecord]:
-            records = await self._held(problems, samples, step, epoch)
+            records = await self._run(problems, samples, step, epoch)
             self._settle()
             return records
 
         return self.loop.start(recorded())
 
-    async def _held(
+    async def _run(
         self, problems: Sequence[Problem], samples: Sequence[int], step: int, epoch: int
     ) -> list[ConversationRecord]:
         assert self.classroom is not None
@@ -192,19 +192,19 @@ class TrainingRoom:
         if self.residency is not None and self.cfg.engines.residency != "always":
             self.residency.rest()  # the trainer needs the memory now
 
-    def examine(self, step: int) -> dict[str, float]:
+    def evaluate_held_out(self, step: int) -> dict[str, float]:
         """Means on the held-out problems with the tutor as the sampler has it.  Collective."""
-        return pool(self.node.from_leads(self.node.on_lead(lambda: self._examine(step))))
+        return pool(self.node.from_leads(self.node.on_lead(lambda: self._evaluate(step))))
 
-    def _examine(self, step: int) -> Pooled:
-        assert self.examination is not None
+    def _evaluate(self, step: int) -> Pooled:
+        assert self.evaluation_classroom is not None
         # only the evaluation before the first step can have been begun by a killed run: whatever
         # comes later is forgotten with the steps after the last checkpoint
-        before = [] if step else begun(load_run(self.folder.path), self.held_out)
+        before = [] if step else already_evaluated(load_run(self.folder.path), self.held_out)
         held = {r.problem_id: r for r in before}
         missing = [(problem, 0) for problem in self.held_out if problem.id not in held]
-        fresh = hold_pairs(
-            self.examination,
+        fresh = run_pairs(
+            self.evaluation_classroom,
             missing,
             self.loop,
             self.writer,
@@ -216,7 +216,7 @@ class TrainingRoom:
         return measured([*held.values(), *fresh], self.reported)
 
     def collect(self) -> None:
-        """Hold conversations about every problem once, with the starting tutor; no training."""
+        """RunBatch conversations about every problem once, with the starting tutor; no training."""
         size = self.cfg.train.number_of_problems_per_batch
         samples = self.cfg.train.num_samples_per_problem
         limit = self.cfg.train.max_steps
@@ -227,7 +227,7 @@ class TrainingRoom:
                 if limit > 0 and step >= limit:
                     break
                 batch = [p for p in self.problems[start : start + size] for _ in range(samples)]
-                self.hold(batch, [i % samples for i in range(len(batch))], step, 0)
+                self.run_batch(batch, [i % samples for i in range(len(batch))], step, 0)
 
         self.node.on_lead(work)
 

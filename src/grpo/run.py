@@ -23,16 +23,16 @@ from src.grpo.offload import refuse_idle_offload
 from src.grpo.room import TrainingRoom
 from src.grpo.summary import print_summary, write_results
 from src.grpo.trainer import ClassroomGRPOTrainer
-from src.hub import prepare_wandb, push_model
-from src.model_card import write_card
+from src.models.hub import prepare_wandb, push_model
+from src.models.model_card import write_card
+from src.models.training import lora_config, save_model
 from src.setup import check_classroom
-from src.sft.model import lora_config, save_model
-from utils.data import load_problems
-from utils.disk import one_line_if_full
-from utils.logs import set_up_logging
-from utils.problems import Problem
-from utils.record_writer import RecordWriter
-from utils.run_folder import RunFolder, git_revision, open_run
+from utils.data.load import load_problems
+from utils.data.problems import Problem
+from utils.runs.disk import one_line_if_full
+from utils.runs.folder import RunFolder, git_revision, open_run
+from utils.runs.logs import set_up_logging
+from utils.runs.record_writer import RecordWriter
 
 log = logging.getLogger(__name__)
 STOPPED = 130  # exit code of a run that was told to stop and can be gone on with
@@ -132,7 +132,7 @@ def build_trainer(
         args=arguments,
         rollout=room.rollout(),
         sampler=room.sampler,
-        examine=room.examine,
+        evaluate_held_out=room.evaluate_held_out,
         padding_free=cfg.train.padding_free,
         score_rows=cfg.train.batch_size_ref_model,
         offload=cfg.train.offload_during_rollouts,

@@ -8,16 +8,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from utils.metrics import METRICS_NAME, summarise, write_json
-from utils.monitors import readings
+from utils.metrics.conversation import METRICS_NAME, summarise, write_json
+from utils.metrics.monitors import readings
+from utils.metrics.results import run_results
+from utils.metrics.statistics import NOTHING, Estimate
+from utils.metrics.training_metrics import rollout_metrics
 from utils.records import ConversationRecord
-from utils.report import REPORT_NAME, load_decoder, write_report
-from utils.results import run_results
+from utils.report.terminal import cell
+from utils.report.write import REPORT_NAME, load_decoder, write_report
 from utils.rewards import NAMES
-from utils.runs import open_run
-from utils.statistics import NOTHING, Estimate
-from utils.terminal import cell
-from utils.training_metrics import rollout_metrics
+from utils.runs.read import open_run
 
 _ROWS = (
     ("solve rate before", "classroom/solve_before"),

@@ -18,9 +18,9 @@ from torch import Tensor
 from trl import GRPOConfig, GRPOTrainer
 
 from src.grpo import packing
-from src.grpo.ahead import Batch
 from src.grpo.offload import at_rest, fused_adam
 from src.grpo.order import EpochSampler, Order
+from src.grpo.prefetch import Batch
 from src.grpo.rollout import Rollout
 from utils.rewards import NAMES
 
@@ -81,9 +81,10 @@ def scored_tokens_only() -> Iterator[None]:
 class ClassroomGRPOTrainer(GRPOTrainer):
     """GRPO whose completions are whole conversations.
 
-    `rollout` holds the conversations of one batch; `sampler` receives new weights; `examine` holds
-    those about held-out problems, by step, and gives their means.  The dataset has the columns
-    `prompt` (the problem's id, a plain string that TRL leaves alone) and `index`.
+    `rollout` runs the conversations of one batch; `sampler` receives new weights;
+    `evaluate_held_out` runs those about held-out problems, by step, and gives their means.  The
+    dataset has the columns `prompt` (the problem's id, a plain string that TRL leaves alone) and
+    `index`.
     `padding_free`: a micro-batch is one packed row, and only the tutor's tokens meet the LM head;
     models whose layers cannot keep rows apart fall back to TRL's padded batches.
     `score_rows`: conversations at a time where no gradient is needed; None: a micro-batch.
@@ -97,14 +98,14 @@ class ClassroomGRPOTrainer(GRPOTrainer):
         args: GRPOConfig,
         rollout: Rollout,
         sampler: Sampler,
-        examine: Callable[[int], dict[str, float]] = lambda step: {},
+        evaluate_held_out: Callable[[int], dict[str, float]] = lambda step: {},
         padding_free: bool = True,
         score_rows: int | None = None,
         offload: bool = False,
         deepspeed_adam: bool = False,
         **arguments: Any,
     ) -> None:
-        self._rollout, self._examine = rollout, examine
+        self._rollout, self._evaluate = rollout, evaluate_held_out
         self._score_rows, self._offload = score_rows, offload
         self._tutor_mask: Tensor | None = None  # (rows, completion): 1 on the tutor's tokens
         self._rows: list[int] = []
@@ -113,7 +114,7 @@ class ClassroomGRPOTrainer(GRPOTrainer):
         super().__init__(
             args=args,
             reward_funcs=reward_functions(),
-            rollout_func=self._hold_conversations,
+            rollout_func=self._run_conversations,
             **arguments,
         )
         if deepspeed_adam:
@@ -141,9 +142,9 @@ class ClassroomGRPOTrainer(GRPOTrainer):
         self._rows = [row["index"] for row in inputs]
         return super()._generate_and_score_completions(inputs)
 
-    def _hold_conversations(self, prompts: list[str], trainer: GRPOTrainer) -> dict[str, Any]:
+    def _run_conversations(self, prompts: list[str], trainer: GRPOTrainer) -> dict[str, Any]:
         batch = Batch(indices=self._rows, step=self.state.global_step, epoch=self._epoch())
-        following = self._following(batch) if self._rollout.ahead else None
+        following = self._following(batch) if self._rollout.prefetch else None
         with at_rest(self.accelerator, self.deepspeed, self._offload):
             rows = self._rollout(batch, following)
         masks = [torch.tensor(mask, device=self.accelerator.device) for mask in rows["env_mask"]]
@@ -220,7 +221,7 @@ class ClassroomGRPOTrainer(GRPOTrainer):
             self.vllm_generation.sync_weights()
             self._last_loaded_step = step
         with at_rest(self.accelerator, self.deepspeed, self._offload):
-            found = {f"eval_{name}": value for name, value in self._examine(step).items()}
+            found = {f"eval_{name}": value for name, value in self._evaluate(step).items()}
         self.log(dict(found))
         found.setdefault(f"eval_{self.args.metric_for_best_model}", math.nan)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)

@@ -14,7 +14,7 @@ import torch
 from config.errors import RunError
 from src.grpo.node import Node
 from src.vllm.weights import publish, publish_adapter
-from utils.disk import one_line_if_full
+from utils.runs.disk import one_line_if_full
 
 log = logging.getLogger(__name__)
 PIECE_BYTES = 256 << 20  # of weights gathered at a time under ZeRO-3

@@ -35,8 +35,8 @@ from src.launch.jobs import SCRIPT, Job, plan_jobs
 from src.launch.run import Interrupted, Signals, run_job, say
 from src.vllm.server import Machine, server_command
 from src.vllm.spec import plan_engines
-from utils.hydra_entry import ROOT
-from utils.logs import load_environment, redact
+from utils.runs.logs import load_environment, redact
+from utils.settings.hydra_entry import ROOT
 
 DEFAULT_CONFIG = "toy"
 

@@ -13,8 +13,8 @@ import yaml
 
 from config.errors import ConfigError
 from config.schema import TrainRLConfig
-from utils.config_errors import unknown_flag
-from utils.hydra_entry import ROOT, hydra_parser
+from utils.settings.config_errors import unknown_flag
+from utils.settings.hydra_entry import ROOT, hydra_parser
 
 OWN = ("--dry-run", "--check", "--plan", "--help", "-h")
 # The machine that --plan is for: a count, and GiB.

@@ -14,9 +14,9 @@ from config.errors import ConfigError
 from config.schema import TrainRLConfig
 from config.validate import check_offload, micro_batches
 from src.launch.arguments import Arguments, Ranks, plan_ranks
-from utils.hydra_entry import load_config
-from utils.run_folder import check_run, is_finished, run_path
-from utils.sweeps import Sweep
+from utils.runs.folder import check_run, is_finished, run_path
+from utils.settings.hydra_entry import load_config
+from utils.settings.sweeps import Sweep
 
 CONFIGS = "config/train_rl"
 SCRIPT = "train_rl.py"

@@ -13,10 +13,10 @@ from config.schema import TrainRLConfig
 from config.validate import check_offload
 from src.launch.arguments import Arguments
 from src.launch.jobs import Job
-from src.vllm.plan import advised, plan_memory, refusal, update_load
-from src.vllm.plan_parts import Described, Item, Plan, Training, summed, total
+from src.memory_plan.arithmetic import Sharding
+from src.memory_plan.parts import Described, Item, Plan, Training, summed, total
+from src.memory_plan.plan import advised, plan_memory, refusal, update_load
 from src.vllm.server import GIB, CannotPlace, Machine
-from utils.memory import Sharding
 
 
 def describe(arguments: Arguments, machine: Machine) -> Described:

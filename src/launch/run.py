@@ -21,7 +21,7 @@ from src.launch.reaper import JOB, end_training, kill_members
 from src.vllm.control import EngineDied
 from src.vllm.engines import EngineSet
 from src.vllm.spec import plan_engines
-from utils.hydra_entry import ROOT
+from utils.settings.hydra_entry import ROOT
 
 NOTICE_S = 30.0  # a dead engine's training gets so long to end by itself
 POLL_S = 0.2

@@ -11,12 +11,12 @@ from datasets import Dataset
 
 from config.errors import ConfigError
 from config.schema import GenerationSettings, TrainSFTConfig
-from src.chat_template import ChatRenderer
 from src.sft.rows import ConversationTokenizer, chat_columns, pair_columns
-from utils.chat_rows import MESSAGES, PAIR, Sieve, read_chat, read_pair
-from utils.data import load_conversations
+from src.tokens.chat_template import ChatRenderer
+from utils.data.chat_rows import MESSAGES, PAIR, Sieve, read_chat, read_pair
+from utils.data.load import load_conversations
 from utils.prompts import load_prompt
-from utils.run_folder import is_lead
+from utils.runs.folder import is_lead
 
 log = logging.getLogger(__name__)
 

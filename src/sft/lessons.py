@@ -3,8 +3,8 @@
 Sources of rows for `dataset.train_datasets`: `name_or_path: src.sft.lessons:conversations`, or
 `:pairs` for MDPO.  The tutor asks for one step at a time, takes up what the student says, never
 states the answer and ends with its tag; the student is right, or wrong in a step and right when
-asked again.  Problems are split like the generated ones of utils/procedural.py: none is both in
-train and held out.
+asked again.  Problems are split like the generated ones of utils/data/procedural.py: none is both
+in train and held out.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from random import Random
 from typing import Any
 
 from config.schema import GenerationSettings
-from utils.procedural import is_held_out, wants_held_out
+from utils.data.procedural import is_held_out, wants_held_out
+from utils.data.tutor_prompt import TutorPrompt
 from utils.seeding import keyed_rng
 from utils.thinking import END_TAG
-from utils.tutor_prompt import TutorPrompt
 
 PRAISE = ("Right!", "Good.", "Yes, that is right.", "Well done.", "Exactly.")
 AGAIN = ("Not quite.", "Nearly.", "Let us look at that again.", "Hmm, check that once more.")

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from src.chat_template import ChatRenderer
 from src.inference_providers.base import ChatMessage
-from utils.chat_rows import BadRow, ChatRow, PairRow
+from src.tokens.chat_template import ChatRenderer
+from utils.data.chat_rows import BadRow, ChatRow, PairRow
 
 Messages = Sequence[Mapping[str, str]]
 
@@ -42,7 +42,7 @@ class ConversationTokenizer:
         self._end = self._end_of_turn()
 
     def __call__(self, messages: Messages, opening: str = "") -> Tokens:
-        """A checked conversation (utils/chat_rows.py), from its first message to its last turn."""
+        """A checked conversation (utils/data/chat_rows.py), from its first message to its last."""
         first = next(i for i, message in enumerate(messages) if message["role"] == "assistant")
         head = list(messages[:first])
         no_user = all(message["role"] != "user" for message in head)

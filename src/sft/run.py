@@ -13,12 +13,12 @@ from transformers.utils.logging import disable_progress_bar
 
 from config.schema import TrainSFTConfig
 from src.grpo.callbacks import PoliteStop
-from src.hub import prepare_wandb, push_model
+from src.models.hub import prepare_wandb, push_model
+from src.models.training import load_tokenizer, save_model
 from src.sft.data import load_sets
-from src.sft.model import load_tokenizer, save_model
 from src.sft.trainers import build_trainer
-from utils.logs import set_up_logging
-from utils.run_folder import RunFolder, open_run
+from utils.runs.folder import RunFolder, open_run
+from utils.runs.logs import set_up_logging
 
 log = logging.getLogger(__name__)
 SHOWN = (

@@ -15,11 +15,11 @@ from trl import DPOTrainer, SFTTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from config.schema import TrainSFTConfig
+from src.models.training import can_pack, load_model, lora_config
 from src.sft.arguments import mdpo_arguments, sft_arguments
 from src.sft.data import Sets
-from src.sft.model import can_pack, load_model, lora_config
 from src.sft.order import InSeededOrder
-from utils.run_folder import RunFolder
+from utils.runs.folder import RunFolder
 
 
 class TutorPairs(DataCollatorForPreference):

@@ -12,7 +12,7 @@ from config.schema import (
     TrainRLConfig,
     TutorSettings,
 )
-from utils.rules import needs_judge
+from utils.verdicts.rules import needs_judge
 
 ROLES = ("teacher", "student", "judge")
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from config.schema import EvalConfig, TrainRLConfig, TrainSFTConfig
-from utils.hydra_entry import load_config
-from utils.memory import BUCKET, LIVE_PARAMETERS, SUB_GROUP
+from src.memory_plan.arithmetic import BUCKET, LIVE_PARAMETERS, SUB_GROUP
+from utils.settings.hydra_entry import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMAS: dict[str, type[Any]] = {
@@ -109,7 +109,7 @@ def test_deepspeed_reads_what_accelerate_gives_it(
     assert read.bfloat16_config.enabled == (not on_cpu) and not read.float16_config.enabled
     assert read.zero_config.offload_optimizer.device == "none"
     assert read.zero_config.offload_param.device == "none"
-    # what the memory plan counts with (utils/memory.py)
+    # what the memory plan counts with (src/memory_plan/arithmetic.py)
     assert read.zero_config.reduce_bucket_size == BUCKET
     assert read.zero_config.max_live_parameters == LIVE_PARAMETERS
     assert read.zero_config.sub_group_size == SUB_GROUP

@@ -10,13 +10,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from src.conversation import Conversation
+from src.dialog.conversation import Conversation
 from src.inference_providers.base import Completion
 from src.inference_providers.scripted import Ask, Latency, ScriptedProvider
 from tests.conftest import ROOT
 from tests.src.test_classroom import JUDGED, PROBLEMS, classroom, generation
-from utils.record_writer import RecordWriter
 from utils.records import load_run
+from utils.runs.record_writer import RecordWriter
 from utils.seeding import keyed_rng
 
 HOW = [("0", 1), ("1", 3), ("random", 0)]  # PYTHONHASHSEED, conversations at a time

@@ -11,9 +11,9 @@ import yaml
 from config.errors import ConfigError
 from tests.synthetic import records
 from utils.compare import compare, main
-from utils.record_writer import RecordWriter
 from utils.records import ConversationRecord
-from utils.runs import open_run
+from utils.runs.read import open_run
+from utils.runs.record_writer import RecordWriter
 
 
 def write_run(folder: Path, rows: list[ConversationRecord], **config: object) -> Path:

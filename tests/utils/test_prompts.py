@@ -8,8 +8,8 @@ import pytest
 
 from config.errors import ConfigError
 from config.schema import GenerationSettings
-from src.judges import load_rules
-from src.prompts import Prompts
+from src.dialog.judges import load_rules
+from src.dialog.prompts import Prompts
 from utils.prompts import Prompt, load_prompt
 
 VARIABLES = frozenset({"problem", "student_name"})

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.synthetic import record
-from utils.record_writer import RecordWriter, spending
 from utils.records import Usage, check, load_run, read
+from utils.runs.record_writer import RecordWriter, spending
 
 
 def test_settled_in_canonical_order_and_never_twice(tmp_path: Path) -> None:

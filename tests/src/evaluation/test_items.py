@@ -14,7 +14,7 @@ from src.evaluation.items import grade_answer, grade_choice, reasoning_items
 from src.evaluation.scores import score_all
 from src.evaluation.tutor_tasks import tutor_items
 from src.inference_providers.base import Completion
-from utils.benchmark_metrics import benchmark_metrics
+from utils.metrics.benchmark_metrics import benchmark_metrics
 from utils.records import ConversationRecord
 
 

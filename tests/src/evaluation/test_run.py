@@ -20,9 +20,9 @@ from config.schema import EvalConfig
 from src.evaluation.run import planned, prepare
 from tests.conftest import ROOT
 from tests.fault_server import Behaviour, FaultServer, ok, status
-from utils.hydra_entry import load_config
 from utils.records import ConversationRecord, check, load_run
 from utils.seeding import keyed_rng
+from utils.settings.hydra_entry import load_config
 
 PROBLEMS = 12
 

@@ -19,13 +19,13 @@ from safetensors.torch import save_file
 from transformers import AutoTokenizer, TrainerCallback
 
 from config.schema import TrainRLConfig, TrainSettings
-from src.grpo.ahead import Ahead
 from src.grpo.arguments import DEEPSPEED_ADAM, grpo_arguments
 from src.grpo.node import Node
+from src.grpo.prefetch import Prefetch
 from src.grpo.rollout import Rollout
 from src.grpo.trainer import ClassroomGRPOTrainer, SharedWeights
 from src.grpo.weights import whole_weights
-from utils.problems import Problem
+from utils.data.problems import Problem
 from utils.records import ConversationRecord, Trajectory
 from utils.rewards import NAMES
 
@@ -74,9 +74,9 @@ def build(
     model: str,
     out: Path,
     settings: TrainSettings,
-    examine: Callable[[int], dict[str, float]] = lambda step: {},
+    evaluate_held_out: Callable[[int], dict[str, float]] = lambda step: {},
     callbacks: tuple[TrainerCallback, ...] = (),
-    ahead: Ahead | None = None,
+    prefetch: Prefetch | None = None,
 ) -> ClassroomGRPOTrainer:
     """The trainer on fixed trajectories; small, in fp32 and with plain AdamW."""
     settings.number_of_problems_per_batch, settings.num_samples_per_problem = PROBLEMS, SAMPLES
@@ -94,14 +94,14 @@ def build(
         samples_per_problem=SAMPLES,
         filler=0,
         metrics=lambda records: {"classroom/held": float(len(records))},
-        ahead=ahead,
+        prefetch=prefetch,
     )
     return ClassroomGRPOTrainer(
         model=model,
         args=arguments,
         rollout=rollout,
         sampler=SharedWeights(),
-        examine=examine,
+        evaluate_held_out=evaluate_held_out,
         padding_free=cfg.train.padding_free,
         score_rows=cfg.train.batch_size_ref_model,
         offload=cfg.train.offload_during_rollouts,
@@ -117,14 +117,14 @@ def build(
 def watch_rollouts(trainer: ClassroomGRPOTrainer) -> list[list[str]]:
     """For each rollout, what DeepSpeed has moved out of the way; seen by the lead."""
     rollout, seen = trainer._rollout, []
-    hold = rollout.hold
+    run_batch = rollout.run_batch
 
     def watched(*arguments: Any) -> Any:
         optimizer = getattr(trainer.deepspeed, "optimizer", None)
         seen.append(sorted(state.value for state in getattr(optimizer, "offloaded_states", ())))
-        return hold(*arguments)
+        return run_batch(*arguments)
 
-    rollout.hold = watched
+    rollout.run_batch = watched
     return seen
 
 

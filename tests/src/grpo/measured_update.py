@@ -16,7 +16,7 @@ from src.grpo.offload import at_rest
 from src.grpo.weights import whole_weights
 from src.vllm.weights import publish
 from tests.src.grpo import fixed_update
-from utils.problems import Problem
+from utils.data.problems import Problem
 from utils.records import ConversationRecord, Trajectory
 from utils.rewards import NAMES
 

@@ -10,13 +10,13 @@ import pytest
 from config.errors import ConfigError
 from config.schema import TrainRLConfig, TrainSettings
 from src.grpo.callbacks import PoliteStop
-from src.grpo.held_out import EvaluateEvery, begun, check_best_metric, measured, pool
+from src.grpo.held_out import EvaluateEvery, already_evaluated, check_best_metric, measured, pool
 from src.grpo.trainer import ClassroomGRPOTrainer
 from tests.src.grpo.fixed_update import build
 from tests.synthetic import records
 from tests.tiny import save_tiny_model
-from utils.metrics import summarise
-from utils.problems import Problem
+from utils.data.problems import Problem
+from utils.metrics.conversation import summarise
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_the_best_checkpoint_is_kept(
 ) -> None:
     asked: list[int] = []
 
-    def examine(step: int) -> dict[str, float]:
+    def evaluate_held_out(step: int) -> dict[str, float]:
         asked.append(step)
         value = values.get(step, 9.0 if metric != "leaked" else 0.0)  # the start competes not
         return {} if math.isnan(value) else {metric: value, "turns": 3.0}
@@ -47,7 +47,7 @@ def test_the_best_checkpoint_is_kept(
         gradient_checkpointing=False,
     )
     model = save_tiny_model(tmp_path / "model", layers=1)
-    trainer = build(str(model), tmp_path, settings, examine, (every,))
+    trainer = build(str(model), tmp_path, settings, evaluate_held_out, (every,))
     trainer.args.save_steps, trainer.args.save_total_limit = 6, 1
     every.start = trainer.evaluate
     trainer.train()
@@ -71,13 +71,13 @@ def test_stopped_while_evaluating_and_gone_on_with(
     def run(told_at: int | None, checkpoint: Path | None) -> ClassroomGRPOTrainer:
         stop, every = PoliteStop(mu=2), EvaluateEvery(2, mu=2)
 
-        def examine(step: int) -> dict[str, float]:
+        def evaluate_held_out(step: int) -> dict[str, float]:
             asked.append(step)
             stop.told = step == told_at
             return {"reward_total": 1.0 / (step or 1)}  # the first of them is the best
 
         settings = TrainSettings(per_device_train_batch_size=8, max_steps=6, mu=2, eval_steps=2)
-        trainer = build(str(model), tmp_path, settings, examine, (every, stop))
+        trainer = build(str(model), tmp_path, settings, evaluate_held_out, (every, stop))
         trainer.args.save_total_limit = 1
         every.start = trainer.evaluate
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -108,7 +108,7 @@ def test_a_node_goes_on_with_its_own_problems_alone() -> None:
     everyone = records(4)
     problems = [Problem(id=r.problem_id, text="?", answer="1") for r in everyone]
     trained = records(4, split="train")
-    assert begun([*trained, *everyone], problems[1::2]) == everyone[1::2]
+    assert already_evaluated([*trained, *everyone], problems[1::2]) == everyone[1::2]
 
 
 def test_nodes_share_the_problems_and_their_means_are_those_of_all() -> None:

@@ -15,7 +15,7 @@ from tests.src.grpo.test_nodes import two_nodes
 from tests.test_train_rl import COIN, ROOT, environment, launcher, run
 from tests.tiny import save_tiny_model
 from utils.records import ConversationRecord, read
-from utils.run_folder import read_metrics
+from utils.runs.folder import read_metrics
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 __all__ = ["two_nodes"]

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from config.schema import TrainSettings
-from src.grpo.ahead import Ahead
+from src.grpo.prefetch import Prefetch
 from tests.src.grpo.fixed_update import Collect, build, held
 from tests.tiny import save_tiny_model
-from utils.problems import Problem
+from utils.data.problems import Problem
 from utils.records import ConversationRecord
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -55,11 +55,15 @@ def test_batches_held_ahead_are_those_that_come(model: Path, tmp_path: Path) -> 
     """Over three epochs of one batch, and from a checkpoint: the loss is that of rows held when
     they are wanted, and each batch has the step, epoch and order that it would have had."""
 
-    def losses(folder: str, ahead: Ahead | None, checkpoint: Path | None = None) -> list[float]:
+    def losses(
+        folder: str, prefetch: Prefetch | None, checkpoint: Path | None = None
+    ) -> list[float]:
         collect = Collect()
         settings = TrainSettings(per_device_train_batch_size=4, max_steps=6, mu=2)
         settings.gradient_checkpointing, settings.learning_rate = False, 1e-3
-        trainer = build(str(model), tmp_path / folder, settings, callbacks=(collect,), ahead=ahead)
+        trainer = build(
+            str(model), tmp_path / folder, settings, callbacks=(collect,), prefetch=prefetch
+        )
         trainer.args.save_steps, trainer.args.save_total_limit = 2, None
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         return [row["loss"] for row in collect.rows]
@@ -75,11 +79,11 @@ def test_batches_held_ahead_are_those_that_come(model: Path, tmp_path: Path) -> 
         return done
 
     expected = losses("plain", None)
-    assert losses("ahead", Ahead(begin)) == expected and len(expected) == 6
+    assert losses("ahead", Prefetch(begin)) == expected and len(expected) == 6
     (*first, order), (*second, later) = begun
     assert (first, second) == ([2, 1], [4, 2]) and order != later
     begun.clear()
-    losses("again", Ahead(begin), tmp_path / "ahead" / "checkpoints" / "checkpoint-2")
+    losses("again", Prefetch(begin), tmp_path / "ahead" / "checkpoints" / "checkpoint-2")
     assert begun == [(4, 2, later)]
 
 

@@ -9,10 +9,10 @@ from functools import lru_cache
 
 import pytest
 
-from src.chat_template import UnsupportedTemplate
 from src.sft.rows import ConversationTokenizer, chat_columns, pair_columns
-from tests.src.template_families import NAMES, family
-from utils.chat_rows import BadRow, ChatRow, PairRow
+from src.tokens.chat_template import UnsupportedTemplate
+from tests.src.tokens.template_families import NAMES, family
+from utils.data.chat_rows import BadRow, ChatRow, PairRow
 
 TUTOR = ("What do you know?", "Good. And 3 x 4?", "Yes! Now you.")
 STUDENT = (

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 
 from config.schema import DatasetEntry, DatasetSettings, SftModelSettings, SftTrainSettings
 from config.schema import TrainSFTConfig as Config
+from src.models.training import load_tokenizer, training_dtype
 from src.sft.data import Sets, load_sets
-from src.sft.model import load_tokenizer, training_dtype
 from src.sft.trainers import build_trainer
 from tests.tiny import save_tiny_model
-from utils.run_folder import RunFolder
+from utils.runs.folder import RunFolder
 
 BETA = 0.3
 

@@ -24,9 +24,9 @@ from src.vllm.residency import Residency
 from src.vllm.weights import publish
 from tests.src.vllm.test_engines import engine_spec, gap, logprobs_by, transformers_model
 from tests.tiny import save_tiny_model
-from utils.data import load_problems
-from utils.hydra_entry import load_config
+from utils.data.load import load_problems
 from utils.records import ConversationRecord
+from utils.settings.hydra_entry import load_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 

@@ -11,7 +11,7 @@ from config.errors import ConfigError
 from config.schema import TrainRLConfig
 from src.vllm.server import Machine, _visible_gpus, place_on_gpus, server_command
 from src.vllm.spec import EngineSpec, plan_engines
-from utils.hydra_entry import load_config
+from utils.settings.hydra_entry import load_config
 
 EIGHT = Machine(gpus=tuple("01234567"), cores=8)
 

@@ -1,0 +1,1 @@
+"""One conversation: states, turns, each role's view, token ledger, judges, solutions."""

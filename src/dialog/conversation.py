@@ -1,0 +1,141 @@
+"""One conversation in progress: its turns, what each role may see of them, and its next state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+from utils.data.problems import Problem
+from utils.records import ConversationRecord, Message, Solution, Usage, VerdictRecord
+from utils.thinking import says_the_end, visible_text
+
+StopReason = Literal["tutor_ended", "max_turns", "max_tokens", "error"]
+ConversationType = Literal["guided", "attempted"]
+
+
+class State(StrEnum):
+    """Where a conversation stands.
+
+    START -> TEACHER_TURN <-> STUDENT_TURN -> JUDGE_TURN -> GENERATE_SOLUTION -> REWARD_TURN -> END
+    """
+
+    START = "START"
+    TEACHER_TURN = "TEACHER_TURN"
+    STUDENT_TURN = "STUDENT_TURN"
+    JUDGE_TURN = "JUDGE_TURN"
+    GENERATE_SOLUTION = "GENERATE_SOLUTION"
+    REWARD_TURN = "REWARD_TURN"
+    END = "END"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """When a conversation is over, and whether a rejected one is still solved (hard lambda)."""
+
+    max_turns: int
+    solve_rejected: bool
+    sample_solutions: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class Conversation:
+    """One conversation; only the classroom changes it."""
+
+    problem: Problem
+    sample: int
+    seed: int
+    type: ConversationType
+    student_name: str | None
+    student_persona: str
+    state: State = State.START
+    messages: list[Message] = field(default_factory=list)
+    stop_reason: StopReason | None = None
+    error: str | None = None
+    verdicts: dict[str, list[VerdictRecord]] = field(default_factory=dict)
+    rejected: bool = False
+    initial_solutions: list[Solution] = field(default_factory=list)
+    solutions: list[Solution] = field(default_factory=list)
+    timing: dict[str, float] = field(default_factory=dict)
+    usage: dict[str, Usage] = field(default_factory=dict)
+
+    def add(
+        self,
+        role: Literal["teacher", "student"],
+        content: str,
+        *,
+        tokens: int,
+        stop_reason: Literal["stop", "length"],
+    ) -> Message:
+        """Append a turn.  Only the tutor's own tag ends the conversation."""
+        message = Message(
+            role=role,
+            content=content,
+            visible=visible_text(content),
+            tokens=tokens,
+            stop_reason=stop_reason,
+        )
+        self.messages.append(message)
+        if role == "teacher" and says_the_end(content):
+            self.stop_reason = "tutor_ended"
+        return message
+
+    def spend(self, role: str, *, prompt_tokens: int, completion_tokens: int, cost: float) -> None:
+        """Book one request of a role."""
+        usage = self.usage.setdefault(role, Usage())
+        usage.requests += 1
+        usage.prompt_tokens += prompt_tokens
+        usage.completion_tokens += completion_tokens
+        # to a picodollar: a plain sum depends on whose answer came first
+        usage.cost_usd = round(usage.cost_usd + cost, 12)
+
+    @property
+    def turns(self) -> list[tuple[str, str]]:
+        """(role, visible text) of every turn: what a judge reads."""
+        return [(m.role, m.visible) for m in self.messages]
+
+    def to_record(self, **fields: Any) -> ConversationRecord:
+        """The record of this conversation; run, split, step, rewards… come in `fields`."""
+        return ConversationRecord(
+            problem_id=self.problem.id,
+            sample=self.sample,
+            problem=self.problem.text,
+            answer=self.problem.answer,
+            source=self.problem.source,
+            extra=dict(self.problem.extra),
+            type=self.type,
+            student_name=self.student_name,
+            student_persona=self.student_persona,
+            seed=self.seed,
+            messages=self.messages,
+            stop_reason=self.stop_reason or "max_turns",
+            error=self.error,
+            verdicts=self.verdicts,
+            initial_solutions=self.initial_solutions,
+            solutions=self.solutions,
+            timing=self.timing,
+            usage=dict(sorted(self.usage.items())),
+            **fields,
+        )
+
+
+def next_state(conversation: Conversation, limits: Limits) -> State:
+    """The transition function of the classroom.  Pure: it looks, and changes nothing."""
+    match conversation.state:
+        case State.START:
+            guided = conversation.type == "guided"
+            return State.TEACHER_TURN if guided else State.STUDENT_TURN
+        case State.TEACHER_TURN | State.STUDENT_TURN:
+            over = conversation.stop_reason is not None
+            if over or len(conversation.messages) >= limits.max_turns:
+                return State.JUDGE_TURN
+            teacher_spoke = conversation.state is State.TEACHER_TURN
+            return State.STUDENT_TURN if teacher_spoke else State.TEACHER_TURN
+        case State.JUDGE_TURN:
+            if not limits.sample_solutions or (conversation.rejected and not limits.solve_rejected):
+                return State.REWARD_TURN
+            return State.GENERATE_SOLUTION
+        case State.GENERATE_SOLUTION:
+            return State.REWARD_TURN
+        case _:
+            return State.END

@@ -1,0 +1,266 @@
+"""One conversation with both roles' views of it: what happens in each state."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+from src.dialog.conversation import Conversation, State
+from src.dialog.judges import spend
+from src.dialog.lesson_plan import Plan
+from src.dialog.solutions import graded, solution_ending
+from src.dialog.view import Turn, View
+from src.dialog.views import open_view
+from src.inference_providers.base import ChatMessage, GaveUp
+from src.together import gather_or_cancel
+from utils.records import ConversationRecord, Solution
+from utils.rewards import exclusion, is_rejected, rewards
+from utils.seeding import keyed_seed
+from utils.thinking import THINK_OPEN
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True, kw_only=True)
+class Shared:
+    """What the samples of one problem have in common, computed once."""
+
+    opening: asyncio.Task[Turn] | None = None
+    initial: asyncio.Task[list[Solution]] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Batch:
+    """One call of `Classroom.run`."""
+
+    step: int
+    epoch: int
+    split: Literal["train", "eval"]
+    run: str
+    shared: dict[str, Shared] = field(default_factory=dict)
+
+    def cancel(self) -> None:
+        """Stop what is still being computed for nobody."""
+        for shared in self.shared.values():
+            for task in (shared.opening, shared.initial):
+                if task is not None:
+                    task.cancel()
+
+
+class Lesson:
+    """A conversation being held."""
+
+    def __init__(self, plan: Plan, conversation: Conversation, batch: Batch) -> None:
+        self.plan, self.conversation, self.batch = plan, conversation, batch
+        self.settings, self.prompts = plan.settings, plan.prompts
+        self.teacher: View | None = None
+        self.student = self._open_student()
+        self._told = {"teacher": 0, "student": 0}  # messages that each role knows of
+        self._start_shared()
+
+    # -- opening -----------------------------------------------------------------------------
+
+    def _values(self, **more: object) -> dict[str, object]:
+        conversation = self.conversation
+        return {
+            "problem": conversation.problem.text,
+            "student_name": conversation.student_name,
+            **more,
+        }
+
+    def _start_shared(self) -> None:
+        """Begin, once a problem, what its samples share.
+
+        Begun here, where samples come in order, so that the first one is always who pays for it.
+        """
+        problem = self.conversation.problem.id
+        shared = self.batch.shared.setdefault(problem, Shared())
+        if self.conversation.type == "attempted" and shared.opening is None:
+            shared.opening = asyncio.ensure_future(self._sample_opening())
+        if self.settings.number_initial_attempts > 0 and shared.initial is None:
+            shared.initial = asyncio.ensure_future(self._sample_initial())
+        self.shared = shared
+
+    def _open_student(self) -> View:
+        persona = self.prompts.personas[self.conversation.student_persona]
+        messages: list[ChatMessage] = [
+            {"role": "system", "content": persona.render(**self._values())}
+        ]
+        if self.conversation.type == "attempted":
+            ask = self.prompts.student_attempt.render(**self._values())
+            messages.append({"role": "user", "content": ask})
+        return open_view(self.plan.participants.student, messages)
+
+    def _open_teacher(self) -> View:
+        participant, settings = self.plan.participants.teacher, self.settings
+        system = self.prompts.teacher.render(
+            **self._values(
+                answer=self.conversation.problem.answer,
+                student_persona=self.conversation.student_persona,
+                use_thinking=settings.use_thinking or settings.force_thinking,
+                force_thinking=settings.force_thinking,
+            )
+        )
+        messages: list[ChatMessage] = [{"role": "system", "content": system}]
+        if self.conversation.messages:
+            attempt = self.conversation.messages[0].visible
+            opening = self.prompts.attempt_wrapper.render(**self._values(attempt=attempt))
+            messages.append({"role": "user", "content": opening})
+        elif participant.renderer is None or participant.renderer.needs_user_first:
+            # Hosted models and many chat templates refuse a conversation without a user.
+            opening = self.prompts.tutor_opening.render(**self._values())
+            messages.append({"role": "user", "content": opening})
+        self._told["teacher"] = len(self.conversation.messages)
+        return open_view(participant, messages)
+
+    async def _sample_opening(self) -> Turn:
+        problem = self.conversation.problem.id
+        turn, completion = await self._open_student().say(
+            max_tokens=self.settings.max_tokens_per_turn,
+            seed=keyed_seed(self.plan.seed, self.batch.epoch, problem, "opening"),
+        )
+        spend(self.conversation, "student", completion)
+        return turn
+
+    async def _sample_initial(self) -> list[Solution]:
+        """Solutions of the bare problem before any conversation, without a persona."""
+        problem = self.conversation.problem
+        ask = self.prompts.initial_attempt.render(problem=problem.text)
+        answers = await open_view(
+            self.plan.participants.student, [{"role": "user", "content": ask}]
+        ).aside(
+            None,
+            n=self.settings.number_initial_attempts,
+            max_tokens=self.settings.max_tokens_per_student_attempt,
+            seed=keyed_seed(self.plan.seed, "initial", problem.id),
+            ending=solution_ending(self.settings),
+        )
+        for answer in answers:
+            spend(self.conversation, "student", answer)
+        return await graded(problem, answers)
+
+    # -- the conversation --------------------------------------------------------------------
+
+    async def teacher_turn(self) -> None:
+        """The tutor speaks, or the conversation has run out of tokens."""
+        settings = self.settings
+        if self.teacher is None:
+            self.teacher = self._open_teacher()
+        prefill = f"{THINK_OPEN}\n" if settings.force_thinking else ""
+        if (room := self._room("teacher", self.teacher, prefill)) <= 0:
+            return
+        turn, completion = await self.teacher.say(
+            max_tokens=min(settings.max_tokens_per_turn, room),
+            seed=self._seed("teacher"),
+            prefill=prefill,
+            logprobs=True,
+        )
+        spend(self.conversation, "teacher", completion)
+        self._add("teacher", turn)
+
+    async def student_turn(self) -> None:
+        """The student speaks; an "attempted" conversation opens with its group's attempt."""
+        if not self.conversation.messages:
+            assert self.shared.opening is not None
+            turn = await asyncio.shield(self.shared.opening)
+            self.student.replay(turn)
+        else:
+            if (room := self._room("student", self.student)) <= 0:
+                return
+            turn, completion = await self.student.say(
+                max_tokens=min(self.settings.max_tokens_per_turn, room),
+                seed=self._seed("student"),
+            )
+            spend(self.conversation, "student", completion)
+        self._add("student", turn)
+
+    def _add(self, role: Literal["teacher", "student"], turn: Turn) -> None:
+        self.conversation.add(role, turn.content, tokens=turn.tokens, stop_reason=turn.stop_reason)
+        self._told[role] = len(self.conversation.messages)
+
+    def _catch_up(self, role: str, view: View) -> None:
+        """Tell a role what the other one said since."""
+        for message in self.conversation.messages[self._told[role] :]:
+            view.hear(message.visible)
+        self._told[role] = len(self.conversation.messages)
+
+    def _room(self, role: str, view: View, prefill: str = "") -> int:
+        """Tokens left, to the conversation and in the model's context; without any, it is over."""
+        self._catch_up(role, view)
+        room = min(self.settings.max_tokens_in_conversation - len(view), view.room(prefill))
+        if room <= 0:
+            self.conversation.stop_reason = "max_tokens"
+        return room
+
+    # -- afterwards --------------------------------------------------------------------------
+
+    async def judge_turn(self) -> None:
+        """All rules and all attempts at once."""
+        conversation, judges = self.conversation, self.plan.participants.judges
+        if not any(m.role == "teacher" for m in conversation.messages):
+            return
+        found = await gather_or_cancel([judge.verdicts(conversation) for judge in judges])
+        conversation.verdicts = {
+            judge.rule: verdicts for judge, verdicts in zip(judges, found, strict=True)
+        }
+        conversation.rejected = is_rejected(conversation.verdicts, self.plan.rewards)
+
+    async def generate_solution(self) -> None:
+        """The student solves the whole problem again, several times independently."""
+        settings, conversation = self.settings, self.conversation
+        self._catch_up("student", self.student)
+        answers = await self.student.aside(
+            self.prompts.final.render(**self._values()),
+            n=settings.number_student_attempts,
+            max_tokens=settings.max_tokens_per_student_attempt,
+            seed=self._seed("solution"),
+            ending=solution_ending(self.settings),
+        )
+        for answer in answers:
+            spend(conversation, "student", answer)
+        conversation.solutions = await graded(conversation.problem, answers)
+        scorer = self.plan.participants.scorer
+        if scorer is not None:
+            texts = [s.text for s in conversation.solutions]
+            scores = await scorer.score(conversation.problem, texts)
+            for solution, score in zip(conversation.solutions, scores, strict=True):
+                solution.score = score
+
+    async def finish(self) -> ConversationRecord:
+        """The record with its rewards."""
+        conversation, batch = self.conversation, self.batch
+        if self.shared.initial is not None:
+            try:
+                conversation.initial_solutions = await asyncio.shield(self.shared.initial)
+            except GaveUp:
+                conversation.initial_solutions = []  # not measured; the conversation stands
+        tokens = self.teacher if self.plan.record_tokens else None
+        record = conversation.to_record(
+            run=batch.run,
+            split=batch.split,
+            step=batch.step,
+            trajectory=tokens.trajectory() if tokens is not None else None,
+        )
+        record.excluded = exclusion(record, self.plan.rewards)
+        record.rewards = rewards(record, self.plan.rewards)
+        return record
+
+    # -- small things ------------------------------------------------------------------------
+
+    def _seed(self, what: str) -> int:
+        return keyed_seed(self.conversation.seed, what, len(self.conversation.messages))
+
+    @asynccontextmanager
+    async def timed(self, state: State) -> AsyncIterator[None]:
+        """Book the seconds of a state, waiting for engines included."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            timing = self.conversation.timing
+            seconds = time.monotonic() - began
+            timing[state.value] = round(timing.get(state.value, 0.0) + seconds, 4)

@@ -1,0 +1,84 @@
+"""A role's view in chat messages, on a hosted model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from src.dialog.participants import Participant
+from src.dialog.view import Ending, Turn, independent, joined, turn_of
+from src.inference_providers.base import ChatMessage, Completion, Sampling
+from utils.records import Trajectory
+
+
+class MessageView:
+    """A view on a hosted model: a list of chat messages."""
+
+    def __init__(self, participant: Participant, messages: Sequence[ChatMessage]) -> None:
+        self._participant = participant
+        self._messages: list[ChatMessage] = list(messages)
+        self._heard: list[str] = []
+        self._tokens = 0
+
+    def __len__(self) -> int:
+        return self._tokens
+
+    def room(self, prefill: str = "") -> int:
+        return self._participant.context_length - self._tokens
+
+    def hear(self, text: str) -> None:
+        self._heard.append(text)
+
+    def _read(self) -> None:
+        if self._heard:
+            self._messages.append({"role": "user", "content": "\n\n".join(self._heard)})
+            self._heard.clear()
+
+    def replay(self, turn: Turn) -> None:
+        self._read()
+        self._messages.append({"role": "assistant", "content": turn.content})
+
+    async def say(
+        self, *, max_tokens: int, seed: int, prefill: str = "", logprobs: bool = False
+    ) -> tuple[Turn, Completion]:
+        self._read()
+        sampling = self._participant.sampling(max_tokens=min(max_tokens, self.room()), seed=seed)
+        completion = await self._participant.provider.complete_messages(self._messages, sampling)
+        self._messages.append({"role": "assistant", "content": completion.text})
+        self._tokens = completion.prompt_tokens + completion.completion_tokens
+        return turn_of(completion, ""), completion
+
+    async def aside(
+        self,
+        text: str | None,
+        *,
+        n: int,
+        max_tokens: int,
+        seed: int,
+        json_schema: dict[str, Any] | None = None,
+        ending: Ending | None = None,
+    ) -> list[Completion]:
+        messages = list(self._messages)
+        heard = [*self._heard, text] if text is not None else self._heard
+        if heard:
+            messages.append({"role": "user", "content": "\n\n".join(heard)})
+        sampling = self._participant.sampling(
+            max_tokens=min(max_tokens, max(1, self.room())), seed=seed, json_schema=json_schema
+        )
+
+        async def one(each: Sampling) -> Completion:
+            answer = await self._participant.provider.complete_messages(messages, each)
+            if ending is not None and ending.is_missing(answer.text):
+                opened: ChatMessage = {"role": "assistant", "content": answer.text + ending.text}
+                short = replace(each, max_tokens=ending.max_tokens)
+                more = await self._participant.provider.complete_messages(
+                    [*messages, opened], short
+                )
+                answer = joined(answer, ending.text, more)
+            return answer
+
+        return await independent(n, sampling, one)
+
+    def trajectory(self) -> Trajectory | None:
+        return None

@@ -1,0 +1,46 @@
+"""Who takes part: a role's model, how it samples, and what renders its prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from src.inference_providers.base import ChatMessage, Provider, Sampling
+
+
+class Renderer(Protocol):
+    """What a token view needs of `src.tokens.chat_template.ChatRenderer`."""
+
+    stop_token_ids: tuple[int, ...]
+    needs_user_first: bool
+    opening: str  # what the generation prompt already wrote of the turn: an unclosed <think>
+
+    def prompt(self, messages: Sequence[ChatMessage]) -> list[int]: ...
+    def reply(self, text: str, last_ids: Sequence[int]) -> list[int]: ...
+    def markup(self, text: str) -> list[int]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Participant:
+    """A role's model and how it samples; every conversation opens its own view on it."""
+
+    role: str
+    provider: Provider
+    context_length: int
+    temperature: float
+    top_p: float = 1.0
+    top_k: int = 0
+    renderer: Renderer | None = None  # None: a hosted model, spoken to in messages
+
+    def sampling(self, *, max_tokens: int, seed: int, **more: Any) -> Sampling:
+        stops = self.renderer.stop_token_ids if self.renderer else ()
+        return Sampling(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            top_k=self.top_k,
+            max_tokens=max_tokens,
+            seed=seed,
+            stop_token_ids=stops,
+            **more,
+        )

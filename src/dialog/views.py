@@ -1,0 +1,18 @@
+"""Opens a participant's view of a conversation: token ids on our own engines, else messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from src.dialog.message_view import MessageView
+from src.dialog.participants import Participant
+from src.dialog.token_view import TokenView
+from src.dialog.view import View
+from src.inference_providers.base import ChatMessage
+
+
+def open_view(participant: Participant, messages: Sequence[ChatMessage]) -> View:
+    """A fresh view that begins with these messages."""
+    if participant.renderer is None:
+        return MessageView(participant, messages)
+    return TokenView(participant, participant.renderer, messages)

@@ -1,0 +1,179 @@
+"""Measures how often the student solves each problem alone, and writes the set with that column.
+
+    python -m src.measure_solve_rate --config-name smollm2 --out data/measured.jsonl [KEY=VALUE ...]
+
+Problems, student, prompts and engines are those of a config of train_rl.py (its
+`dataset.train_datasets`); each problem is asked `--samples` times without a conversation.  The
+written file is a data set with the column `solve_rate`, for `min_solve_rate` and `max_solve_rate`:
+a filter that was made for another student does not carry over.  Stopped half-way, the same command
+goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import json
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from rich.progress import track
+
+from config.errors import ConfigError, RunError
+from config.schema import TrainRLConfig
+from src.background import Background
+from src.dialog.participants import Participant
+from src.dialog.prompts import Prompts
+from src.dialog.solutions import graded, solution_ending
+from src.dialog.views import open_view
+from src.inference_providers.base import GaveUp
+from utils.data.load import load_problems
+from utils.data.problems import Problem
+from utils.runs.logs import load_environment, redact, set_up_logging
+from utils.seeding import keyed_seed
+from utils.settings.hydra_entry import load_config
+
+log = logging.getLogger(__name__)
+BATCH = 64  # problems asked about at once
+
+
+async def solve_rate(
+    cfg: TrainRLConfig, participant: Participant, prompts: Prompts, problem: Problem, samples: int
+) -> float | None:
+    """Share of right answers to the bare problem; None where the requests failed for good."""
+    ask = prompts.initial_attempt.render(problem=problem.text)
+    try:
+        answers = await open_view(participant, [{"role": "user", "content": ask}]).aside(
+            None,
+            n=samples,
+            max_tokens=cfg.generation.max_tokens_per_student_attempt,
+            seed=keyed_seed(cfg.seed, "measure", problem.id),
+            ending=solution_ending(cfg.generation),
+        )
+    except GaveUp as error:
+        log.warning("%s: not measured: %s", problem.id, error)
+        return None
+    solutions = await graded(problem, answers)
+    return fmean(solution.correct for solution in solutions)
+
+
+def row_of(problem: Problem, rate: float, samples: int) -> dict[str, Any]:
+    """The problem as a row of our own columns."""
+    columns = {"id": problem.id, "problem": problem.text, "answer": problem.answer}
+    measured = {"source": problem.source, "solve_rate": round(rate, 6), "solve_samples": samples}
+    return {**problem.extra, **columns, **measured}
+
+
+def measure(
+    cfg: TrainRLConfig,
+    participant: Participant,
+    loop: Background,
+    problems: Sequence[Problem],
+    *,
+    samples: int,
+    part: Path,
+) -> dict[str, dict[str, Any]]:
+    """Rows by problem id; they are kept in `part` as they come, and taken from there."""
+    prompts = Prompts.load(cfg.generation)
+    rows = _kept(part)
+    missing = [problem for problem in problems if problem.id not in rows]
+    if len(missing) < len(problems):
+        log.info("%d of %d problems are measured already", len(rows), len(problems))
+
+    async def ask(batch: Sequence[Problem]) -> list[float | None]:
+        return await asyncio.gather(
+            *(solve_rate(cfg, participant, prompts, p, samples) for p in batch)
+        )
+
+    batches = [missing[i : i + BATCH] for i in range(0, len(missing), BATCH)]
+    with part.open("a", encoding="utf-8") as file:
+        for batch in track(batches, description="measuring", transient=True):
+            for problem, rate in zip(batch, loop.run(ask(batch)), strict=True):
+                if rate is not None:
+                    rows[problem.id] = row_of(problem, rate, samples)
+                    file.write(json.dumps(rows[problem.id], ensure_ascii=False, default=str) + "\n")
+            file.flush()
+    return rows
+
+
+def _kept(part: Path) -> dict[str, dict[str, Any]]:
+    """Rows of an earlier start; the torn last line of a killed one is cut off."""
+    if not part.exists():
+        return {}
+    whole = part.read_bytes()
+    whole = whole[: whole.rfind(b"\n") + 1]
+    part.write_bytes(whole)
+    return {row["id"]: row for row in map(json.loads, whole.splitlines())}
+
+
+def part_file(cfg: TrainRLConfig, out: Path, samples: int) -> Path:
+    """Where an unfinished measurement is kept: another one if anything that matters differs."""
+    settings = (cfg.student_model, cfg.generation, cfg.dataset, cfg.seed, samples)
+    short = hashlib.blake2b(repr(settings).encode(), digest_size=4).hexdigest()
+    return out.with_name(f"{out.name}.{short}.part")
+
+
+def summary(rows: Mapping[str, Mapping[str, Any]], out: Path) -> str:
+    rates = [row["solve_rate"] for row in rows.values()]
+    between = sum(0 < rate < 1 for rate in rates)
+    return (
+        f"{out}: {len(rates)} problems, mean solve rate {fmean(rates):.3f}, "
+        f"{between} neither always nor never solved"
+    )
+
+
+def run(cfg: TrainRLConfig, out: Path, samples: int) -> str:
+    """Measure, write `out` whole, and say what came out."""
+    from src.evaluation.local_engines import local_providers
+    from src.inference_providers.hosted import hosted_provider, is_hosted
+    from src.setup import build_participant
+
+    limit = cfg.dataset.max_train_examples
+    problems = load_problems(cfg.dataset.train_datasets, seed=cfg.seed, limit=limit)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = part_file(cfg, out, samples)
+    with ExitStack() as stack:
+        loop = stack.enter_context(Background())
+        if is_hosted(cfg.student_model):
+            provider: Any = hosted_provider(cfg.student_model, cfg.engines, role="student_model")
+        else:
+            folder = out.with_name(f"{out.name}.engines")
+            provider = local_providers(cfg, ["student"], folder, stack)["student"]
+        stack.callback(lambda: loop.run(provider.close()))
+        participant = build_participant("student", cfg.student_model, provider)
+        rows = measure(cfg, participant, loop, problems, samples=samples, part=part)
+    if not rows:
+        raise RunError("no problem could be measured")
+    ordered = [rows[problem.id] for problem in problems if problem.id in rows]
+    draft = out.with_name(out.name + ".tmp")
+    text = "".join(json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in ordered)
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(out)
+    part.unlink()
+    return summary(rows, out)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m src.measure_solve_rate", allow_abbrev=False)
+    parser.add_argument("--config-name", default="smollm2", help="of config/train_rl")
+    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="JSON Lines")
+    parser.add_argument("--samples", type=int, default=8, help="answers to each problem")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings")
+    given = parser.parse_args(arguments)
+    load_environment()
+    set_up_logging()
+    try:
+        if given.samples < 1:
+            raise ConfigError("--samples: must be at least 1")
+        cfg = load_config("config/train_rl", TrainRLConfig, given.config_name, given.overrides)
+        print(run(cfg, given.out, given.samples))
+    except (ConfigError, RunError) as error:
+        print(f"error: {redact(' '.join(str(error).split()))}", file=sys.stderr)
+        return 2 if isinstance(error, ConfigError) else 1
+    return 0

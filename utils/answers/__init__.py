@@ -1,0 +1,1 @@
+"""Is an answer equal to the reference, and was it said?"""

@@ -1,0 +1,1 @@
+"""Problems and chat rows, from files, the hub and generators."""

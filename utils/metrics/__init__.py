@@ -1,0 +1,1 @@
+"""Numbers about conversations with their errors, and the monitors that watch them."""

@@ -1,0 +1,260 @@
+"""Metrics of a run, from the record alone: what every conversation shows, and its mean by group.
+
+A metric is a function of one conversation that gives a number, or None where the record cannot
+say (no solutions sampled, a verdict missing).  None is left out of the mean, never counted as 0;
+`n` says how many conversations are in it.  Standard errors are clustered by problem.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from utils.metrics.statistics import Estimate, clustered_mean
+from utils.records import ConversationRecord, Solution
+
+#: The names that metrics.json always has, in every group too, before all others.
+HEADLINE = (
+    "solve_before",
+    "solve_after",
+    "delta",
+    "normalised_gain",
+    "leaked",
+    "rejected",
+    "missing",
+    "ped_rm_micro",
+    "ped_rm_macro",
+    "turns",
+)
+LEAK_RULE = "does_not_leak_answer"
+METRICS_NAME = "metrics.json"
+STOP_REASONS = ("tutor_ended", "max_turns", "max_tokens", "error")
+_NO_RULES: frozenset[str] = frozenset()
+
+#: What these names begin is a share: it lies between 0 and 1.
+_SHARES = ("solve_", "leaked", "rejected", "missing", "ended_", "truncated_turn")
+
+#: Of what these names begin, less is better.
+_LESS = ("leaked", "rejected", "missing", "truncated_turn", "ended_error", "ended_max")
+
+Metric = Callable[[ConversationRecord], float | None]
+
+
+def more_is_better(name: str) -> bool:
+    """Which way a metric points, where one checkpoint is to be called the best."""
+    return not name.startswith(_LESS)
+
+
+def solve_rate(solutions: Sequence[Solution]) -> float | None:
+    """Share of right solutions; None without any."""
+    return fmean(float(s.correct) for s in solutions) if solutions else None
+
+
+def solve_before(record: ConversationRecord) -> float | None:
+    """The student's solve rate before the conversation (bare problem)."""
+    return solve_rate(record.initial_solutions)
+
+
+def solve_after(record: ConversationRecord) -> float | None:
+    """The student's solve rate after the conversation (paper, section 3.4: r_sol)."""
+    return solve_rate(record.solutions)
+
+
+def delta(record: ConversationRecord) -> float | None:
+    """Solve rate after minus before; None unless both were measured."""
+    before, after = solve_before(record), solve_after(record)
+    return None if before is None or after is None else after - before
+
+
+def rule_rejects(record: ConversationRecord, rule: str) -> float | None:
+    """1.0 if any verdict of the rule is REJECT, 0.0 if all are OK.
+
+    None if the rule was not judged, or if a verdict is missing and none rejects: a missing verdict
+    is never an OK.
+    """
+    decisions = [v.decision for v in record.verdicts.get(rule, [])]
+    if "REJECT" in decisions:
+        return 1.0
+    return None if not decisions or None in decisions else 0.0
+
+
+def leaked(record: ConversationRecord) -> float | None:
+    """Whether the rule `does_not_leak_answer` rejects."""
+    return rule_rejects(record, LEAK_RULE)
+
+
+def rejected(
+    record: ConversationRecord, reported_rules: frozenset[str] = _NO_RULES
+) -> float | None:
+    """Whether any rule that counts rejects; None if none does and one of them is undecided."""
+    found = [rule_rejects(record, rule) for rule in record.verdicts if rule not in reported_rules]
+    if 1.0 in found:
+        return 1.0
+    return None if not found or None in found else 0.0
+
+
+def missing(record: ConversationRecord, reported_rules: frozenset[str] = _NO_RULES) -> float | None:
+    """Whether a verdict that counts never came in a readable form; None without any judge."""
+    decisions = [
+        verdict.decision
+        for rule, verdicts in record.verdicts.items()
+        if rule not in reported_rules
+        for verdict in verdicts
+    ]
+    return float(None in decisions) if decisions else None
+
+
+def _tokens_of(role: str) -> Metric:
+    def tokens(record: ConversationRecord) -> float:
+        return float(sum(m.tokens for m in record.messages if m.role == role))
+
+    return tokens
+
+
+def _paid(record: ConversationRecord) -> float | None:
+    if not record.usage:
+        return None
+    return float(sum(u.prompt_tokens + u.completion_tokens for u in record.usage.values()))
+
+
+def _ended(reason: str) -> Metric:
+    return lambda record: float(record.stop_reason == reason)
+
+
+def _turns(record: ConversationRecord) -> float:
+    return float(len(record.messages))
+
+
+def _tutor_turns(record: ConversationRecord) -> float:
+    return float(sum(m.role == "teacher" for m in record.messages))
+
+
+def _reward(name: str) -> Metric:
+    return lambda record: record.rewards.get(name)
+
+
+def conversation_metrics(
+    records: Sequence[ConversationRecord], reported_rules: frozenset[str] = _NO_RULES
+) -> dict[str, Metric]:
+    """Every metric that is a number per conversation, by name.
+
+    `turns` counts messages of both roles, as `generation.max_turns` does; `tutor_tokens` and
+    `student_tokens` are those of the messages; `tokens` are all that were paid for, prompts too.
+    """
+    names = sorted({name for r in records for name in r.rewards})
+    rules = sorted({rule for r in records for rule in r.verdicts})
+    return (
+        {
+            "solve_before": solve_before,
+            "solve_after": solve_after,
+            "delta": delta,
+            "leaked": leaked,
+            "rejected": lambda record: rejected(record, reported_rules),
+            "missing": lambda record: missing(record, reported_rules),
+            "turns": _turns,
+            "tutor_turns": _tutor_turns,
+            "tutor_tokens": _tokens_of("teacher"),
+            "student_tokens": _tokens_of("student"),
+            "tokens": _paid,
+            "truncated_turn": lambda record: float(
+                any(m.role == "teacher" and m.stop_reason == "length" for m in record.messages)
+            ),
+        }
+        | {f"ended_{reason}": _ended(reason) for reason in STOP_REASONS}
+        | {f"rejected_by_{rule}": _by_rule(rule) for rule in rules}
+        | {f"reward_{name}": _reward(name) for name in names}
+    )
+
+
+def _by_rule(rule: str) -> Metric:
+    return lambda record: rule_rejects(record, rule)
+
+
+def mean_of(records: Iterable[ConversationRecord], metric: Metric) -> Estimate:
+    """Mean of a metric over the conversations that have it, clustered by problem."""
+    values = ((r.problem_id, metric(r)) for r in records)
+    return clustered_mean((problem, v) for problem, v in values if v is not None)
+
+
+def normalised_gains(records: Iterable[ConversationRecord]) -> dict[str, float]:
+    """Normalised gain of each problem: (after - before) / (1 - before), where before < 1.
+
+    Before and after are means over the problem's conversations that have both; a problem solved
+    every time before leaves nothing to gain and is left out.  1 is everything that could be
+    gained; a loss is negative and has no lower bound (7/8 before, 0 after: -7), so read it beside
+    `delta`.
+    """
+    by_problem: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for record in records:
+        before, after = solve_before(record), solve_after(record)
+        if before is not None and after is not None:
+            by_problem[record.problem_id].append((before, after))
+    gains: dict[str, float] = {}
+    for problem, pairs in by_problem.items():
+        before, after = (fmean(side) for side in zip(*pairs, strict=True))
+        if before < 1.0:
+            gains[problem] = (after - before) / (1 - before)
+    return gains
+
+
+def ped_rm(records: Iterable[ConversationRecord]) -> tuple[Estimate, Estimate]:
+    """Ped-RM micro (mean over tutor turns) and macro (mean over conversations' means)."""
+    scored = [r for r in records if r.ped_rm]
+    micro = clustered_mean((r.problem_id, score) for r in scored for score in r.ped_rm)
+    macro = clustered_mean((r.problem_id, fmean(r.ped_rm)) for r in scored)
+    return micro, macro
+
+
+Measured = tuple[ConversationRecord, dict[str, float]]
+
+
+def measure(
+    records: Sequence[ConversationRecord], reported_rules: frozenset[str] = _NO_RULES
+) -> list[Measured]:
+    """Each conversation with the metrics that it has."""
+    metrics = conversation_metrics(records, reported_rules)
+    found = []
+    for record in records:
+        values = ((name, metric(record)) for name, metric in metrics.items())
+        found.append((record, {name: v for name, v in values if v is not None}))
+    return found
+
+
+def summarise(
+    records: Sequence[ConversationRecord], reported_rules: frozenset[str] = _NO_RULES
+) -> dict[str, Estimate]:
+    """Every metric of these conversations; names without a value have n = 0 and mean None."""
+    names = conversation_metrics(records, reported_rules)
+    return estimates(measure(records, reported_rules), names)
+
+
+def estimates(measured: Sequence[Measured], names: Iterable[str]) -> dict[str, Estimate]:
+    """`summarise` of conversations that are measured already, for these metrics."""
+    found = {
+        name: clustered_mean(
+            ((r.problem_id, v[name]) for r, v in measured if name in v),
+            share=name.startswith(_SHARES),
+        )
+        for name in names
+    }
+    records = [record for record, _ in measured]
+    found["normalised_gain"] = clustered_mean(normalised_gains(records).items())
+    found["ped_rm_micro"], found["ped_rm_macro"] = ped_rm(records)
+    return found
+
+
+def stop_reasons(records: Iterable[ConversationRecord]) -> dict[str, int]:
+    """How conversations ended, as counts in the order of STOP_REASONS."""
+    counts = Counter(r.stop_reason for r in records)
+    return {reason: counts[reason] for reason in STOP_REASONS if counts[reason]}  # type: ignore[index]
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write whole or not at all: a reader never sees half a file."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    temporary.replace(path)

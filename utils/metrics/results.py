@@ -1,0 +1,83 @@
+"""The content of metrics.json: metrics, control arm, endings, monitors, alarms, agreement.
+
+A benchmark's own numbers (accuracy, win rate) come first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from utils.metrics.agreement import agreements
+from utils.metrics.benchmark_metrics import benchmark_metrics
+from utils.metrics.conversation import conversation_metrics, mean_of, stop_reasons
+from utils.metrics.metric_groups import to_json
+from utils.metrics.monitors import readings
+from utils.metrics.statistics import paired_difference
+from utils.records import ConversationRecord
+from utils.runs.read import Run
+
+
+def run_results(run: Run) -> dict[str, Any]:
+    """Results of a run folder: metrics of its final conversations, monitors over all of it."""
+    trained = [r for r in run.records if r.split == "train"]
+    found = results(
+        run.final,
+        history=trained or run.final,
+        control=run.control,
+        curve=run.curve,
+        reported_rules=run.reported_rules,
+    )
+    if (run.config.get("eval") or {}).get("task", "classroom") == "classroom":
+        return found
+    failed = {reason: n for reason, n in found["ended"].items() if reason == "error"}
+    return benchmark_metrics(run.records) | found | {"ended": failed}  # one answer ends nothing
+
+
+def results(
+    final: Sequence[ConversationRecord],
+    *,
+    history: Sequence[ConversationRecord] = (),
+    control: Sequence[ConversationRecord] = (),
+    curve: Sequence[Mapping[str, Any]] = (),
+    reported_rules: frozenset[str] = frozenset(),
+) -> dict[str, Any]:
+    """`{name: {mean, se, n, ...}}`, the same `by` group, and what else a reader should know.
+
+    `history` is where the monitors look for a start to compare with; `curve` is metrics.jsonl.
+    """
+    watched = readings(history or final, curve)
+    metrics = to_json(final, reported_rules)
+    by = metrics.pop("by")
+    return {
+        **metrics,
+        **control_metrics(final, control),
+        "ended": stop_reasons(final),
+        "monitors": {r.name: r.to_json() for r in watched},
+        "alarms": [f"{r.name}: {r.alarm}" for r in watched if r.alarm],
+        "agreement": [a.to_json() for a in agreements(final)],
+        "by": by,
+    }
+
+
+def control_metrics(
+    records: Sequence[ConversationRecord], control: Sequence[ConversationRecord]
+) -> dict[str, Any]:
+    """The control arm beside the run: what the student gains by trying again without a tutor.
+
+    `control_delta` is the control's own gain; `control_difference` is what the tutor adds to it:
+    the paired difference by problem of the solve rates afterwards.
+    """
+    if not control:
+        return {}
+    metrics = conversation_metrics(control)
+    after = metrics["solve_after"]
+
+    def pairs(side: Iterable[ConversationRecord]) -> list[tuple[str, float]]:
+        return [(r.problem_id, v) for r in side if (v := after(r)) is not None]
+
+    return {
+        "control_solve_after": mean_of(control, after).to_json(),
+        "control_delta": mean_of(control, metrics["delta"]).to_json(),
+        "control_difference": paired_difference(pairs(control), pairs(records)).to_json(),
+    }

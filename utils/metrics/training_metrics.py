@@ -1,0 +1,47 @@
+"""One batch of training conversations as a few numbers for the curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from utils.metrics.agreement import agreement_shares
+from utils.metrics.conversation import summarise
+from utils.metrics.monitors import MONITORS
+from utils.records import ConversationRecord
+
+_CURVES = (
+    "solve_before",
+    "solve_after",
+    "delta",
+    "leaked",
+    "rejected",
+    "missing",
+    "turns",
+    "tutor_tokens",
+    "tokens",
+    "ended_tutor_ended",
+    "ended_error",
+)
+
+
+def rollout_metrics(
+    records: Sequence[ConversationRecord], reported_rules: frozenset[str] = frozenset()
+) -> dict[str, float]:
+    """{"classroom/solve_after": 0.4, …, "monitors/…": …, "seconds/TEACHER_TURN": …}.
+
+    Seconds are the mean over conversations, waiting included.  What has no value is left out.
+    """
+    found = {
+        f"classroom/{name}": estimate.mean
+        for name, estimate in summarise(records, reported_rules).items()
+        if name in _CURVES or name.startswith("rejected_by_")
+    }
+    found |= {f"monitors/{m.name}": m.value(records).mean for m in MONITORS}
+    shares = agreement_shares(records)
+    found |= {f"judges_agree/{name}": share for name, share in shares.items()}
+    states = sorted({state for r in records for state in r.timing})
+    for state in states:
+        found[f"seconds/{state}"] = fmean(r.timing.get(state, 0.0) for r in records)
+    found["classroom/excluded"] = fmean(float(r.excluded is not None) for r in records)
+    return {name: float(value) for name, value in found.items() if value is not None}

@@ -1,0 +1,232 @@
+"""Conversations for the report: a small index to filter by, and bodies in compressed chunks.
+
+The page opens with the index alone and unpacks a chunk when one of its conversations is opened.
+What was said and judged is packed apart from the solutions, which are most of the text: a search
+unpacks the first kind only.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+from utils.metrics.conversation import delta, leaked, missing, rejected, solve_after, solve_before
+from utils.records import ConversationRecord, Message, Solution, Trajectory
+from utils.runs.read import Run
+from utils.seeding import keyed_seed
+
+CHUNK = 32  # conversations in a chunk: opening one unpacks about half a megabyte
+MAX_TEXT = 20_000  # characters of one text in the page; the record has all of it
+Decode = Callable[[Sequence[int]], str]
+_THINK_TAG = re.compile(r"<\s*/?\s*think\s*>", re.IGNORECASE)
+_BROKEN = "\ufffd"  # what an incomplete UTF-8 sequence decodes to
+
+
+def choose(runs: Sequence[Run], most: int) -> tuple[list[tuple[int, ConversationRecord]], int]:
+    """(run, conversation) pairs for the page, at most `most`, and how many there are in all.
+
+    What an evaluation judged is kept first; of the rest every conversation has the same chance, by
+    its address, so that a page can be made again.
+    """
+    everything = [(i, r) for i, run in enumerate(runs) for r in run.records]
+    if len(everything) <= most:
+        return everything, len(everything)
+    final = [{r.key for r in run.final if r.split == "eval"} for run in runs]
+    ranked = sorted(
+        range(len(everything)),
+        key=lambda at: (
+            everything[at][1].key not in final[everything[at][0]],
+            keyed_seed("report", *everything[at][1].key),
+        ),
+    )
+    return [everything[at] for at in sorted(ranked[:most])], len(everything)
+
+
+def index(
+    chosen: Iterable[tuple[int, ConversationRecord]], reported: Sequence[frozenset[str]]
+) -> dict[str, list[Any]]:
+    """Columns to filter and sort by, one entry a conversation."""
+    rows = [_index_row(run, r, reported[run]) for run, r in chosen]
+    names = rows[0].keys() if rows else ()
+    return {name: [row[name] for row in rows] for name in names}
+
+
+def _index_row(run: int, r: ConversationRecord, reported: frozenset[str]) -> dict[str, Any]:
+    return {
+        "run": run,
+        "split": r.split,
+        "step": r.step,
+        "problem": r.problem_id,
+        "sample": r.sample,
+        "title": " ".join(r.problem.split())[:160],
+        "type": r.type,
+        "source": r.source,
+        "before": _rounded(solve_before(r)),
+        "after": _rounded(solve_after(r)),
+        "delta": _rounded(delta(r)),
+        "leaked": leaked(r),
+        "rejected": rejected(r, reported),
+        "missing": missing(r, reported),
+        "reward": _rounded(r.rewards.get("total")),
+        "turns": len(r.messages),
+        "stop": r.stop_reason,
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def chunks(
+    chosen: Sequence[tuple[int, ConversationRecord]], decoders: Sequence[Decode | None]
+) -> Iterator[tuple[str, str]]:
+    """(conversations, their solutions), CHUNK at a time, as base64 of gzipped JSON."""
+    for start in range(0, len(chosen), CHUNK):
+        part = chosen[start : start + CHUNK]
+        yield (
+            _packed([body(r, decoders[run]) for run, r in part]),
+            _packed([solutions(r) for _, r in part]),
+        )
+
+
+def _packed(rows: list[dict[str, Any]]) -> str:
+    text = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
+    return base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), 6, mtime=0)).decode(
+        "ascii"
+    )
+
+
+def body(r: ConversationRecord, decode: Decode | None = None) -> dict[str, Any]:
+    """Everything the page shows of one conversation but its solutions."""
+    return {
+        "problem": _cut(r.problem),
+        "answer": _cut(r.answer),
+        "student": r.student_name,
+        "persona": r.student_persona,
+        "error": r.error,
+        "excluded": r.excluded,
+        "messages": _messages(r, decode),
+        "verdicts": {
+            rule: [
+                {"decision": v.decision, "reasoning": _cut(v.reasoning or v.raw)} for v in verdicts
+            ]
+            for rule, verdicts in r.verdicts.items()
+        },
+        "rewards": {name: _rounded(value) for name, value in r.rewards.items()},
+        "usage": {
+            role: [u.requests, u.prompt_tokens, u.completion_tokens, round(u.cost_usd, 6)]
+            for role, u in r.usage.items()
+        },
+        "timing": r.timing,
+    }
+
+
+def solutions(r: ConversationRecord) -> dict[str, Any]:
+    """What the student wrote before and after."""
+    return {
+        "before": [_solution(s) for s in r.initial_solutions],
+        "after": [_solution(s) for s in r.solutions],
+    }
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + " […]"
+
+
+def _solution(s: Solution) -> dict[str, Any]:
+    return {"text": _cut(s.text), "answer": s.answer, "correct": s.correct, "score": s.score}
+
+
+def _messages(r: ConversationRecord, decode: Decode | None) -> list[dict[str, Any]]:
+    segments = sampled_segments(r.trajectory) if r.trajectory else []
+    own = [m for m in r.messages if m.role == "teacher"]
+    # One unbroken run of sampled tokens a turn; anything else cannot be laid beside the text.
+    turns = iter(segments if len(segments) == len(own) else [])
+    scores = iter(r.ped_rm if len(r.ped_rm) == len(own) else [])
+    shown = []
+    for message in r.messages:
+        entry = _message(message)
+        if message.role == "teacher":
+            segment, score = next(turns, None), next(scores, None)
+            if segment is not None:
+                entry |= _tokens(*segment, decode)
+            if score is not None:
+                entry["ped_rm"] = round(score, 3)
+        shown.append(entry)
+    return shown
+
+
+def _message(m: Message) -> dict[str, Any]:
+    entry: dict[str, Any] = {"role": m.role, "text": _cut(m.visible), "tokens": m.tokens}
+    if m.stop_reason == "length":
+        entry["cut"] = True
+    hidden = hidden_text(m.content) if m.content != m.visible else ""
+    if hidden:
+        entry["hidden"] = _cut(hidden)
+    return entry
+
+
+def hidden_text(content: str) -> str:
+    """The planning in a turn, without its tags: what `utils.thinking` hides, nested or unclosed."""
+    parts = _THINK_TAG.split(content)
+    closes = ["/" in tag.group() for tag in _THINK_TAG.finditer(content)]
+    hidden: list[str] = []
+    depth = 0
+    for at, closing in enumerate(closes):
+        if closing and depth == 0:
+            hidden = parts[: at + 1]  # nothing opened it: all before it is hidden
+        elif depth > 0:
+            hidden.append(parts[at])
+        depth = max(0, depth - 1) if closing else depth + 1
+    if depth > 0:
+        hidden.append(parts[-1])
+    return "\n".join(part.strip() for part in hidden if part.strip())
+
+
+def sampled_segments(row: Trajectory) -> list[tuple[list[int], list[float]]]:
+    """(ids, logprobs) of each unbroken run of sampled tokens: the tutor's turns, in order."""
+    found = []
+    rows = zip(row.completion_ids, row.mask, row.logprobs, strict=True)
+    for own, group in groupby(rows, key=lambda entry: entry[1] == 1):
+        if own:
+            entries = list(group)
+            ids = [token for token, _, _ in entries]
+            found.append((ids, [p if p is not None else 0.0 for _, _, p in entries]))
+    return found
+
+
+def _tokens(ids: list[int], logprobs: list[float], decode: Decode | None) -> dict[str, Any]:
+    """The turn's mean logprob; with a decoder also its tokens as text."""
+    mean = {"logprob": round(sum(logprobs) / len(logprobs), 4)}
+    if decode is None:
+        return mean
+    texts, values = token_texts(ids, logprobs, decode)
+    return mean | {"pieces": texts, "logprobs": [round(v, 2) for v in values]}
+
+
+def token_texts(
+    ids: Sequence[int], logprobs: Sequence[float], decode: Decode
+) -> tuple[list[str], list[float]]:
+    """Text and logprob of each token; tokens that share a character become one, logprobs added."""
+    texts: list[str] = []
+    values: list[float] = []
+    waiting: list[int] = []
+    carried = 0.0
+    for token, logprob in zip(ids, logprobs, strict=True):
+        waiting.append(token)
+        carried += logprob
+        text = decode(waiting)
+        if _BROKEN in text and len(waiting) < 4:  # UTF-8 has at most four bytes a character
+            continue
+        texts.append(text)
+        values.append(carried)
+        waiting, carried = [], 0.0
+    if waiting:
+        texts.append(decode(waiting))
+        values.append(carried)
+    return texts, values

@@ -1,0 +1,78 @@
+"""Puts the page together: our styles and scripts inline, data beside them, all else barred.
+
+What models wrote is data only: JSON and compressed JSON in script elements that are no scripts.
+The content security policy allows exactly our one script and one style sheet, by their hashes; no
+network, no inline handlers, no markup from strings (trusted types).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+ASSETS = Path(__file__).parent / "assets"
+STYLES = ("page.css", "charts.css", "conversations.css")
+SCRIPTS = (
+    "dom.js",
+    "latex.js",
+    "mathml.js",
+    "prose.js",
+    "charts.js",
+    "plane.js",
+    "overview.js",
+    "learning.js",
+    "store.js",
+    "conversation.js",
+    "browser.js",
+    "main.js",
+)
+
+
+def _joined(names: Iterable[str]) -> str:
+    return "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in names)
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
+
+
+def data_block(name: str, value: Any) -> str:
+    """A script element that holds JSON and cannot be left: no `<`, no line that ends a script."""
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    text = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return f'<script type="application/json" id="{name}">{text}</script>\n'
+
+
+def page(data: dict[str, Any], chunks: Iterable[tuple[str, str]]) -> str:
+    """The whole page.  `data` is JSON; `chunks` are (talk, solutions), base64 of gzipped JSON."""
+    style = "\n" + _joined(STYLES)
+    script = '\n(() => {\n"use strict";\n' + _joined(SCRIPTS) + "\n})();\n"
+    policy = (
+        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
+        "img-src data:; base-uri 'none'; form-action 'none'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'"
+    )
+    packed = "".join(
+        f'<script type="text/plain" class="data-talk">{talk}</script>\n'
+        f'<script type="text/plain" class="data-solutions">{solutions}</script>\n'
+        for talk, solutions in chunks
+    )
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="referrer" content="no-referrer">\n'
+        f"<title>{html.escape(str(data['title']))} - tutor report</title>\n"
+        f"<style>{style}</style>\n</head>\n<body>\n"
+        '<a class="skip" href="#conversations">Skip to the conversations</a>\n'
+        '<div id="app"><noscript>This page draws itself with a script of its own; '
+        "allow scripts to read it.</noscript></div>\n"
+        f"{data_block('data', data)}{packed}"
+        f"<script>{script}</script>\n</body>\n</html>\n"
+    )

@@ -1,0 +1,114 @@
+"""What goes to the terminal: text without control characters, and the tables of a run."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from utils.metrics.conversation import HEADLINE
+
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_SPACES = re.compile(r"\s+")
+_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}  # controls, bidi marks, surrogates, line breaks
+SHOWN = (*HEADLINE, "tutor_tokens")
+BY_GROUP = {
+    "solve_before": "before",
+    "solve_after": "after",
+    "delta": "delta",
+    "leaked": "leaked",
+    "rejected": "rejected",
+    "ped_rm_macro": "Ped-RM",
+}
+BENCHMARK = ("accuracy", "win_rate", "f1_")
+WIDE = 110  # columns of a terminal in which a group's line holds every `mean ± se`
+
+
+def plain(text: object, limit: int = 200) -> str:
+    """One line that cannot steer a terminal: no escapes, no controls, no bidi marks."""
+    line = _SPACES.sub(" ", _ESCAPES.sub("", str(text)))
+    line = "".join(c for c in line if unicodedata.category(c) not in _INVISIBLE)
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def cell(entry: Mapping[str, Any] | None) -> str:
+    """`mean ± se` of an entry of metrics.json, or a dash."""
+    if entry is None or entry.get("mean") is None:
+        return "-"
+    mean, se = float(entry["mean"]), entry.get("se")
+    return f"{mean:.3f}" if se is None else f"{mean:.3f} ± {float(se):.3f}"
+
+
+def metrics_table(metrics: Mapping[str, Any], title: str) -> Table:
+    """Headline metrics with standard error, interval and number of values."""
+    table = Table(title=Text(plain(title)), title_justify="left")
+    for name in ("metric", "mean ± se", "95 % interval", "n"):
+        table.add_column(name, justify="left" if name == "metric" else "right")
+    own = [name for name in metrics if name.startswith(BENCHMARK)]
+    control = [name for name in metrics if name.startswith("control_")]
+    shown = [n for n in SHOWN if not own or n.startswith("ped_rm")]  # one answer is no dialog
+    for name in (*own, *shown, *control):
+        entry = metrics.get(name)
+        if not isinstance(entry, Mapping) or not entry.get("n"):
+            continue
+        low, high = entry.get("low"), entry.get("high")
+        interval = "-" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
+        table.add_row(name, cell(entry), interval, str(entry["n"]))
+    return table
+
+
+def groups_table(metrics: Mapping[str, Any], grouping: str, *, wide: bool = True) -> Table | None:
+    """Headline metrics by group; None where there is only one group.
+
+    Where it is not `wide` a standard error stands below its mean.
+    """
+    groups = metrics.get("by", {}).get(grouping, {})
+    if len(groups) < 2:
+        return None
+    names = [n for n in BY_GROUP if any(e.get(n, {}).get("n") for e in groups.values())]
+    table = Table(title=f"by {grouping}", title_justify="left", show_lines=not wide)
+    table.add_column(grouping, overflow="fold")
+    for name in names:
+        table.add_column(BY_GROUP[name], justify="right", no_wrap=True)
+    table.add_column("n", justify="right", no_wrap=True)
+    for group, entries in groups.items():
+        cells = [cell(entries.get(n)) for n in names]
+        if not wide:
+            cells = [c.replace(" ± ", "\n± ") for c in cells]
+        count = entries.get("turns", {}).get("n", 0)
+        table.add_row(Text(plain(group)), *cells, str(count))
+    return table
+
+
+def print_metrics(metrics: Mapping[str, Any], title: str, console: Console | None = None) -> None:
+    """The table of a run: headline, groups, how conversations ended, agreement, alarms."""
+    console = console or Console()
+    wide = console.width >= WIDE
+    console.print(metrics_table(metrics, title))
+    for grouping in ("type", "source", "difficulty"):
+        if (table := groups_table(metrics, grouping, wide=wide)) is not None:
+            console.print(table)
+    ended: Mapping[str, int] = metrics.get("ended", {})
+    if ended:
+        parts = ", ".join(f"{reason} {count}" for reason, count in ended.items())
+        console.print(Text(f"conversations ended: {parts}"))
+    for line in _agreement_lines(metrics.get("agreement", [])):
+        console.print(Text(line))
+    for alarm in metrics.get("alarms", []):
+        console.print(Text(f"ALARM {plain(alarm)}", style="bold red"))
+
+
+def _agreement_lines(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = []
+    for entry in entries:
+        kappa = "-" if entry["kappa"] is None else f"{entry['kappa']:.2f}"
+        lines.append(
+            f"judges agree: {plain(entry['first'])} / {plain(entry['second'])}: "
+            f"{entry['share']:.1%} (kappa {kappa}, n {entry['n']})"
+        )
+    return lines

@@ -1,0 +1,82 @@
+"""A finished or unfinished run folder, read for metrics, comparison and report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from config.errors import ConfigError
+from utils.records import ConversationRecord, load_run
+from utils.runs.folder import CONFIG, METRICS, read_metrics
+
+CONTROL_FOLDER = "control"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Everything a run wrote.  `curve`: rows of metrics.jsonl, each with a `step`."""
+
+    folder: Path
+    name: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+    records: list[ConversationRecord] = field(default_factory=list)
+    control: list[ConversationRecord] = field(default_factory=list)
+    curve: list[dict[str, Any]] = field(default_factory=list)
+
+    @cached_property
+    def reported_rules(self) -> frozenset[str]:
+        """Rules that are recorded, but never a reason to reject."""
+        generation = self.config.get("generation") or {}
+        return frozenset(generation.get("rules_only_reported") or ())
+
+    @cached_property
+    def final(self) -> list[ConversationRecord]:
+        """The conversations that a run is judged by.
+
+        The last evaluated step where there is an evaluation; else the last tenth of the training
+        steps (at least one), since a step holds few problems.
+        """
+        evaluated = [r for r in self.records if r.split == "eval"]
+        if evaluated:
+            last = max(r.step for r in evaluated)
+            return [r for r in evaluated if r.step == last]
+        steps = sorted({r.step for r in self.records})
+        chosen = set(steps[-max(1, len(steps) // 10) :])
+        return [r for r in self.records if r.step in chosen]
+
+
+def open_run(path: str | Path) -> Run:
+    """Read a run folder (or a conversations file); ConfigError where there is nothing to read."""
+    folder = Path(path)
+    if folder.is_file():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise ConfigError(f"{path}: no such run folder")
+    records = load_run(folder)
+    try:
+        curve = read_metrics(folder)
+    except ValueError as error:
+        raise ConfigError(f"{folder / METRICS}: {error}") from None
+    if not records and not curve:
+        raise ConfigError(f"{path}: neither conversations.jsonl nor {METRICS} is in this folder")
+    control = folder / CONTROL_FOLDER
+    return Run(
+        folder=folder,
+        name=folder.resolve().name,
+        config=_read_config(folder / CONFIG),
+        records=sorted(records, key=lambda r: r.key),
+        control=load_run(control) if control.is_dir() else [],
+        curve=curve,
+    )
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,1 @@
+"""Hydra at the door: settings are composed, checked, and a mistake is said in one line."""

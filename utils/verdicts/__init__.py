@@ -1,0 +1,1 @@
+"""Judges' answers read as OK, REJECT or missing."""

@@ -1,0 +1,182 @@
+"""Judges' verdicts, read strictly, and the transcript they judge, written so that no turn can
+pretend to be anything but a turn.
+
+A verdict is OK only where the answer says so and nothing in it says otherwise.  A REJECT is kept
+through broken JSON; two verdicts that disagree are none.
+"""
+
+# ruff: noqa: RUF001  (look-alike characters are this module's subject)
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from utils.verdicts.verdict_text import (
+    as_decision,
+    contradicted,
+    loose_decision,
+    plain_decision,
+    repaired,
+    verdicts_in,
+    whole_objects,
+    without_thinking,
+)
+from utils.whole_text import whole_text
+
+
+class Verdict(BaseModel):
+    """What one judge decided, and why; evidence is quoted as the judge wrote it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    decision: Literal["OK", "REJECT"]
+    reasoning: str = ""
+
+
+# For structured outputs: the reasons come before the decision that they lead to.
+VERDICT_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "reasoning": {"type": "string"},
+        "decision": {"type": "string", "enum": ["OK", "REJECT"]},
+    },
+    "required": ["reasoning", "decision"],
+    "additionalProperties": False,
+}
+_REASONING = re.compile(r"""["']reasoning["']\s*:\s*["']""", re.IGNORECASE)
+_DECISION = re.compile(r"""["']\s*,\s*["']decision["']""", re.IGNORECASE)
+
+
+def parse_verdict(text: str) -> Verdict | None:
+    """The one verdict of a judge's answer, or None where it has none, or contradicts itself.
+
+    Read are, in this order: whole JSON objects (with prose, fences or thinking around them, LaTeX
+    backslashes unescaped, lower case); an object that is broken or cut off after its decision; an
+    answer without any object whose last line is "Decision: REJECT".  Never raises.
+    """
+    text = repaired(without_thinking(text.lstrip("\ufeff\u200b").strip()))
+    if text.startswith('"'):  # a JSON string that holds the object
+        text = _unquoted(text)
+    objects, broken = whole_objects(text)
+    if broken:
+        return _verdict(loose_decision(text), _loose_reasoning(text))
+    said = [(o, verdict) for o in objects for verdict in verdicts_in(o.fields)]
+    if not said:
+        return None if objects else _verdict(plain_decision(text), text)
+    decisions = {decision for _, (decision, _) in said}
+    if len(decisions) > 1:
+        return None
+    decision, reasoning = said[0][1]
+    if decision == "OK" and as_decision(reasoning) == "REJECT":
+        return None  # its reason is the other verdict
+    if decision == "OK" and (against := contradicted(text, [o for o, _ in said])):
+        return _verdict("REJECT" if against == "REJECT" else None, text)
+    return _verdict(decision, reasoning)
+
+
+def _verdict(decision: str | None, reasoning: object) -> Verdict | None:
+    if decision is None:
+        return None
+    if not isinstance(reasoning, str):
+        reasoning = json.dumps(reasoning, ensure_ascii=False)
+    return Verdict.model_validate(
+        {"decision": decision, "reasoning": whole_text(reasoning).strip()}
+    )
+
+
+def _unquoted(text: str) -> str:
+    try:
+        inner = json.loads(text, strict=False)
+    except ValueError:
+        return text
+    return repaired(inner) if isinstance(inner, str) else text
+
+
+def _loose_reasoning(text: str) -> str:
+    """What stands between the reasoning's quotes, as far as they can be told; else the text."""
+    begin = _REASONING.search(text)
+    if begin is None:
+        return text
+    written = text[begin.end() :]
+    for decision in _DECISION.finditer(text, begin.end()):
+        written = text[begin.end() : decision.start()]
+    if written.rstrip("`} \n")[-1:] in ('"', "'"):
+        written = written.rstrip("`} \n")[:-1]
+    return written.replace(r"\"", '"').replace(r"\n", "\n").replace("\\\\", "\\")
+
+
+# --- the transcript --------------------------------------------------------------------------
+
+_MARKUP = frozenset("<>|[]`")
+
+
+def render_transcript(turns: Sequence[tuple[str, str]]) -> str:
+    """The conversation as JSON Lines, a turn a line: {"turn": 1, "speaker": ..., "text": ...}.
+
+    `turns`: (role, visible text).  Inside a line there is no raw line break, no character that
+    any chat template or fence is made of (< > | [ ] `, nor one that looks like them), and nothing
+    invisible: all are \\u escapes, so that no text can end its turn or begin another.
+    `parse_transcript` gives back exactly what went in.
+    """
+    return "\n".join(
+        f'{{"turn": {number}, "speaker": {_literal(role)}, "text": {_literal(text)}}}'
+        for number, (role, text) in enumerate(turns, 1)
+    )
+
+
+def parse_transcript(transcript: str) -> list[tuple[str, str]]:
+    """The turns of a rendered transcript.  Raises ValueError where it is none."""
+    turns = []
+    for number, line in enumerate(transcript.split("\n") if transcript else [], 1):
+        turn = json.loads(line)
+        if list(turn) != ["turn", "speaker", "text"] or turn["turn"] != number:
+            raise ValueError(f"transcript: line {number} is not turn {number}")
+        turns.append((turn["speaker"], turn["text"]))
+    return turns
+
+
+def _literal(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).translate(_escapes)
+
+
+class _Escapes(dict[int, str]):
+    """For str.translate: what each character becomes, worked out when it is first met."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        if _harmless(character):
+            new = character
+        else:
+            new = f"\\u{code:04x}" if code < 0x10000 else json.dumps(character)[1:-1]
+        self[code] = new
+        return new
+
+
+_escapes = _Escapes()
+
+
+def _harmless(character: str) -> bool:
+    if character == " ":
+        return True
+    kind = unicodedata.category(character)
+    if kind[0] in "CZ" or character in _MARKUP:
+        return False
+    if character.isascii():
+        return True
+    normal = unicodedata.normalize("NFKD", character)
+    return not (
+        set(normal) & (_MARKUP | set('"{}\\')) or normal.isspace() or character in _LOOKALIKES
+        or _INVISIBLE.match(character)
+    )  # fmt: skip
+
+
+# brackets, bars and blanks that normalisation does not fold into ASCII
+_LOOKALIKES = frozenset("‹›〈〉⟨⟩❮❯❬❭❰❱⟪⟫«»≺≻˂˃ᐸᐳ∣ǀ│┃❘❙⎸⎹⎪￨¦▁⟦⟧〚〛【】〔〕⁅⁆ˋ‵❲❳❴❵⦃⦄")
+_INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f"
+                        "\uffa0\U000e0100-\U000e01ef]")  # fmt: skip
