@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.results import Pair, Result, compare, repeated
 from benchmarks.running import running, settings
+from config.roles import roles_of
 from src.dialog.conversation import Conversation
 from src.dialog.judges import Judge, build_judges, gather_or_cancel
 from src.inference_providers.base import ChatMessage, Completion, Provider, Sampling
@@ -110,7 +111,7 @@ def judge_requests(name: str, repeats: int) -> Result:
         def requests(schema: bool) -> float:
             provider: Provider = EngineProvider(engine, found.engines.check, 600.0)
             participant = build_participant(
-                "judge", cfg.judge_model, provider if schema else NoSchema(provider)
+                roles_of(cfg)["judge"], provider if schema else NoSchema(provider)
             )
 
             async def ask() -> float:

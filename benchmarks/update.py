@@ -30,9 +30,13 @@ from benchmarks.running import SAME_WORK, need_checkpoints, settings
 from config.schema import TrainRLConfig
 from src.embedded import resolve_model
 from src.grpo.arguments import grpo_arguments
+from src.grpo.build import build_trainer
+from src.grpo.lead import Lead, open_lead
 from src.grpo.node import Node
-from src.grpo.room import TrainingRoom
-from src.grpo.run import build_trainer, training_problems
+from src.grpo.run import training_problems
+from src.grpo.tutor_in_training import TrainedModule
+from src.local_models import LocalModels
+from src.setup import build_classroom, load_tokenizer, run_budget
 from src.vllm.engines import EngineSet
 from src.vllm.providers import providers_of
 from src.vllm.spec import plan_engines
@@ -43,40 +47,46 @@ from utils.runs.folder import open_run
 CONVERSATIONS, NEW_WEIGHTS = "conversations", "new weights"  # as the book calls them
 
 
-class PlainRoom(TrainingRoom):
-    """A training room that goes on in lockstep."""
+def in_lockstep(lead: Lead) -> None:
+    """Have a lead run its batches the plain way."""
 
     def run_batch(
-        self, problems: Sequence[Problem], samples: Sequence[int], step: int, epoch: int
+        problems: Sequence[Problem], samples: Sequence[int], step: int, epoch: int
     ) -> list[ConversationRecord]:
-        assert self.classroom is not None
-        return self.loop.run(PlainClassroom(self.classroom).run(problems, samples=samples))
+        return lead.loop.run(PlainClassroom(lead.classroom).run(problems, samples=samples))
+
+    lead.run_batch = run_batch
 
 
 class Restarted:
     """New weights by way of the disk: a checkpoint is saved, and the engines are started on it."""
 
-    def __init__(self, room: PlainRoom, stack: ExitStack) -> None:
-        self.room, self.stack = room, stack
-        self.trainer: Any = None
+    def __init__(
+        self, lead: Lead, trained: TrainedModule, tokenizer: Any, stack: ExitStack
+    ) -> None:
+        self.lead, self.trained, self.tokenizer, self.stack = lead, trained, tokenizer, stack
 
     def sync_weights(self) -> None:
-        room = self.room
-        assert room.engines is not None
+        lead, cfg = self.lead, self.lead.cfg
         folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
-        self.trainer.model.save_pretrained(folder)
-        room.tokenizer.save_pretrained(folder)
-        room.close()
-        room.engines.stop()
+        self.trained().save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        lead.close()
+        lead.models.engines.stop()
         specs = [
             replace(spec, model=str(folder)) if spec.updatable else spec
-            for spec in plan_engines(room.cfg)
+            for spec in plan_engines(cfg)
         ]
-        room.engines = EngineSet(specs, room.cfg.engines, room.folder.path)
-        self.stack.enter_context(room.engines)
-        providers, room.residency = providers_of(room.engines)
-        room.local = dict(providers)
-        room.connect(None)
+        engines = self.stack.enter_context(EngineSet(specs, cfg.engines, lead.folder.path))
+        providers, residency = providers_of(engines)
+        lead.models = LocalModels(providers=providers, engines=engines, residency=residency)
+        lead.classroom = build_classroom(
+            cfg,
+            providers,
+            evaluation=False,
+            budget=run_budget(cfg, lead.folder.path),
+            tokenizers={"teacher": self.tokenizer},
+        )
 
 
 class Clock(TrainerCallback):
@@ -100,24 +110,23 @@ def updates(
         cfg.logging.save_dir, cfg.run_name = runs, "update"
         cfg.train.padding_free, cfg.train.max_steps = not plain, (count + 1) * cfg.train.mu
         folder = stack.enter_context(open_run(cfg))
-        kind = PlainRoom if plain else TrainingRoom
-        room = kind(cfg, folder, Node(), training_problems(cfg), (), stack)
-        stack.callback(room.close)
-        if restart:
-            assert isinstance(room, PlainRoom)
-            room.sampler = Restarted(room, stack)
+        node, trained, problems = Node(), TrainedModule(), training_problems(cfg)
+        tokenizer = load_tokenizer(cfg.teacher_model, "teacher_model")
+        lead = open_lead(cfg, folder, node, stack, trained=trained, tokenizer=tokenizer)
+        if plain:
+            in_lockstep(lead)
+        restarted = Restarted(lead, trained, tokenizer, stack) if restart else None
         arguments = grpo_arguments(cfg, folder.path, world_size=1)
         arguments.save_strategy = "no"
         model = resolve_model(cfg.teacher_model.model_name_or_path)
-        trainer = build_trainer(cfg, arguments, model, room)
+        trainer = build_trainer(
+            cfg, arguments, model, folder, problems, node, lead, trained, tokenizer, restarted
+        )
         book = book or Book()
         clock = Clock(cfg.train.mu, book)
         trainer.add_callback(clock)
-        if isinstance(room.sampler, Restarted):
-            room.sampler.trainer = trainer
-        room.connect(trainer)
         book.watch(trainer._rollout, "run_batch", CONVERSATIONS)
-        book.watch(room.sampler, "sync_weights", NEW_WEIGHTS)
+        book.watch(trainer.vllm_generation, "sync_weights", NEW_WEIGHTS)
         book.watch(trainer, "_generate_and_score_completions", "old and reference logprobs")
         book.watch(trainer, "compute_loss", "loss")
         book.watch(trainer.accelerator, "backward", "gradients")

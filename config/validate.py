@@ -10,11 +10,11 @@ from typing import Any
 
 from config.errors import ConfigError
 from config.ranges import CHOICES, MODEL_RANGES, RANGES
+from config.roles import configured, is_code, roles_of
 from config.schema import (
     DatasetEntry,
     EvalConfig,
     GenerationSettings,
-    ModelSettings,
     TrainRLConfig,
     TrainSFTConfig,
 )
@@ -203,30 +203,12 @@ def _prompt_files(generation: GenerationSettings) -> Iterator[tuple[str, str]]:
     for name, path in generation.student_personas_prompts_paths.items():
         yield f"generation.student_personas_prompts_paths.{name}", path
     for name, path in generation.judges_rules_prompts_paths.items():
-        if not _is_code(path):
+        if not is_code(path):
             yield f"generation.judges_rules_prompts_paths.{name}", path
 
 
-def _is_code(rule: str) -> bool:
-    """A judge that is not a prompt: the matcher, or `module:function`."""
-    return rule == "matcher" or ":" in rule
-
-
-def needed_roles(settings: TrainRLConfig | EvalConfig) -> Iterator[tuple[str, ModelSettings]]:
-    """The roles that a run with these settings asks, with their models."""
-    generation = settings.generation
-    yield "teacher_model", settings.teacher_model
-    if isinstance(settings, EvalConfig) and settings.eval.task != "classroom":
-        return
-    yield "student_model", settings.student_model
-    rules = generation.judges_rules_prompts_paths.values()
-    if generation.number_judge_attempts and not all(map(_is_code, rules)):
-        yield "judge_model", settings.judge_model
-
-
 def _check_roles(settings: TrainRLConfig | EvalConfig) -> None:
-    for role in ("teacher_model", "student_model", "judge_model"):
-        model = getattr(settings, role)
+    for role, model in configured(settings).items():
         for key, (holds, text) in MODEL_RANGES.items():
             for value in _get(model, key):
                 if not holds(value):
@@ -234,9 +216,9 @@ def _check_roles(settings: TrainRLConfig | EvalConfig) -> None:
         hosts = [h for h in ("use_openrouter", "use_gemini", "base_url") if getattr(model, h)]
         if len(hosts) > 1:
             raise ConfigError(f"{role}.{hosts[1]}: cannot be combined with {role}.{hosts[0]}")
-    for role, model in needed_roles(settings):
-        if model.model_name_or_path in ("", UNSET):
-            raise ConfigError(f"{role}.model_name_or_path: no value given")
+    for asked in roles_of(settings).values():
+        if asked.model.model_name_or_path in ("", UNSET):
+            raise ConfigError(f"{asked.setting}.model_name_or_path: no value given")
 
 
 def _check_training(settings: TrainRLConfig) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from config.schema import EvalConfig, ModelSettings, TrainRLConfig
+from config.roles import Config, Role, roles_of
+from config.schema import ModelSettings
 from src.classroom import Classroom
 from src.dialog.judges import build_judges, load_rules
 from src.dialog.lesson_plan import Participants
@@ -19,31 +20,28 @@ from src.inference_providers.budget import Budget
 from src.inference_providers.hosted import hosted_provider
 from src.models.reward_model import check_reward_model, load_scorer
 from src.tokens.chat_template import ChatRenderer
-from src.vllm.spec import ROLES, is_hosted
 from utils.rewards import RewardSettings
 from utils.runs.record_writer import spending
-from utils.verdicts.rules import needs_judge
 
 log = logging.getLogger(__name__)
-Config = TrainRLConfig | EvalConfig
 
 
-def load_tokenizer(model: ModelSettings, role: str) -> Any:
-    """The tokenizer of a local model."""
+def load_tokenizer(model: ModelSettings, setting: str) -> Any:
+    """The tokenizer of a local model; `setting` is the key that names it, for errors."""
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(
-        resolve_model(model.model_name_or_path, setting=f"{role}_model.model_name_or_path"),
+        resolve_model(model.model_name_or_path, setting=f"{setting}.model_name_or_path"),
         revision=model.revision,
         trust_remote_code=model.trust_remote_code,
     )
 
 
-def more_stop_ids(model: ModelSettings, role: str) -> list[int]:
+def more_stop_ids(model: ModelSettings, setting: str) -> list[int]:
     """End tokens that a model's generation defaults name beside its tokenizer's."""
     from transformers import GenerationConfig
 
-    path = resolve_model(model.model_name_or_path, setting=f"{role}_model.model_name_or_path")
+    path = resolve_model(model.model_name_or_path, setting=f"{setting}.model_name_or_path")
     try:
         found = GenerationConfig.from_pretrained(path, revision=model.revision).eos_token_id
     except OSError:
@@ -51,21 +49,19 @@ def more_stop_ids(model: ModelSettings, role: str) -> list[int]:
     return [found] if isinstance(found, int) else list(found or [])
 
 
-def build_participant(
-    role: str, model: ModelSettings, provider: Provider, tokenizer: Any | None = None
-) -> Participant:
+def build_participant(role: Role, provider: Provider, tokenizer: Any | None = None) -> Participant:
     """A role's participant; a local model is spoken to in ids of its own chat template."""
-    renderer = None
+    model, renderer = role.model, None
     if provider.gives_tokens:
         renderer = ChatRenderer(
-            tokenizer or load_tokenizer(model, role),
-            model_name=f"{role}_model.model_name_or_path",
-            extra_stop_ids=more_stop_ids(model, role),
+            tokenizer or load_tokenizer(model, role.setting),
+            model_name=f"{role.setting}.model_name_or_path",
+            extra_stop_ids=more_stop_ids(model, role.setting),
         )
         for note in renderer.notes:
-            log.info("%s (%s): %s", role, model.model_name_or_path, note)
+            log.info("%s (%s): %s", role.name, model.model_name_or_path, note)
     return Participant(
-        role=role,
+        role=role.name,
         provider=provider,
         renderer=renderer,
         context_length=model.vllm.max_length,
@@ -88,7 +84,7 @@ def check_classroom(cfg: Config) -> None:
 def run_budget(cfg: Config, folder: Path) -> Budget:
     """The caps of a run on what hosted models cost, and what it has spent already."""
     budget = Budget.from_settings(cfg.engines)
-    hosted = [role for role in ROLES if is_hosted(getattr(cfg, f"{role}_model"))]
+    hosted = [name for name, role in roles_of(cfg).items() if role.hosted]
     for used in spending(folder) if hosted else ():
         for usage in (used[role] for role in hosted if role in used):
             budget.add(
@@ -111,20 +107,14 @@ def build_classroom(
 
     `budget` is one for all hosted roles of the run.
     """
-    providers = dict(local)
-    wanted = ["teacher", "student"] + (["judge"] if needs_judge(cfg.generation) else [])
-    for role in wanted:
-        model: ModelSettings = getattr(cfg, f"{role}_model")
-        if is_hosted(model):
-            providers[role] = hosted_provider(
-                model, cfg.engines, role=f"{role}_model", budget=budget
-            )
-    participants = {
-        role: build_participant(
-            role, getattr(cfg, f"{role}_model"), providers[role], (tokenizers or {}).get(role)
+    participants = {}
+    for name, role in roles_of(cfg).items():
+        provider = (
+            hosted_provider(role.model, cfg.engines, role=role.setting, budget=budget)
+            if role.hosted
+            else local[name]
         )
-        for role in wanted
-    }
+        participants[name] = build_participant(role, provider, (tokenizers or {}).get(name))
     return Classroom(
         cfg.generation,
         Participants(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from config.errors import ConfigError, RunError
+from config.roles import MATCHER, is_code
 from config.schema import GenerationSettings
 from src.dialog.conversation import Conversation
 from src.dialog.participants import Participant
@@ -24,7 +25,7 @@ from utils.prompts import Prompt, load_prompt
 from utils.records import VerdictRecord
 from utils.seeding import keyed_seed
 from utils.verdicts.judging import VERDICT_SCHEMA, Verdict, parse_verdict, render_transcript
-from utils.verdicts.rules import MATCHER, active_rules, is_deterministic
+from utils.verdicts.rules import active_rules
 
 Matcher = Callable[[str, str, Sequence[tuple[str, str]]], Verdict]
 JUDGE_VARIABLES = frozenset({"problem", "answer", "transcript"})
@@ -144,7 +145,7 @@ def load_rules(settings: GenerationSettings) -> dict[str, Prompt | Matcher]:
     """What each rule in force goes by, in the order of their names.  Raises ConfigError."""
     return {
         rule: load_matcher(rule, source)
-        if is_deterministic(source)
+        if is_code(source)
         else load_prompt(
             source,
             setting=_setting(rule),

@@ -7,15 +7,16 @@ import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 
+from config.roles import roles_of
 from config.schema import EvalConfig
 from src.background import Background
 from src.dialog.participants import Participant
 from src.dialog.views import open_view
 from src.evaluation.items import Item, reasoning_items
-from src.evaluation.local_engines import local_providers
 from src.evaluation.tutor_tasks import tutor_items
 from src.inference_providers.base import Completion, GaveUp, Provider
-from src.inference_providers.hosted import hosted_provider, is_hosted
+from src.inference_providers.hosted import hosted_provider
+from src.local_models import open_local_models
 from src.setup import build_participant, run_budget
 from src.together import gather_or_cancel
 from utils.records import (
@@ -59,16 +60,17 @@ def run_benchmark(
         return
     log.info("%d items to ask, %d answered already", len(missing), len(held))
     writer = RecordWriter(folder.path)
-    participant = build_participant("teacher", cfg.teacher_model, _provider(cfg, folder, stack))
+    participant = build_participant(roles_of(cfg)["teacher"], _provider(cfg, folder, stack))
     stack.callback(lambda: loop.run(participant.provider.close()))
     loop.run(ask_all(cfg, participant, missing, writer, folder.name))
 
 
 def _provider(cfg: EvalConfig, folder: RunFolder, stack: ExitStack) -> Provider:
-    if is_hosted(cfg.teacher_model):
+    tutor = roles_of(cfg)["teacher"]
+    if tutor.hosted:
         budget = run_budget(cfg, folder.path)
-        return hosted_provider(cfg.teacher_model, cfg.engines, role="teacher_model", budget=budget)
-    return local_providers(cfg, ["teacher"], folder.path, stack)["teacher"]
+        return hosted_provider(tutor.model, cfg.engines, role=tutor.setting, budget=budget)
+    return open_local_models(cfg, folder.path, stack).providers[tutor.name]
 
 
 async def ask_all(

@@ -12,7 +12,7 @@ from config.schema import EvalConfig
 from src.background import Background
 from src.classroom import Classroom
 from src.evaluation.control import run_control
-from src.evaluation.local_engines import classroom_roles, local_providers
+from src.local_models import open_local_models
 from src.progress import Progress
 from src.setup import build_classroom, check_classroom, run_budget
 from utils.data.load import load_problems
@@ -23,7 +23,7 @@ from utils.runs.read import CONTROL_FOLDER
 from utils.runs.record_writer import RecordWriter
 
 log = logging.getLogger(__name__)
-Held = Coroutine[Any, Any, list[ConversationRecord]]
+Running = Coroutine[Any, Any, list[ConversationRecord]]
 
 
 def held_out_problems(cfg: EvalConfig) -> list[Problem]:
@@ -52,7 +52,7 @@ def run_conversations(
     total = len(problems) * cfg.num_samples_per_problem
     if len(missing) < total:
         log.info("%d of %d conversations are finished already", total - len(missing), total)
-    providers = local_providers(cfg, classroom_roles(cfg), folder.path, stack)
+    providers = open_local_models(cfg, folder.path, stack).providers
     budget = run_budget(cfg, folder.path)
     classroom = build_classroom(cfg, providers, evaluation=True, budget=budget)
     stack.callback(lambda: loop.run(classroom.close()))
@@ -84,7 +84,7 @@ def run_pairs(
     run: str,
     *,
     step: int = 0,
-    guarded: Callable[[Held], Held] = lambda work: work,
+    guarded: Callable[[Running], Running] = lambda work: work,
 ) -> list[ConversationRecord]:
     """Run these conversations; each goes to the journal as it finishes.
 

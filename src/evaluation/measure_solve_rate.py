@@ -26,6 +26,7 @@ from typing import Any
 from rich.progress import track
 
 from config.errors import ConfigError, RunError
+from config.roles import roles_of
 from config.schema import TrainRLConfig
 from src.background import Background
 from src.dialog.participants import Participant
@@ -130,8 +131,8 @@ def summary(rows: Mapping[str, Mapping[str, Any]], out: Path) -> str:
 
 def run(cfg: TrainRLConfig, out: Path, samples: int) -> str:
     """Measure, write `out` whole, and say what came out."""
-    from src.evaluation.local_engines import local_providers
-    from src.inference_providers.hosted import hosted_provider, is_hosted
+    from src.inference_providers.hosted import hosted_provider
+    from src.local_models import open_local_models
     from src.setup import build_participant
 
     limit = cfg.dataset.max_train_examples
@@ -140,13 +141,15 @@ def run(cfg: TrainRLConfig, out: Path, samples: int) -> str:
     part = part_file(cfg, out, samples)
     with ExitStack() as stack:
         loop = stack.enter_context(Background())
-        if is_hosted(cfg.student_model):
-            provider: Any = hosted_provider(cfg.student_model, cfg.engines, role="student_model")
+        student = roles_of(cfg)["student"]
+        if student.hosted:
+            provider: Any = hosted_provider(student.model, cfg.engines, role=student.setting)
         else:
             folder = out.with_name(f"{out.name}.engines")
-            provider = local_providers(cfg, ["student"], folder, stack)["student"]
+            local = open_local_models(cfg, folder, stack, only=[student.name])
+            provider = local.providers[student.name]
         stack.callback(lambda: loop.run(provider.close()))
-        participant = build_participant("student", cfg.student_model, provider)
+        participant = build_participant(student, provider)
         rows = measure(cfg, participant, loop, problems, samples=samples, part=part)
     if not rows:
         raise RunError("no problem could be measured")

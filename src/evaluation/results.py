@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from config.errors import ConfigError
+from config.roles import is_hosted
 from config.schema import EvalConfig
 from src.embedded import resolve_model
 from src.evaluation.scores import score_all
-from src.inference_providers.hosted import is_hosted
 from src.models.ped_rm import load_ped_rm
 from utils.metrics.conversation import METRICS_NAME, write_json
 from utils.metrics.results import run_results

@@ -14,12 +14,12 @@ from contextlib import ExitStack
 from functools import partial
 
 from config.errors import ConfigError, RunError
+from config.roles import roles_of
 from config.schema import EvalConfig
-from config.validate import needed_roles
 from src.background import Background
 from src.embedded import resolve_model
 from src.evaluation.results import finish
-from src.inference_providers.hosted import hosted_provider, is_hosted
+from src.inference_providers.hosted import hosted_provider
 from src.models.ped_rm import check_ped_rm
 from utils.runs.folder import RunFolder, open_run
 from utils.runs.logs import set_up_logging
@@ -66,11 +66,12 @@ def prepare(cfg: EvalConfig) -> None:
         )
     if not cfg.dataset.eval_datasets:
         raise ConfigError("dataset.eval_datasets: no dataset is named")
-    for role, model in needed_roles(cfg):
-        if is_hosted(model):  # both refuse what would fail later: no key, no such folder
-            hosted_provider(model, cfg.engines, role=role)
+    for role in roles_of(cfg).values():  # refuse what would fail later: no key, no such folder
+        if role.hosted:
+            hosted_provider(role.model, cfg.engines, role=role.setting)
         else:
-            resolve_model(model.model_name_or_path, setting=f"{role}.model_name_or_path")
+            name = role.model.model_name_or_path
+            resolve_model(name, setting=f"{role.setting}.model_name_or_path")
     if cfg.score_using_pedagogical_reward:
         check_ped_rm(cfg.pedagogical_reward_model)
 

@@ -60,14 +60,12 @@ class Rollout:
         filler: int,
         metrics: Callable[[Sequence[ConversationRecord]], dict[str, float]],
         prefetch: Prefetch | None = None,
+        overlap: bool = False,
     ) -> None:
-        """`prefetch`: the next batch is sampled while the trainer works on this one."""
-        self.node, self.problems, self.run_batch, self.prefetch = (
-            node,
-            problems,
-            run_batch,
-            prefetch,
-        )
+        """`overlap`: the next batch is sampled while the trainer works on this one; every rank
+        knows, and the lead has the `prefetch`."""
+        self.node, self.problems, self.run_batch = node, problems, run_batch
+        self.prefetch, self.overlap = prefetch, overlap or prefetch is not None
         self.samples, self.filler, self.metrics = samples_per_problem, filler, metrics
 
     def __call__(self, batch: Batch, then: Batch | None = None) -> dict[str, Any]:

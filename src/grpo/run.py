@@ -7,32 +7,29 @@ import os
 import warnings
 from contextlib import ExitStack
 
-from datasets import Dataset
-from transformers import PrinterCallback
 from transformers.utils.logging import disable_progress_bar
-from trl import GRPOConfig
 
 from config.errors import ConfigError
 from config.schema import TrainRLConfig
 from src.embedded import resolve_model
-from src.grpo.arguments import DEEPSPEED_ADAM, grpo_arguments, torch_dtype
-from src.grpo.callbacks import Chatter, MetricsFile, PoliteStop, StepLine
-from src.grpo.held_out import EvaluateEvery, held_out_problems
+from src.grpo.arguments import grpo_arguments
+from src.grpo.build import build_trainer, check_groups, lead_of
+from src.grpo.callbacks import Chatter
+from src.grpo.held_out import held_out_problems
+from src.grpo.lead import Lead, open_lead
 from src.grpo.node import Node, peer_is_gone
 from src.grpo.offload import refuse_idle_offload
-from src.grpo.room import TrainingRoom
 from src.grpo.summary import print_summary, write_results
-from src.grpo.trainer import ClassroomGRPOTrainer
+from src.grpo.tutor_in_training import TrainedModule
 from src.models.hub import prepare_wandb, push_model
 from src.models.model_card import write_card
-from src.models.training import lora_config, save_model
-from src.setup import check_classroom
+from src.models.training import save_model
+from src.setup import check_classroom, load_tokenizer
 from utils.data.load import load_problems
 from utils.data.problems import Problem
 from utils.runs.disk import one_line_if_full
 from utils.runs.folder import RunFolder, git_revision, open_run
 from utils.runs.logs import set_up_logging
-from utils.runs.record_writer import RecordWriter
 
 log = logging.getLogger(__name__)
 STOPPED = 130  # exit code of a run that was told to stop and can be gone on with
@@ -68,22 +65,28 @@ def _train(cfg: TrainRLConfig) -> int:
         # Making the arguments also joins the ranks, where there are several.
         arguments = grpo_arguments(cfg, folder.path, world_size=world_size)
         refuse_idle_offload(cfg, arguments)
-        room = TrainingRoom(cfg, folder, Node(), problems, held_out, stack)
-        stack.callback(room.close)
-        checkpoint = _checkpoint(folder, room.writer, room.node.leads)
+        node, trained = Node(), TrainedModule()
+        check_groups(cfg, node)
+        tokenizer = load_tokenizer(cfg.teacher_model, "teacher_model")
+        lead = node.on_lead(
+            lambda: open_lead(
+                cfg, folder, node, stack, trained=trained, tokenizer=tokenizer, held_out=held_out
+            )
+        )
+        checkpoint = _checkpoint(folder, lead)
         if cfg.train.collect_only:
-            room.connect(None)
-            room.collect()
+            node.on_lead(lambda: lead_of(lead).collect(problems))
         else:
-            trainer = build_trainer(cfg, arguments, tutor, room)
-            room.connect(trainer)
+            trainer = build_trainer(
+                cfg, arguments, tutor, folder, problems, node, lead, trained, tokenizer
+            )
             trainer.train(resume_from_checkpoint=checkpoint)
             if trainer.state.global_step < trainer.state.max_steps:
                 log.warning(
                     "stopped at step %d; the same command goes on", trainer.state.global_step
                 )
                 return STOPPED
-            save_model(trainer, room.tokenizer, folder.path)
+            save_model(trainer, tokenizer, folder.path)
             if folder.lead:
                 write_card(cfg, folder.path, folder.path / "model", git_revision())
             if folder.lead and cfg.huggingface.push_to_hub:
@@ -114,45 +117,6 @@ def training_problems(cfg: TrainRLConfig) -> list[Problem]:
     return problems
 
 
-def build_trainer(
-    cfg: TrainRLConfig, arguments: GRPOConfig, tutor: str, room: TrainingRoom
-) -> ClassroomGRPOTrainer:
-    """The trainer on the starting tutor; TRL loads the KL reference from the same place."""
-    arguments.model_init_kwargs = {
-        "dtype": torch_dtype(cfg.train.dtype),
-        "revision": cfg.teacher_model.revision,
-        "use_safetensors": True,
-    }
-    data = Dataset.from_dict(
-        {"prompt": [p.id for p in room.problems], "index": list(range(len(room.problems)))}
-    )
-    evaluator = EvaluateEvery(cfg.train.eval_steps, cfg.train.mu) if cfg.train.eval_steps else None
-    trainer = ClassroomGRPOTrainer(
-        model=tutor,
-        args=arguments,
-        rollout=room.rollout(),
-        sampler=room.sampler,
-        evaluate_held_out=room.evaluate_held_out,
-        padding_free=cfg.train.padding_free,
-        score_rows=cfg.train.batch_size_ref_model,
-        offload=cfg.train.offload_during_rollouts,
-        deepspeed_adam=cfg.train.optimizer == DEEPSPEED_ADAM,
-        train_dataset=data,
-        processing_class=room.tokenizer,
-        peft_config=lora_config(cfg.teacher_model.lora),
-        callbacks=[
-            MetricsFile(room.folder),
-            StepLine(),
-            PoliteStop(cfg.train.mu),
-            *([evaluator] if evaluator else []),
-        ],
-    )
-    if evaluator is not None:
-        evaluator.start = trainer.evaluate
-    trainer.remove_callback(PrinterCallback)
-    return trainer
-
-
 def _quiet() -> None:
     """Leave out what libraries say at every start or step and nobody can act on."""
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # rollout_func is pinned and tested
@@ -162,12 +126,12 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
 
 
-def _checkpoint(folder: RunFolder, writer: RecordWriter, leads: bool) -> str | None:
+def _checkpoint(folder: RunFolder, lead: Lead | None) -> str | None:
     """The checkpoint to go on from; what each node's record holds of later steps is forgotten."""
     found = folder.last_checkpoint()
     step = int(found.name.rpartition("-")[2]) if found else 0
-    if leads and folder.resumed:
-        writer.rewind(step)
+    if lead is not None and folder.resumed:
+        lead.writer.rewind(step)
     if folder.lead and folder.resumed:
         folder.drop_metrics_after(step)
         where = f"checkpoint of step {step}" if found else "the start: it had no checkpoint yet"

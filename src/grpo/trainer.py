@@ -144,7 +144,7 @@ class ClassroomGRPOTrainer(GRPOTrainer):
 
     def _run_conversations(self, prompts: list[str], trainer: GRPOTrainer) -> dict[str, Any]:
         batch = Batch(indices=self._rows, step=self.state.global_step, epoch=self._epoch())
-        following = self._following(batch) if self._rollout.prefetch else None
+        following = self._following(batch) if self._rollout.overlap else None
         with at_rest(self.accelerator, self.deepspeed, self._offload):
             rows = self._rollout(batch, following)
         masks = [torch.tensor(mask, device=self.accelerator.device) for mask in rows["env_mask"]]

@@ -87,20 +87,21 @@ class EngineWeights:
         node: Node,
         folder: Path | None,
         load: Callable[[Path, int], None],
+        model: Callable[[], torch.nn.Module],
         wait: Callable[[], None] | None = None,
     ) -> None:
         """`folder` and `load` are used on the lead only: where files go, and who loads them.
 
-        `wait`, too: returns when no conversation is in flight, so that none meets two weights.
+        `model` gives the trained module.  `wait` runs on the lead too, and is None on all ranks or
+        on none: it returns when no conversation is in flight, so that none meets two weights.
         """
         self.node, self.folder, self.load, self.wait = node, folder, load, wait
-        self.model: Callable[[], torch.nn.Module] | None = None  # set once the trainer exists
+        self.model = model
         self.version = 0
         self.seconds: float = 0.0
 
     def sync_weights(self) -> None:
         """Gather, write, load, and check the version.  Collective."""
-        assert self.model is not None, "the trainer has not been connected yet"
         if self.wait is not None:
             self.node.on_lead(self.wait)
         began = time.monotonic()

@@ -42,11 +42,6 @@ PRESETS = (
 )
 
 
-def is_hosted(model: ModelSettings) -> bool:
-    """Whether the role is played over the network rather than by an engine of ours."""
-    return model.use_openrouter or model.use_gemini or model.base_url is not None
-
-
 def hosted_provider(
     model: ModelSettings,
     engines: EngineSettings,

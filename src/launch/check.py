@@ -13,12 +13,12 @@ from pathlib import Path
 import psutil
 
 from config.errors import ConfigError
-from config.schema import ModelSettings
+from config.roles import roles_of
 from src.embedded import MODELS, PREFIX
 from src.launch.arguments import refuse_missing_gpus
 from src.launch.jobs import Job
 from src.vllm.server import Machine, place_on_gpus
-from src.vllm.spec import is_hosted, needs_judge, plan_engines
+from src.vllm.spec import plan_engines
 
 GIB = 1024**3
 HUB_TIMEOUT_S = 5.0
@@ -114,18 +114,10 @@ def _gpus(job: Job, machine: Machine) -> Iterator[Finding]:
         yield Finding(what="GPUs", ok=True, text=f"{len(machine.gpus)} visible")
 
 
-def _used_models(job: Job) -> Iterator[tuple[str, ModelSettings]]:
-    settings = job.settings
-    yield "teacher", settings.teacher_model
-    yield "student", settings.student_model
-    if needs_judge(settings.generation):
-        yield "judge", settings.judge_model
-
-
 def _models(job: Job) -> Iterator[Finding]:
-    for role, model in _used_models(job):
-        name = model.model_name_or_path
-        if is_hosted(model):
+    for role, asked in roles_of(job.settings).items():
+        name = asked.model.model_name_or_path
+        if asked.hosted:
             yield Finding(what=role, ok=True, text=f"{name}, hosted")
         elif name.startswith(PREFIX):
             carried = MODELS.get(name.removeprefix(PREFIX))
@@ -173,13 +165,14 @@ def _hub(name: str, what: str) -> Finding:
 def _keys(job: Job) -> Iterator[Finding]:
     """Keys that this run needs, and those it can do without."""
     needed: dict[str, str] = {}
-    for role, model in _used_models(job):
+    for role, asked in roles_of(job.settings).items():
+        model = asked.model
         presets = {
             "OPENROUTER_API_KEY": model.use_openrouter,
             "GEMINI_API_KEY": model.use_gemini,
         }
         names = [name for name, used in presets.items() if used]
-        if is_hosted(model):
+        if asked.hosted:
             names = [model.api_key_env] if model.api_key_env else names
             needed |= dict.fromkeys(names, f"{role} is hosted")
     if job.settings.huggingface.push_to_hub:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from config.errors import ConfigError
+from config.roles import roles_of
 from config.schema import TrainRLConfig
 from src.memory_plan.parts import Plan
 from src.vllm.spec import plan_engines
@@ -55,8 +56,10 @@ def _changes(cfg: TrainRLConfig, gpus: int) -> Iterator[Change]:
     calmer = {"always": ("phase", "turn"), "phase": ("turn",)}
     for residency in calmer.get(cfg.engines.residency, ()):
         yield {"engines.residency": residency}
-    roles = [role for spec in plan_engines(cfg) for role in spec.roles]
-    engines = {f"{role}_model.vllm": getattr(cfg, f"{role}_model").vllm for role in roles}
+    served = {name for spec in plan_engines(cfg) for name in spec.roles}
+    engines = {
+        f"{r.setting}.vllm": r.model.vllm for r in roles_of(cfg).values() if r.name in served
+    }
     count = gpus
     while count:  # all engines alike; the most GPUs first
         yield {f"{name}.number_of_gpus_per_instance": count for name in engines}

@@ -20,7 +20,7 @@ def add_engine(plan: Plan, phase: Phase, spec: EngineSpec, shape: ModelShape, aw
     if not plan.described.gpus:
         _add_cpu_engine(plan, phase, spec, shape, weights)
         return
-    setting = f"{spec.roles[0]}_model.vllm.gpu_memory_utilization"
+    setting = f"{spec.setting}.vllm.gpu_memory_utilization"
     gpus, instances = place_on_gpus(spec, plan.described.machine)
     _check_cut(spec, shape)
     whole = plan.described.gpu_bytes
@@ -56,7 +56,7 @@ def _check_cut(spec: EngineSpec, shape: ModelShape) -> None:
     few, many = sorted((spec.tensor_parallel, shape.kv_heads))
     if shape.heads % spec.tensor_parallel or many % few:
         raise CannotPlace(
-            f"{spec.roles[0]}_model.vllm.number_of_gpus_per_instance: {spec.tensor_parallel} GPUs "
+            f"{spec.setting}.vllm.number_of_gpus_per_instance: {spec.tensor_parallel} GPUs "
             f"cannot share {shape.heads} attention heads and {shape.kv_heads} of keys"
         )
 
@@ -81,7 +81,7 @@ def _add_cpu_engine(
         item = Item(
             what=f"the {spec.name} engine's KV cache for one whole request needs",
             size=shape.kv_bytes_per_token(spec.dtype) * spec.max_length,
-            setting=f"{spec.roles[0]}_model.vllm.cpu_kv_cache_gib",
+            setting=f"{spec.setting}.vllm.cpu_kv_cache_gib",
         )
         if item not in plan.too_small:
             plan.too_small.append(item)
@@ -109,5 +109,5 @@ def _add_published(plan: Plan, phase: Phase, spec: EngineSpec, shape: ModelShape
 
 def _add_ram(phase: Phase, spec: EngineSpec, what: str, size: float) -> None:
     setting = {"published weights": "engines.weights_dir", "asleep in RAM": "engines.residency"}
-    other = f"{spec.roles[0]}_model.model_name_or_path"
+    other = f"{spec.setting}.model_name_or_path"
     phase.ram.append(Item(what=f"{spec.name} {what}", size=size, setting=setting.get(what, other)))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from config.roles import needs_judge, roles_of
 from config.schema import TrainRLConfig
 from src.memory_plan.engines import add_engine
 from src.memory_plan.parts import Described, Phase, Plan, Training, shape_of, summed, total
@@ -18,7 +19,6 @@ from src.memory_plan.trainer import add_trainer
 from src.vllm.gate import groups_of
 from src.vllm.server import GIB
 from src.vllm.spec import EngineSpec, plan_engines
-from utils.verdicts.rules import needs_judge
 
 
 def plan_memory(cfg: TrainRLConfig, described: Described, training: Training) -> Plan:
@@ -26,8 +26,8 @@ def plan_memory(cfg: TrainRLConfig, described: Described, training: Training) ->
     in_ram = cfg.engines.weights_dir.startswith("/dev/shm")
     plan = Plan(described=described, weights_in_ram=in_ram)
     specs = plan_engines(cfg)
-    shapes = {s.name: shape_of(s.model, f"{s.roles[0]}_model", s.trust_remote_code) for s in specs}
-    sleeping = {s.name: s.roles for s in specs if s.sleeps}
+    shapes = {s.name: shape_of(s.model, s.setting, s.trust_remote_code) for s in specs}
+    sleeping = {s.name: s.phases for s in specs if s.sleeps}
     groups = groups_of(cfg.engines.residency, sleeping)
     for name, role in _phases(cfg, specs):
         mine = {s.name for s in specs if role in s.roles}
@@ -48,7 +48,7 @@ def _phases(cfg: TrainRLConfig, specs: list[EngineSpec]) -> Iterator[tuple[str, 
         yield "turns: student", "student"
     else:
         yield "turns", "teacher"
-    if needs_judge(cfg.generation):
+    if "judge" in roles_of(cfg):
         yield "judging", "judge"
     if cfg.generation.number_student_attempts:
         yield "solving", "student"

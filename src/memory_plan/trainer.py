@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-from config.schema import ModelSettings, TrainRLConfig
+from config.roles import Role, roles_of
+from config.schema import TrainRLConfig
 from src.memory_plan.arithmetic import ModelShape, Sharding, at_rest, offloaded, trainer_state
 from src.memory_plan.parts import Item, Phase, Training, shape_of
 from src.vllm.server import GIB
-from src.vllm.spec import is_hosted
-from utils.verdicts.rules import needs_judge
 
 TRAINER_GIB = 1.5  # of a rank on its GPU: CUDA context, NCCL, cuBLAS
 RANK_RAM_GIB = 1.0  # of one process: Python, torch, transformers
@@ -63,21 +62,21 @@ def _items(state: Mapping[str, float]) -> list[Item]:
 
 
 def _add_in_process(cfg: TrainRLConfig, phase: Phase, training: Training) -> None:
-    for role, model in _in_process(cfg):
-        shape = shape_of(model.model_name_or_path, f"{role}_model", model.trust_remote_code)
+    for role in _in_process(cfg):
+        model = role.model
+        shape = shape_of(model.model_name_or_path, role.setting, model.trust_remote_code)
         size = shape.weight_bytes(model.dtype)
         size += model.vllm.max_num_seqs * model.vllm.max_length * shape.kv_bytes_per_token()
         where = phase.ram if training.on_cpu else phase.gpus[0]
-        setting = f"{role}_model.vllm.max_num_seqs"
-        where.append(Item(what=f"{role} in process", size=size, setting=setting))
+        setting = f"{role.setting}.vllm.max_num_seqs"
+        where.append(Item(what=f"{role.name} in process", size=size, setting=setting))
 
 
-def _in_process(cfg: TrainRLConfig) -> Iterator[tuple[str, ModelSettings]]:
+def _in_process(cfg: TrainRLConfig) -> list[Role]:
+    """Beside the tutor, which is the trained module itself."""
     if cfg.engines.backend == "vllm":
-        return
-    yield "student", cfg.student_model
-    if needs_judge(cfg.generation) and not is_hosted(cfg.judge_model):
-        yield "judge", cfg.judge_model
+        return []
+    return [r for r in roles_of(cfg).values() if r.name != "teacher" and not r.hosted]
 
 
 def _tutor(cfg: TrainRLConfig) -> ModelShape:

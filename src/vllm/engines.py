@@ -116,7 +116,7 @@ class EngineSet:
         sockets = self._private_folder(Path(tempfile.gettempdir()))
         self.weights_folder = self._private_folder(Path(self.settings.weights_dir))
         specs = [
-            replace(s, model=resolve_model(s.model, setting=f"{s.roles[0]}_model.{NAME}"))
+            replace(s, model=resolve_model(s.model, setting=f"{s.setting}.{NAME}"))
             for s in self.specs
         ]
         batches = [[spec] for spec in specs] if self.machine.has_gpus else [specs]

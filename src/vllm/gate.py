@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+
+from config.roles import Phase
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,16 +84,16 @@ class Gate:
         return any(n and self.is_gated(engine) for engine, n in self.active.items())
 
 
-def groups_of(residency: str, roles: Mapping[str, Sequence[str]]) -> list[frozenset[str]]:
-    """The groups of a residency, from {engine that sleeps: its roles}.
+def groups_of(residency: str, phases: Mapping[str, Collection[Phase]]) -> list[frozenset[str]]:
+    """The groups of a residency, from {engine that sleeps: when it is asked}.
 
-    `phase`: those of tutor and student together, those of judges together; an engine of both
-    stands in both.  `turn`: each engine alone.  `always`: none is gated.
+    `phase`: those that take turns together, those of judges together; an engine of both stands in
+    both.  `turn`: each engine alone.  `always`: none is gated.
     """
     if residency == "always":
         return []
     if residency == "turn":
-        return [frozenset({engine}) for engine in roles]
-    dialog = frozenset(e for e, r in roles.items() if {"teacher", "student"} & set(r))
-    judging = frozenset(e for e, r in roles.items() if "judge" in r)
+        return [frozenset({engine}) for engine in phases]
+    dialog = frozenset(e for e, asked in phases.items() if {"turns", "solving"} & set(asked))
+    judging = frozenset(e for e, asked in phases.items() if "judging" in asked)
     return [group for group in dict.fromkeys((dialog, judging)) if group]

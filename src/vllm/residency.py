@@ -55,7 +55,7 @@ class Residency:
         self._revived: set[str] = set()
         self.specs = {spec.name: spec for spec in specs}
         self.controls = controls
-        sleeping = {name: spec.roles for name, spec in self.specs.items() if spec.sleeps}
+        sleeping = {name: spec.phases for name, spec in self.specs.items() if spec.sleeps}
         self.gate = Gate(groups_of(residency, sleeping))
         self._seen_awake: set[str] | None = None
         self._weights: dict[str, Published] = {}

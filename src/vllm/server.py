@@ -180,7 +180,7 @@ def _on_gpus(
 
 def place_on_gpus(spec: EngineSpec, machine: Machine) -> tuple[tuple[str, ...], int]:
     """The GPUs of an engine and its number of instances, from the first GPU up or the last down."""
-    setting = f"{spec.roles[0]}_model.vllm"
+    setting = f"{spec.setting}.vllm"
     fitting = len(machine.gpus) // spec.tensor_parallel
     if fitting == 0:
         raise CannotPlace(

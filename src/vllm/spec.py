@@ -6,15 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from config.schema import (
-    EvalConfig,
-    ModelSettings,
-    TrainRLConfig,
-    TutorSettings,
-)
-from utils.verdicts.rules import needs_judge
-
-ROLES = ("teacher", "student", "judge")
+from config.roles import Phase, Role, roles_of
+from config.schema import EvalConfig, TrainRLConfig, TutorSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +21,8 @@ class EngineSpec:
     name: str  # of sockets, logs and the served model; letters, digits and dashes
     model: str
     roles: tuple[str, ...]
+    setting: str = "model"  # the first role's key, for errors
+    phases: frozenset[Phase] = frozenset()  # when its roles are asked
     revision: str | None = None
     dtype: str = "auto"
     quantization: str | None = None
@@ -48,20 +43,15 @@ class EngineSpec:
     fault: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return asdict(self) | {"phases": sorted(self.phases)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> EngineSpec:
         known = {f.name for f in fields(cls)}
         values = {k: v for k, v in data.items() if k in known}
-        values["roles"] = tuple(values["roles"])
+        values["roles"], values["phases"] = tuple(values["roles"]), frozenset(values["phases"])
         values["extra_args"] = tuple((k, v) for k, v in values["extra_args"])
         return cls(**values)
-
-
-def is_hosted(model: ModelSettings) -> bool:
-    """Whether somebody else serves this model."""
-    return model.use_openrouter or model.use_gemini or model.base_url is not None
 
 
 def plan_engines(cfg: TrainRLConfig | EvalConfig) -> list[EngineSpec]:
@@ -74,11 +64,10 @@ def plan_engines(cfg: TrainRLConfig | EvalConfig) -> list[EngineSpec]:
     if cfg.engines.backend != "vllm":
         return []
     engines: list[EngineSpec] = []
-    for role in ROLES:
-        model: ModelSettings = getattr(cfg, f"{role}_model")
-        if is_hosted(model) or (role == "judge" and not needs_judge(cfg.generation)):
+    for role in roles_of(cfg).values():
+        if role.hosted:
             continue
-        wanted = _spec_of(role, model, cfg)
+        wanted = _spec_of(role, cfg)
         for at, engine in enumerate(engines):
             if _can_share(engine, wanted):
                 engines[at] = _merged(engine, wanted)
@@ -88,16 +77,18 @@ def plan_engines(cfg: TrainRLConfig | EvalConfig) -> list[EngineSpec]:
     return engines
 
 
-def _spec_of(role: str, model: ModelSettings, cfg: TrainRLConfig | EvalConfig) -> EngineSpec:
-    vllm = model.vllm
+def _spec_of(role: Role, cfg: TrainRLConfig | EvalConfig) -> EngineSpec:
+    model, vllm = role.model, role.model.vllm
     may_sleep = vllm.load_and_unload and vllm.enable_sleep_mode
     training = isinstance(cfg, TrainRLConfig) and not cfg.train.collect_only
-    trained = role == "teacher" and training
+    trained = role.name == "teacher" and training
     lora = model.lora if isinstance(model, TutorSettings) else None
     return EngineSpec(
-        name=role,
+        name=role.name,
         model=model.model_name_or_path,
-        roles=(role,),
+        roles=(role.name,),
+        setting=role.setting,
+        phases=role.phases,
         revision=model.revision,
         dtype=model.dtype,
         quantization=model.quantization,
@@ -147,6 +138,7 @@ def _merged(engine: EngineSpec, wanted: EngineSpec) -> EngineSpec:
         engine,
         name=f"{engine.name}-{wanted.name}",
         roles=engine.roles + wanted.roles,
+        phases=engine.phases | wanted.phases,
         sleeps=engine.sleeps and wanted.sleeps,
         max_length=max(engine.max_length, wanted.max_length),
         max_num_seqs=max(engine.max_num_seqs, wanted.max_num_seqs),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from config.schema import GenerationSettings
 
-MATCHER = "matcher"  # the deterministic leak matcher (utils/answers/leaks.py)
 OFF = "none"  # takes a rule of the defaults away
 
 
@@ -17,13 +16,3 @@ def active_rules(generation: GenerationSettings) -> dict[str, str]:
         return {}
     rules = generation.judges_rules_prompts_paths
     return {name: rules[name] for name in sorted(rules) if rules[name] != OFF}
-
-
-def is_deterministic(source: str) -> bool:
-    """Whether a rule is code, not a prompt: `matcher`, or `module:function`."""
-    return source == MATCHER or ":" in source
-
-
-def needs_judge(generation: GenerationSettings) -> bool:
-    """Whether any verdict is asked of a judge model."""
-    return not all(map(is_deterministic, active_rules(generation).values()))

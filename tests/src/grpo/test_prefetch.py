@@ -130,8 +130,13 @@ def test_what_goes_wrong_meanwhile_is_raised_before_new_weights(
     prefetch = Prefetch(room.start_batch)
     prefetch.start(batch(2, 0), PROBLEMS[:1], [0])
     loaded: list[int] = []
-    weights = EngineWeights(Node(), tmp_path, lambda path, v: loaded.append(v), prefetch.wait)
-    weights.model = lambda: pytest.fail("weights are gathered under conversations in flight")
+    weights = EngineWeights(
+        Node(),
+        tmp_path,
+        lambda path, v: loaded.append(v),
+        lambda: pytest.fail("weights are gathered under conversations in flight"),
+        prefetch.wait,
+    )
     room.let_go()
     with pytest.raises(ValueError, match=r"^engine tutor died$"):
         weights.sync_weights()
@@ -149,9 +154,12 @@ def test_no_conversation_meets_two_weights(loop: Background, tmp_path: Path) -> 
     prefetch.start(batch(2, 0), PROBLEMS[:1], [0])
     ended_at: list[list[int]] = []
     weights = EngineWeights(
-        Node(), tmp_path, lambda path, v: ended_at.append(list(room.ended)), prefetch.wait
+        Node(),
+        tmp_path,
+        lambda path, v: ended_at.append(list(room.ended)),
+        lambda: torch.nn.Linear(2, 2),
+        prefetch.wait,
     )
-    weights.model = lambda: torch.nn.Linear(2, 2)
     loop.start(asyncio.sleep(0.2)).add_done_callback(lambda _: room.go.set())
     weights.sync_weights()
     assert ended_at == [[2]]

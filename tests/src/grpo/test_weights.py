@@ -51,8 +51,9 @@ def test_only_the_adapter_is_handed_over(tuned: Any, tmp_path: Path) -> None:
     loaded: list[tuple[Path, int]] = []
     folder = tmp_path / "handed"
     folder.mkdir()
-    weights = EngineWeights(Node(), folder, lambda path, version: loaded.append((path, version)))
-    weights.model = lambda: tuned
+    weights = EngineWeights(
+        Node(), folder, lambda path, version: loaded.append((path, version)), lambda: tuned
+    )
     for _ in range(2):
         weights.sync_weights()
     assert loaded == [(folder / "adapter-1", 1), (folder / "adapter-2", 2)]
@@ -76,8 +77,9 @@ def test_a_full_disk_leaves_the_file_before(tuned: Any, tmp_path: Path) -> None:
 
     base = tuned.unload()
     loaded: list[int] = []
-    weights = EngineWeights(Node(), tmp_path, lambda path, version: loaded.append(version))
-    weights.model = lambda: base
+    weights = EngineWeights(
+        Node(), tmp_path, lambda path, version: loaded.append(version), lambda: base
+    )
     weights.sync_weights()
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (HEADER_BYTES + 50_000, before[1]))

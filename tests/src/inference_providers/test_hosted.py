@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from config.errors import ConfigError
+from config.roles import is_hosted
 from config.schema import EngineSettings, ModelSettings
 from src.inference_providers.base import ChatMessage, Sampling
 from src.inference_providers.budget import Budget
-from src.inference_providers.hosted import hosted_provider, is_hosted
+from src.inference_providers.hosted import hosted_provider
 from tests.fault_server import FaultServer, ok
 
 KEYS = {"use_openrouter": "OPENROUTER_API_KEY", "use_gemini": "GEMINI_API_KEY"}

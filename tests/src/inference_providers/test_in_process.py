@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from config.errors import ConfigError
+from config.roles import Role, roles_of
 from config.schema import EvalConfig
 from src.inference_providers.base import Sampling
 from src.inference_providers.in_process import in_process_providers
@@ -31,8 +32,12 @@ def config(folder: Path, **judge: Any) -> EvalConfig:
     return cfg
 
 
+def asked(cfg: EvalConfig) -> list[Role]:
+    return list(roles_of(cfg).values())
+
+
 async def test_one_loaded_model_serves_all_and_the_longest_context(folder: Path) -> None:
-    providers = in_process_providers(config(folder), ROLES)
+    providers = in_process_providers(asked(config(folder)))
     assert list(providers) == list(ROLES)
     [shared] = set(providers.values())
     assert shared.max_length == 300
@@ -42,7 +47,7 @@ async def test_one_loaded_model_serves_all_and_the_longest_context(folder: Path)
 
 
 def test_another_dtype_is_another_model(folder: Path) -> None:
-    providers = in_process_providers(config(folder, dtype="bfloat16"), ROLES)
+    providers = in_process_providers(asked(config(folder, dtype="bfloat16")))
     assert providers["teacher"] is providers["student"] is not providers["judge"]
     kinds = {role: str(next(p.model.parameters()).dtype) for role, p in providers.items()}
     assert kinds["judge"] == "torch.bfloat16" != kinds["student"]
@@ -50,6 +55,6 @@ def test_another_dtype_is_another_model(folder: Path) -> None:
 
 def test_only_what_is_asked_for_is_loaded_and_errors_name_the_role(folder: Path) -> None:
     cfg = config(folder, model_name_or_path="/no/such/model")
-    assert list(in_process_providers(cfg, ("student",))) == ["student"]
+    assert list(in_process_providers([roles_of(cfg)["student"]])) == ["student"]
     with pytest.raises(ConfigError, match=r"^judge_model\.model_name_or_path"):
-        in_process_providers(cfg, ROLES)
+        in_process_providers(asked(cfg))

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from src.vllm.gate import Gate, groups_of
 
-ROLES = {"tutor": ("teacher",), "student": ("student",), "judge": ("judge",)}
+TUTOR, STUDENT, JUDGE = ("turns",), ("turns", "solving"), ("judging",)
+PHASES = {"tutor": TUTOR, "student": STUDENT, "judge": JUDGE}
 
 
 def step(gate: Gate) -> list[str]:
@@ -22,19 +23,17 @@ def step(gate: Gate) -> list[str]:
 
 
 def test_groups_by_residency() -> None:
-    assert groups_of("always", ROLES) == []
-    assert groups_of("turn", ROLES) == [{"tutor"}, {"student"}, {"judge"}]
-    assert groups_of("phase", ROLES) == [{"tutor", "student"}, {"judge"}]
-    shared = {"tutor": ("teacher",), "rest": ("student", "judge")}
+    assert groups_of("always", PHASES) == []
+    assert groups_of("turn", PHASES) == [{"tutor"}, {"student"}, {"judge"}]
+    assert groups_of("phase", PHASES) == [{"tutor", "student"}, {"judge"}]
+    shared = {"tutor": TUTOR, "rest": (*STUDENT, *JUDGE)}
     assert groups_of("phase", shared) == [{"tutor", "rest"}, {"rest"}]
-    assert groups_of("phase", {"tutor": ("teacher",), "student": ("student",)}) == [
-        {"tutor", "student"}
-    ]
-    assert groups_of("phase", {"all": ("teacher", "student", "judge")}) == [{"all"}]
+    assert groups_of("phase", {"tutor": TUTOR, "student": STUDENT}) == [{"tutor", "student"}]
+    assert groups_of("phase", {"all": (*TUTOR, *STUDENT, *JUDGE)}) == [{"all"}]
 
 
 def test_nothing_switches_while_the_awake_group_works_or_is_wanted() -> None:
-    gate = Gate(groups_of("phase", ROLES))
+    gate = Gate(groups_of("phase", PHASES))
     tutor = gate.ask("tutor")
     judge = gate.ask("judge")
     assert step(gate) == ["tutor"]  # a tie: who came first
@@ -49,14 +48,14 @@ def test_nothing_switches_while_the_awake_group_works_or_is_wanted() -> None:
 
 
 def test_the_group_most_waited_for_is_woken() -> None:
-    gate = Gate(groups_of("turn", ROLES))
+    gate = Gate(groups_of("turn", PHASES))
     for engine in ("tutor", "judge", "student", "judge"):
         gate.ask(engine)
     assert step(gate) == ["judge", "judge"]
 
 
 def test_a_shared_engine_is_asked_in_whichever_group_is_awake() -> None:
-    gate = Gate(groups_of("phase", {"tutor": ("teacher",), "rest": ("student", "judge")}))
+    gate = Gate(groups_of("phase", {"tutor": TUTOR, "rest": (*STUDENT, *JUDGE)}))
     first = gate.ask("tutor")
     assert step(gate) == ["tutor"] and gate.current == {"tutor", "rest"}
     gate.ask("rest")
@@ -65,7 +64,7 @@ def test_a_shared_engine_is_asked_in_whichever_group_is_awake() -> None:
 
 
 def test_while_engines_change_nobody_passes_not_even_to_the_group_that_leaves() -> None:
-    gate = Gate(groups_of("turn", ROLES), current=frozenset({"tutor"}))
+    gate = Gate(groups_of("turn", PHASES), current=frozenset({"tutor"}))
     gate.ask("judge")
     group = gate.next_group()
     gate.switch()
@@ -76,7 +75,7 @@ def test_while_engines_change_nobody_passes_not_even_to_the_group_that_leaves() 
 
 
 def test_a_request_that_is_no_longer_wanted_neither_waits_nor_works() -> None:
-    gate = Gate(groups_of("turn", ROLES))
+    gate = Gate(groups_of("turn", PHASES))
     gate.leave(gate.ask("judge"))
     assert gate.next_group() is None
     running = gate.ask("tutor")
@@ -97,7 +96,7 @@ def test_any_load_ends_and_only_awake_engines_work(
     residency: str, plans: list[list[str]], order: object
 ) -> None:
     """Conversations each ask their engines one after the other, and end in any order."""
-    gate = Gate(groups_of(residency, ROLES))
+    gate = Gate(groups_of(residency, PHASES))
     left = [list(plan) for plan in plans]
     asking, running = {}, {}
     for _ in range(1000):

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from config.roles import Phase
 from src.inference_providers.base import ProviderError, Sampling
 from src.vllm.control import EngineControl, EngineDied
 from src.vllm.providers import ResidentProvider
@@ -73,13 +74,14 @@ class ScriptedEngine(EngineControl):
 
 def classroom(residency: str) -> tuple[Residency, dict[str, ScriptedEngine], list[str]]:
     log: list[str] = []
-    roles = {"tutor": ("teacher",), "student": ("student",), "judge": ("judge",)}
+    taken: frozenset[Phase] = frozenset({"turns"})
+    phases = {"tutor": taken, "student": taken, "judge": frozenset[Phase]({"judging"})}
     sleeps = residency != "always"
     specs = [
-        EngineSpec(name=n, model=n, roles=r, updatable=n == "tutor", sleeps=sleeps)
-        for n, r in roles.items()
+        EngineSpec(name=n, model=n, roles=(n,), phases=p, updatable=n == "tutor", sleeps=sleeps)
+        for n, p in phases.items()
     ]
-    engines = {name: ScriptedEngine(name, log) for name in roles}
+    engines = {name: ScriptedEngine(name, log) for name in phases}
     if residency == "always":
         for engine in engines.values():
             engine.asleep = set()

@@ -62,6 +62,7 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSet]:
             save_tiny_model(base / role, seed=seed),
             max_length=2048,
             updatable=role == "teacher",
+            phases=frozenset({"judging"} if role == "judge" else {"turns"}),
             fault="nan_on_sleep",
         )
         for seed, role in enumerate(ROLES)

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from config.errors import ConfigError
+from config.roles import needs_judge
 from config.schema import EngineSettings, EvalConfig, GenerationSettings, TrainRLConfig
 from src.vllm.engines import EngineSet
-from src.vllm.spec import EngineSpec, needs_judge, plan_engines
+from src.vllm.spec import EngineSpec, plan_engines
 
 
 def config(kind: type = TrainRLConfig, **models: str) -> TrainRLConfig | EvalConfig:

@@ -1,0 +1,92 @@
+"""Who takes part in a run, read from its settings: everybody else asks here.
+
+A further participant is one more row of the table: which setting names its model, when it is
+asked, and whether a run has it at all.  Engines, memory plan, checks and classroom follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from config.schema import EvalConfig, GenerationSettings, ModelSettings, TrainRLConfig
+
+Config = TrainRLConfig | EvalConfig
+Phase = Literal["turns", "judging", "solving"]
+
+MATCHER = "matcher"  # a rule that is the deterministic leak matcher, not a prompt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """One participant of a run, and the model that plays it."""
+
+    name: str  # in records, seeds, usage and the names of engines
+    setting: str  # the key that names its model, for errors
+    model: ModelSettings
+    phases: frozenset[Phase]  # when it is asked
+
+    @property
+    def hosted(self) -> bool:
+        return is_hosted(self.model)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    name: str
+    phases: frozenset[Phase]
+    takes_part: Callable[[Config], bool]
+
+
+def is_hosted(model: ModelSettings) -> bool:
+    """Whether somebody else serves this model, over the network."""
+    return model.use_openrouter or model.use_gemini or model.base_url is not None
+
+
+def is_code(source: str) -> bool:
+    """Whether a judge rule is code, not a prompt: `matcher`, or `module:function`."""
+    return source == MATCHER or ":" in source
+
+
+def needs_judge(generation: GenerationSettings) -> bool:
+    """Whether any verdict is asked of a judge model."""
+    rules = generation.judges_rules_prompts_paths.values()
+    return generation.number_judge_attempts > 0 and not all(
+        is_code(source) or source.lower() == "none" for source in rules
+    )
+
+
+def has_conversations(cfg: Config) -> bool:
+    """Whether there is a classroom at all; benchmarks of reasoning ask the tutor alone."""
+    return isinstance(cfg, TrainRLConfig) or cfg.eval.task == "classroom"
+
+
+_TABLE = (
+    _Row("teacher", frozenset({"turns"}), lambda cfg: True),
+    _Row("student", frozenset({"turns", "solving"}), has_conversations),
+    _Row(
+        "judge",
+        frozenset({"judging"}),
+        lambda cfg: has_conversations(cfg) and needs_judge(cfg.generation),
+    ),
+)
+
+
+def roles_of(cfg: Config) -> dict[str, Role]:
+    """The roles that a run with these settings asks, by name, the tutor first."""
+    return {
+        row.name: Role(
+            name=row.name,
+            setting=f"{row.name}_model",
+            model=getattr(cfg, f"{row.name}_model"),
+            phases=row.phases,
+        )
+        for row in _TABLE
+        if row.takes_part(cfg)
+    }
+
+
+def configured(cfg: Config) -> dict[str, ModelSettings]:
+    """Every role's setting and model, asked or not: values are checked all the same."""
+    return {f"{row.name}_model": getattr(cfg, f"{row.name}_model") for row in _TABLE}
