@@ -105,7 +105,7 @@ class ClassroomGRPOTrainer(GRPOTrainer):
         deepspeed_adam: bool = False,
         **arguments: Any,
     ) -> None:
-        self._rollout, self._evaluate = rollout, evaluate_held_out
+        self._rollout, self._evaluate_held_out = rollout, evaluate_held_out
         self._score_rows, self._offload = score_rows, offload
         self._tutor_mask: Tensor | None = None  # (rows, completion): 1 on the tutor's tokens
         self._rows: list[int] = []
@@ -221,7 +221,7 @@ class ClassroomGRPOTrainer(GRPOTrainer):
             self.vllm_generation.sync_weights()
             self._last_loaded_step = step
         with at_rest(self.accelerator, self.deepspeed, self._offload):
-            found = {f"eval_{name}": value for name, value in self._evaluate(step).items()}
+            found = {f"eval_{name}": value for name, value in self._evaluate_held_out(step).items()}
         self.log(dict(found))
         found.setdefault(f"eval_{self.args.metric_for_best_model}", math.nan)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
