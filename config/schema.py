@@ -125,6 +125,7 @@ class GenerationSettings:
     rules_that_see_the_answer: list[str] = field(default_factory=lambda: ["does_not_leak_answer"])
     rules_only_reported: list[str] = field(default_factory=list)  # recorded, never a rejection
     missing_verdict: str = "exclude"  # exclude (left out of its group) or reject
+    peers: dict[str, str] = field(default_factory=dict)  # name -> persona file: more students
     judge_retries: int = 2  # more requests for a verdict that could not be read
     number_initial_attempts: int = 0  # solutions before the conversation; 0: not measured
     max_concurrent_conversations: int = 0  # 0: all at once

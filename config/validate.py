@@ -200,8 +200,9 @@ def _prompt_files(generation: GenerationSettings) -> Iterator[tuple[str, str]]:
     for name, value in vars(generation).items():
         if name.endswith("_path"):
             yield f"generation.{name}", value
-    for name, path in generation.student_personas_prompts_paths.items():
-        yield f"generation.student_personas_prompts_paths.{name}", path
+    for key in ("student_personas_prompts_paths", "peers"):
+        for name, path in getattr(generation, key).items():
+            yield f"generation.{key}.{name}", path
     for name, path in generation.judges_rules_prompts_paths.items():
         if not is_code(path):
             yield f"generation.judges_rules_prompts_paths.{name}", path

@@ -29,6 +29,7 @@ class Message(_Model):
     """One turn: as written, and what the others saw of it."""
 
     role: Literal["teacher", "student"]
+    speaker: str = ""  # a peer's name; empty: the role's own voice
     content: str
     visible: str
     tokens: int = 0

@@ -66,10 +66,12 @@ class Conversation:
         *,
         tokens: int,
         stop_reason: Literal["stop", "length"],
+        speaker: str = "",
     ) -> Message:
         """Append a turn.  Only the tutor's own tag ends the conversation."""
         message = Message(
             role=role,
+            speaker=speaker,
             content=content,
             visible=visible_text(content),
             tokens=tokens,
@@ -91,8 +93,8 @@ class Conversation:
 
     @property
     def turns(self) -> list[tuple[str, str]]:
-        """(role, visible text) of every turn: what a judge reads."""
-        return [(m.role, m.visible) for m in self.messages]
+        """(speaker, visible text) of every turn: what a judge reads."""
+        return [(m.speaker or m.role, m.visible) for m in self.messages]
 
     def to_record(self, **fields: Any) -> ConversationRecord:
         """The record of this conversation; run, split, step, rewards… come in `fields`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from src.dialog.view import Turn, View
 from src.dialog.views import open_view
 from src.inference_providers.base import ChatMessage, GaveUp
 from src.together import gather_or_cancel
+from utils.prompts import Prompt
 from utils.records import ConversationRecord, Solution
 from utils.rewards import exclusion, is_rejected, rewards
 from utils.seeding import keyed_seed
@@ -57,9 +59,14 @@ class Lesson:
     def __init__(self, plan: Plan, conversation: Conversation, batch: Batch) -> None:
         self.plan, self.conversation, self.batch = plan, conversation, batch
         self.settings, self.prompts = plan.settings, plan.prompts
+        peers = plan.prompts.peers
+        # with peers, everybody's words have a name before them
+        labels = {"teacher": "Tutor", "student": conversation.student_name or "Student"}
+        self.labels = labels | {name: name for name in peers} if peers else {}
         self.teacher: View | None = None
         self.student = self._open_student()
-        self._told = {"teacher": 0, "student": 0}  # messages that each role knows of
+        self.peers = {name: self._open_peer(persona) for name, persona in peers.items()}
+        self._told: Counter[str] = Counter()  # messages that each speaker knows of
         self._start_shared()
 
     # -- opening -----------------------------------------------------------------------------
@@ -93,7 +100,12 @@ class Lesson:
         if self.conversation.type == "attempted":
             ask = self.prompts.student_attempt.render(**self._values())
             messages.append({"role": "user", "content": ask})
-        return open_view(self.plan.participants.student, messages)
+        return open_view(self.plan.participants.student, messages, self.labels)
+
+    def _open_peer(self, persona: Prompt) -> View:
+        """Another student, played by the student's model."""
+        system: ChatMessage = {"role": "system", "content": persona.render(**self._values())}
+        return open_view(self.plan.participants.student, [system], self.labels)
 
     def _open_teacher(self) -> View:
         participant, settings = self.plan.participants.teacher, self.settings
@@ -114,8 +126,8 @@ class Lesson:
             # Hosted models and many chat templates refuse a conversation without a user.
             opening = self.prompts.tutor_opening.render(**self._values())
             messages.append({"role": "user", "content": opening})
-        self._told["teacher"] = len(self.conversation.messages)
-        return open_view(participant, messages)
+        self._told["teacher"] = min(1, len(self.conversation.messages))  # the attempt
+        return open_view(participant, messages, self.labels)
 
     async def _sample_opening(self) -> Turn:
         problem = self.conversation.problem.id
@@ -147,50 +159,69 @@ class Lesson:
 
     async def teacher_turn(self) -> None:
         """The tutor speaks, or the conversation has run out of tokens."""
-        settings = self.settings
         if self.teacher is None:
             self.teacher = self._open_teacher()
-        prefill = f"{THINK_OPEN}\n" if settings.force_thinking else ""
-        if (room := self._room("teacher", self.teacher, prefill)) <= 0:
-            return
-        turn, completion = await self.teacher.say(
-            max_tokens=min(settings.max_tokens_per_turn, room),
-            seed=self._seed("teacher"),
-            prefill=prefill,
-            logprobs=True,
-        )
-        spend(self.conversation, "teacher", completion)
-        self._add("teacher", turn)
+        prefill = f"{THINK_OPEN}\n" if self.settings.force_thinking else ""
+        await self._speak("teacher", "teacher", self.teacher, prefill=prefill, logprobs=True)
 
     async def student_turn(self) -> None:
-        """The student speaks; an "attempted" conversation opens with its group's attempt."""
+        """The student speaks, then each peer while the conversation goes on.
+
+        An "attempted" conversation opens with its group's attempt.
+        """
         if not self.conversation.messages:
             assert self.shared.opening is not None
             turn = await asyncio.shield(self.shared.opening)
             self.student.replay(turn)
+            self._add("student", "student", turn)
         else:
-            if (room := self._room("student", self.student)) <= 0:
-                return
-            turn, completion = await self.student.say(
-                max_tokens=min(self.settings.max_tokens_per_turn, room),
-                seed=self._seed("student"),
-            )
-            spend(self.conversation, "student", completion)
-        self._add("student", turn)
+            await self._speak("student", "student", self.student)
+        for name, view in self.peers.items():
+            full = len(self.conversation.messages) >= self.settings.max_turns
+            if self.conversation.stop_reason is None and not full:
+                await self._speak("student", name, view)
 
-    def _add(self, role: Literal["teacher", "student"], turn: Turn) -> None:
-        self.conversation.add(role, turn.content, tokens=turn.tokens, stop_reason=turn.stop_reason)
-        self._told[role] = len(self.conversation.messages)
+    async def _speak(
+        self,
+        role: Literal["teacher", "student"],
+        speaker: str,
+        view: View,
+        *,
+        prefill: str = "",
+        logprobs: bool = False,
+    ) -> None:
+        """One turn, where there are tokens left for one."""
+        if (room := self._room(speaker, view, prefill)) <= 0:
+            return
+        turn, completion = await view.say(
+            max_tokens=min(self.settings.max_tokens_per_turn, room),
+            seed=self._seed(speaker),
+            prefill=prefill,
+            logprobs=logprobs,
+        )
+        spend(self.conversation, role, completion)
+        self._add(role, speaker, turn)
 
-    def _catch_up(self, role: str, view: View) -> None:
-        """Tell a role what the other one said since."""
-        for message in self.conversation.messages[self._told[role] :]:
-            view.hear(message.visible)
-        self._told[role] = len(self.conversation.messages)
+    def _add(self, role: Literal["teacher", "student"], speaker: str, turn: Turn) -> None:
+        self.conversation.add(
+            role,
+            turn.content,
+            tokens=turn.tokens,
+            stop_reason=turn.stop_reason,
+            speaker="" if speaker == role else speaker,
+        )
+        self._told[speaker] = len(self.conversation.messages)
 
-    def _room(self, role: str, view: View, prefill: str = "") -> int:
+    def _catch_up(self, speaker: str, view: View) -> None:
+        """Tell a speaker what the others said since."""
+        for message in self.conversation.messages[self._told[speaker] :]:
+            if message.speaker != speaker:
+                view.hear(message.speaker or message.role, message.visible)
+        self._told[speaker] = len(self.conversation.messages)
+
+    def _room(self, speaker: str, view: View, prefill: str = "") -> int:
         """Tokens left, to the conversation and in the model's context; without any, it is over."""
-        self._catch_up(role, view)
+        self._catch_up(speaker, view)
         room = min(self.settings.max_tokens_in_conversation - len(view), view.room(prefill))
         if room <= 0:
             self.conversation.stop_reason = "max_tokens"

@@ -15,7 +15,7 @@ from utils.rewards import RewardSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Participants:
-    """Who plays."""
+    """Who takes part."""
 
     teacher: Participant
     student: Participant

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from src.dialog.participants import Participant
-from src.dialog.view import Ending, Turn, independent, joined, turn_of
+from src.dialog.view import Ending, Turn, as_heard, independent, joined, turn_of
 from src.inference_providers.base import ChatMessage, Completion, Sampling
 from utils.records import Trajectory
 
@@ -15,8 +15,13 @@ from utils.records import Trajectory
 class MessageView:
     """A view on a hosted model: a list of chat messages."""
 
-    def __init__(self, participant: Participant, messages: Sequence[ChatMessage]) -> None:
-        self._participant = participant
+    def __init__(
+        self,
+        participant: Participant,
+        messages: Sequence[ChatMessage],
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        self._participant, self._labels = participant, labels or {}
         self._messages: list[ChatMessage] = list(messages)
         self._heard: list[str] = []
         self._tokens = 0
@@ -27,8 +32,8 @@ class MessageView:
     def room(self, prefill: str = "") -> int:
         return self._participant.context_length - self._tokens
 
-    def hear(self, text: str) -> None:
-        self._heard.append(text)
+    def hear(self, speaker: str, text: str) -> None:
+        self._heard.append(as_heard(speaker, text, self._labels))
 
     def _read(self) -> None:
         if self._heard:

@@ -15,6 +15,7 @@ class Prompts:
     teacher: Prompt
     tutor_opening: Prompt
     personas: dict[str, Prompt]
+    peers: dict[str, Prompt]
     student_attempt: Prompt
     attempt_wrapper: Prompt
     initial_attempt: Prompt
@@ -34,6 +35,17 @@ class Prompts:
                 optional=optional & variables,
             )
 
+        def personas(key: str) -> dict[str, Prompt]:
+            return {
+                name: load_prompt(
+                    path,
+                    setting=f"generation.{key}.{name}",
+                    variables=student,
+                    optional=optional,
+                )
+                for name, path in sorted(getattr(settings, key).items())
+            }
+
         return cls(
             teacher=load(
                 "teacher_prompt_path",
@@ -41,15 +53,8 @@ class Prompts:
                 "problem",
             ),
             tutor_opening=load("tutor_opening_prompt_path", student),
-            personas={
-                name: load_prompt(
-                    path,
-                    setting=f"generation.student_personas_prompts_paths.{name}",
-                    variables=student,
-                    optional=optional,
-                )
-                for name, path in sorted(settings.student_personas_prompts_paths.items())
-            },
+            personas=personas("student_personas_prompts_paths"),
+            peers=personas("peers"),
             student_attempt=load("student_attempt_prompt_path", student),
             attempt_wrapper=load(
                 "initial_attempt_wrapper_prompt_path", student | {"attempt"}, "attempt"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from src.dialog.participants import Participant, Renderer
 from src.dialog.trajectory import TokenLedger
-from src.dialog.view import Ending, Turn, independent, joined, turn_of
+from src.dialog.view import Ending, Turn, as_heard, independent, joined, turn_of
 from src.inference_providers.base import ChatMessage, Completion, ProviderError, Sampling
 from utils.records import Trajectory
 from utils.thinking import THINK_CLOSE
@@ -23,9 +23,14 @@ class TokenView:
     """
 
     def __init__(
-        self, participant: Participant, renderer: Renderer, messages: Sequence[ChatMessage]
+        self,
+        participant: Participant,
+        renderer: Renderer,
+        messages: Sequence[ChatMessage],
+        labels: Mapping[str, str] | None = None,
     ) -> None:
         self._participant, self._renderer = participant, renderer
+        self._labels = labels or {}
         self._messages = list(messages)
         self._ledger: TokenLedger | None = None  # until the role speaks
         self._heard: list[str] = []
@@ -38,8 +43,8 @@ class TokenView:
         taken = len(self) + (len(self._renderer.markup(prefill)) if given else 0)
         return self._participant.context_length - taken
 
-    def hear(self, text: str) -> None:
-        self._heard.append(text)
+    def hear(self, speaker: str, text: str) -> None:
+        self._heard.append(as_heard(speaker, text, self._labels))
 
     def _next(self, heard: Sequence[str]) -> list[int]:
         """Ids up to the role's next turn, in a list of their own."""

@@ -6,7 +6,7 @@ serves every turn, and the tutor's ledger is its training row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
@@ -39,8 +39,8 @@ class Ending:
 class View(Protocol):
     """One role's view of one conversation."""
 
-    def hear(self, text: str) -> None:
-        """The other role said this; it is read at the next `say` or `aside`."""
+    def hear(self, speaker: str, text: str) -> None:
+        """This speaker said this; it is read at the next `say` or `aside`."""
 
     def replay(self, turn: Turn) -> None:
         """Take over a turn that this role has said in a twin conversation."""
@@ -70,6 +70,11 @@ class View(Protocol):
 
     def trajectory(self) -> Trajectory | None:
         """The ledger as a training row; None where the provider gives no ids."""
+
+
+def as_heard(speaker: str, text: str, labels: Mapping[str, str]) -> str:
+    """What a role reads of another's message: with a name before it where several may speak."""
+    return f"{labels[speaker]}: {text}" if speaker in labels else text
 
 
 def turn_of(completion: Completion, prefill: str) -> Turn:

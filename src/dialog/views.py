@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from src.dialog.message_view import MessageView
 from src.dialog.participants import Participant
@@ -11,8 +11,15 @@ from src.dialog.view import View
 from src.inference_providers.base import ChatMessage
 
 
-def open_view(participant: Participant, messages: Sequence[ChatMessage]) -> View:
-    """A fresh view that begins with these messages."""
+def open_view(
+    participant: Participant,
+    messages: Sequence[ChatMessage],
+    labels: Mapping[str, str] | None = None,
+) -> View:
+    """A fresh view that begins with these messages.
+
+    `labels`: the name that stands before what a speaker says, where several others may speak.
+    """
     if participant.renderer is None:
-        return MessageView(participant, messages)
-    return TokenView(participant, participant.renderer, messages)
+        return MessageView(participant, messages, labels)
+    return TokenView(participant, participant.renderer, messages, labels)

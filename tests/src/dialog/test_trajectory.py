@@ -128,7 +128,7 @@ def test_the_tutors_row_is_what_it_was_asked_and_what_it_said(
         view = open_view(participant(provider, name), opening(name))
         for _, _, heard in turns:
             await view.say(max_tokens=50, seed=1, logprobs=True, prefill=prefill)
-            view.hear(heard)
+            view.hear("student", heard)
         return view.trajectory()
 
     row = asyncio.run(talk())
@@ -159,7 +159,7 @@ def test_a_listener_who_has_not_spoken_has_no_empty_turn(name: str) -> None:
 
     async def talk() -> None:
         view = open_view(participant(provider, name), messages)
-        view.hear(heard[0]["content"])
+        view.hear("student", heard[0]["content"])
         await view.aside(None, n=1, max_tokens=5, seed=1)
         await view.say(max_tokens=5, seed=1)
 
@@ -184,7 +184,7 @@ def test_an_aside_leaves_the_view_as_it_is(name: str) -> None:
             participant(provider, name), [*opening(name), {"role": "user", "content": "a"}][:2]
         )
         await view.say(max_tokens=5, seed=1)
-        view.hear("b")
+        view.hear("student", "b")
         size = len(view)
         await view.aside("solve", n=2, max_tokens=5, seed=2)
         assert len(view) == size
@@ -211,7 +211,7 @@ def test_a_replayed_turn_is_the_twins() -> None:
         other = open_view(participant(provider, "qwen2_5"), messages)
         other.replay(turn)
         for view in (twin, other):
-            view.hear("Good.")
+            view.hear("student", "Good.")
             await view.say(max_tokens=5, seed=1)
 
     asyncio.run(talk())
@@ -229,5 +229,5 @@ def test_what_was_heard_takes_room() -> None:
     view = open_view(participant(Scripted([]), "qwen2_5"), [{"role": "user", "content": "a"}])
     view.replay(Turn(content="x", stop_reason="stop", tokens=1, token_ids=(65,), logprobs=(0.0,)))
     before, bridge = view.room(), families.family("qwen2_5")[1].reply("b", [65])
-    view.hear("b")
+    view.hear("student", "b")
     assert view.room() == before - len(bridge)
