@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the tests.  --full adds the slow ones, the linter and the type checker; everything else goes
-# to pytest (./run_tests.sh tests/utils -k answers).
+# Runs linter, type checker and the fast tests.  --full adds the slow tests; everything else goes to
+# pytest, alone (./run_tests.sh tests/utils -k answers).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 source scripts/environment.sh
@@ -28,9 +28,12 @@ set_up_environment --tests
 install_tool chromium chromium
 install_tool ip iproute2
 
-if [ "$full" = 1 ]; then
+if [ "${#arguments[@]}" = 0 ]; then
     "$PYTHON" -m ruff check .
+    "$PYTHON" -m ruff format --check -q .
     "$PYTHON" -m mypy
+fi
+if [ "$full" = 1 ]; then
     exec "$PYTHON" -m pytest ${arguments[@]+"${arguments[@]}"}
 fi
 exec "$PYTHON" -m pytest -m "not slow" ${arguments[@]+"${arguments[@]}"}

@@ -37,7 +37,7 @@ def times(renderer: ChatRenderer) -> tuple[float, float, float]:
 
     def fresh() -> None:
         tag = next(count)
-        renderer.prompt([{**m, "content": f"{tag} {m['content']}"} for m in messages])
+        renderer.prompt([{"role": m["role"], "content": f"{tag} {m['content']}"} for m in messages])
 
     return (
         microseconds(lambda: renderer.prompt(messages)),

@@ -20,7 +20,8 @@ from aiohttp import web
 from benchmarks.plain import PlainClassroom
 from benchmarks.results import Result, compare, repeated
 from benchmarks.running import settings
-from src.setup import build_classroom, run_budget
+from src.inference_providers.budget import Budget
+from src.setup import build_classroom
 from src.vllm.client import EngineProvider
 from src.vllm.engine import Engine
 from src.vllm.spec import EngineSpec
@@ -84,7 +85,9 @@ def measure(name: str, repeats: int) -> Result:
 
     def spent(engine: Engine, plain: bool) -> float:
         asked = {r: EngineProvider(engine, lambda: None, 60.0) for r in ("teacher", "student")}
-        room = build_classroom(cfg, asked, evaluation=False, budget=run_budget(cfg, ()))
+        room = build_classroom(
+            cfg, asked, evaluation=False, budget=Budget.from_settings(cfg.engines)
+        )
 
         async def run() -> None:
             way = PlainClassroom(room) if plain else room

@@ -84,7 +84,11 @@ def cpu_seconds(conversations: int = 64, turns: int = 6, tokens: int = 40) -> fl
     }
     room = Classroom(
         settings,
-        Participants(**participants, judges=build_judges(settings, None)),
+        Participants(
+            teacher=participants["teacher"],
+            student=participants["student"],
+            judges=build_judges(settings, None),
+        ),
         Prompts.load(settings),
         RewardSettings.of(settings, RewardModelSettings()),
         seed=1,

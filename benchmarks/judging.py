@@ -31,7 +31,7 @@ JUDGE = (
 )
 
 
-def lines(name: str) -> list[dict[str, str]]:
+def lines(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (DATA / name).read_text().splitlines()]
 
 

@@ -76,7 +76,7 @@ class Book:
     """Seconds inside named methods, without those of others inside them."""
 
     def __init__(self) -> None:
-        self.seconds: Counter[str] = Counter()
+        self.seconds: Counter[str] = Counter()  # of floats, which most_common sorts as well
         self._inside = [0.0]
 
     def watch(self, owner: Any, method: str, name: str) -> None:
@@ -89,7 +89,7 @@ class Book:
                 return whole(*arguments, **more)
             finally:
                 spent = time.perf_counter() - began
-                self.seconds[name] += spent - self._inside.pop()
+                self.seconds[name] += spent - self._inside.pop()  # type: ignore[assignment]
                 self._inside[-1] += spent
 
         setattr(owner, method, watched)

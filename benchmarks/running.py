@@ -12,7 +12,8 @@ from benchmarks.results import Skipped
 from config.schema import TrainRLConfig
 from src.classroom import Classroom
 from src.inference_providers.base import Provider
-from src.setup import build_classroom, run_budget
+from src.inference_providers.budget import Budget
+from src.setup import build_classroom
 from src.vllm.engines import EngineSet
 from src.vllm.providers import providers_of
 from src.vllm.spec import plan_engines
@@ -55,7 +56,9 @@ class Running:
         """A new one, whose connections belong to the event loop that it runs in first."""
         providers, _ = providers_of(self.engines)
         asked = {r: wrap(r, p) if wrap else p for r, p in providers.items()}
-        return build_classroom(self.cfg, asked, evaluation=False, budget=run_budget(self.cfg, ()))
+        return build_classroom(
+            self.cfg, asked, evaluation=False, budget=Budget.from_settings(self.cfg.engines)
+        )
 
 
 @contextmanager

@@ -83,7 +83,9 @@ def table(rows: Sequence[dict[str, Any]]) -> Table:
         cells = [f"{penalty:g}{' hard' if hard else ''}", str(len(runs))]
         for column in COLUMNS:
             mean = mean_over_seeds([run[column] for run in runs])
-            half = "" if mean.high is None else f" ± {mean.high - mean.mean:.2f}"
+            half = (
+                "" if mean.high is None or mean.mean is None else f" ± {mean.high - mean.mean:.2f}"
+            )
             cells.append(f"{mean.mean:.3f}{half}" if column != "seconds" else f"{mean.mean:.0f}")
         found.add_row(*cells)
     return found

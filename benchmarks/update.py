@@ -55,7 +55,7 @@ def in_lockstep(lead: Lead) -> None:
     ) -> list[ConversationRecord]:
         return lead.loop.run(PlainClassroom(lead.classroom).run(problems, samples=samples))
 
-    lead.run_batch = run_batch
+    lead.run_batch = run_batch  # type: ignore[method-assign]
 
 
 class Restarted:
@@ -72,7 +72,8 @@ class Restarted:
         self.trained().save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
         lead.close()
-        lead.models.engines.stop()
+        if lead.models.engines is not None:
+            lead.models.engines.stop()
         specs = [
             replace(spec, model=str(folder)) if spec.updatable else spec
             for spec in plan_engines(cfg)

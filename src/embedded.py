@@ -151,7 +151,8 @@ def _convert(model: Embedded, source: Path, folder: Path) -> None:
 
     weights = AutoModelForCausalLM.from_pretrained(
         source.parent, gguf_file=source.name, dtype=torch.float32
-    ).to(torch.bfloat16)
+    )
+    weights.bfloat16()
     tokenizer = _tokenizer(model, source)
     # The weights are dequantised, and save_pretrained must not think otherwise.
     del weights.config.quantization_config, weights.hf_quantizer

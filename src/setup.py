@@ -43,7 +43,9 @@ def more_stop_ids(model: ModelSettings, setting: str) -> list[int]:
 
     path = resolve_model(model.model_name_or_path, setting=f"{setting}.model_name_or_path")
     try:
-        found = GenerationConfig.from_pretrained(path, revision=model.revision).eos_token_id
+        found = GenerationConfig.from_pretrained(
+            path, revision=model.revision or "main"
+        ).eos_token_id
     except OSError:
         return []  # the model ships none
     return [found] if isinstance(found, int) else list(found or [])

@@ -16,7 +16,7 @@ _ROLES = {"system": SYSTEM, "user": USER, "assistant": ASSISTANT}
 class ByteRenderer(ByteCodec):
     """ROLE bytes END ROLE bytes END … ASSISTANT; nothing that is written can forge a marker."""
 
-    stop_token_ids = (END,)
+    stop_token_ids: tuple[int, ...] = (END,)
     needs_user_first = False
     opening = ""
 

@@ -45,7 +45,7 @@ class Sampler:
 
     def answer(self, chats: list[Chat], max_tokens: int) -> list[str]:
         """One sampled answer to each chat, in order."""
-        batch = self._tokenizer.apply_chat_template(
+        batch: Any = self._tokenizer.apply_chat_template(
             chats, add_generation_prompt=True, padding=True, return_tensors="pt", return_dict=True
         )
         with self._torch.inference_mode():

@@ -78,7 +78,7 @@ class Usage(_Model):
 class ConversationRecord(_Model):
     """One conversation, from the problem to the rewards."""
 
-    schema_version: int = Field(SCHEMA, alias="schema")
+    schema_version: int = Field(default=SCHEMA, alias="schema")
     run: str = ""
     split: Literal["train", "eval"] = "train"
     step: int = 0

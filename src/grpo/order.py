@@ -32,7 +32,7 @@ class EpochSampler(RepeatSampler):  # type: ignore[misc]
     def order(self, epoch: int) -> list[int]:
         """Indices of one epoch."""
         if self.shuffle:
-            self.generator.manual_seed(self.seed + epoch)
+            self.generator.manual_seed((self.seed or 0) + epoch)
         return list(super().__iter__())
 
 

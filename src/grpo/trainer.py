@@ -41,7 +41,7 @@ class SharedWeights:
         return None
 
 
-def reward_functions() -> list[Callable[..., list[float | None]]]:
+def reward_functions() -> list[Any]:
     """`total`, which alone trains, and its parts, which are only logged.
 
     All of them say None for a conversation that is left out, which is how TRL is told to keep it
@@ -121,7 +121,7 @@ class ClassroomGRPOTrainer(GRPOTrainer):
             self.optimizer_cls_and_kwargs = fused_adam(args)
         # TRL hands over weights, and corrects for the sampler's distribution, only for its own
         # engine.  With ours in its place it does both, with the logprobs we return.
-        self.vllm_generation = sampler
+        self.vllm_generation: Any = sampler
         self.use_vllm = True
         self._last_loaded_step = -1
         models = [self.accelerator.unwrap_model(m) for m in (self.model, self.ref_model) if m]
@@ -131,7 +131,8 @@ class ClassroomGRPOTrainer(GRPOTrainer):
         self._tried = False
 
     def _get_train_sampler(self, dataset: Any = None) -> EpochSampler:
-        return EpochSampler(super()._get_train_sampler(dataset), self._epoch)
+        like: Any = super()._get_train_sampler(dataset)
+        return EpochSampler(like, self._epoch)
 
     def _epoch(self) -> int:
         # a checkpoint restores the state, and fractions of an epoch may be a hair short

@@ -91,7 +91,7 @@ def lora_config(settings: LoraSettings) -> LoraConfig | None:
         lora_alpha=settings.alpha,
         target_modules=settings.target_modules,
         lora_dropout=settings.dropout,
-        bias=settings.bias,
+        bias=settings.bias,  # type: ignore[arg-type]  # one of CHOICES, by config.validate
     )
 
 

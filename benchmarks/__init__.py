@@ -1,0 +1,1 @@
+"""Speed, measured beside the algorithm that everyone starts from."""
