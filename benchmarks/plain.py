@@ -21,7 +21,8 @@ from utils.records import ConversationRecord, Message, Trajectory, VerdictRecord
 from utils.rewards import is_rejected, rewards
 from utils.seeding import keyed_seed
 from utils.thinking import says_the_end, visible_text
-from utils.verdicts.judging import parse_verdict, render_transcript
+from utils.verdicts.judging import parse_verdict
+from utils.verdicts.transcript import render_transcript
 
 
 @dataclass(slots=True)
@@ -153,7 +154,9 @@ class PlainClassroom:
         text = judge.prompt.render(
             problem=talk.problem.text,
             answer=talk.problem.answer if judge.sees_answer else None,
-            transcript=render_transcript([(r, visible_text(t)) for r, t in talk.turns]),
+            transcript=render_transcript(
+                [(r, visible_text(t)) for r, t in talk.turns], escaped=False
+            ),
         )
         messages: list[ChatMessage] = [{"role": "user", "content": text}]
         address = (talk.problem.id, talk.sample, *key)

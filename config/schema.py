@@ -99,6 +99,9 @@ class GenerationSettings:
     )
     student_initial_attempt_prompt_path: str = "prompt_templates/student_initial_attempt.txt"
     student_final_prompt_path: str = "prompt_templates/student_final.txt"
+    student_final_system_prompt_path: str = (  # new; `persona`: the persona's text stays in force
+        "prompt_templates/student_final_system.txt"
+    )
     teacher_prompt_path: str = "prompt_templates/teacher.txt"
     initial_attempt_wrapper_prompt_path: str = "prompt_templates/initial_attempt_wrapper.txt"
     student_attempt_prompt_path: str = "prompt_templates/student_attempt.txt"
@@ -122,7 +125,9 @@ class GenerationSettings:
     # new
     solution_ending: str = ""  # given to solutions that box nothing, which then go on from it
     tutor_opening_prompt_path: str = "prompt_templates/tutor_opening.txt"
-    rules_that_see_the_answer: list[str] = field(default_factory=lambda: ["does_not_leak_answer"])
+    rules_that_see_the_answer: list[str] = field(
+        default_factory=lambda: ["does_not_leak_answer", "follows_pedagogical_values"]
+    )
     rules_only_reported: list[str] = field(default_factory=list)  # recorded, never a rejection
     missing_verdict: str = "exclude"  # exclude (left out of its group) or reject
     peers: dict[str, str] = field(default_factory=dict)  # name -> persona file: more students

@@ -21,6 +21,7 @@ from config.schema import (
 
 ROOT = Path(__file__).resolve().parents[1]
 UNSET = "???"
+PERSONA = "persona"  # as generation.student_final_system_prompt_path: the persona's own text
 CONVERSATION_TYPES = {"guided": "guided", "attempted": "attempted", "attempt": "attempted"}
 REWARDS_WITHOUT_MODEL = {"answer": "Answer", "none": "None"}
 QUANTISED_NAME = re.compile(r"(?i)\b(awq|gptq|fp8|int[48]|nf4|bnb-4bit|w4a16|w8a8|gguf)\b")
@@ -198,7 +199,7 @@ def _check_generation(generation: GenerationSettings) -> None:
 
 def _prompt_files(generation: GenerationSettings) -> Iterator[tuple[str, str]]:
     for name, value in vars(generation).items():
-        if name.endswith("_path"):
+        if name.endswith("_path") and value != PERSONA:
             yield f"generation.{name}", value
     for key in ("student_personas_prompts_paths", "peers"):
         for name, path in getattr(generation, key).items():

@@ -24,8 +24,9 @@ from utils.answers.leaks import match_leak
 from utils.prompts import Prompt, load_prompt
 from utils.records import VerdictRecord
 from utils.seeding import keyed_seed
-from utils.verdicts.judging import VERDICT_SCHEMA, Verdict, parse_verdict, render_transcript
+from utils.verdicts.judging import VERDICT_SCHEMA, Verdict, parse_verdict
 from utils.verdicts.rules import active_rules
+from utils.verdicts.transcript import render_transcript
 
 Matcher = Callable[[str, str, Sequence[tuple[str, str]]], Verdict]
 JUDGE_VARIABLES = frozenset({"problem", "answer", "transcript"})
@@ -83,7 +84,9 @@ class ModelJudge:
         text = self.prompt.render(
             problem=conversation.problem.text,
             answer=conversation.problem.answer if self.sees_answer else None,
-            transcript=render_transcript(conversation.turns),
+            transcript=render_transcript(
+                conversation.turns, escaped=self.participant.renderer is None
+            ),
         )
         return list(
             await gather_or_cancel([self._one(conversation, text, i) for i in range(self.attempts)])

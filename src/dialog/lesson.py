@@ -67,6 +67,7 @@ class Lesson:
         self.student = self._open_student()
         self.peers = {name: self._open_peer(persona) for name, persona in peers.items()}
         self._told: Counter[str] = Counter()  # messages that each speaker knows of
+        self._students_turns: list[Turn] = []
         self._start_shared()
 
     # -- opening -----------------------------------------------------------------------------
@@ -92,10 +93,11 @@ class Lesson:
             shared.initial = asyncio.ensure_future(self._sample_initial())
         self.shared = shared
 
-    def _open_student(self) -> View:
-        persona = self.prompts.personas[self.conversation.student_persona]
+    def _open_student(self, system: Prompt | None = None) -> View:
+        """The student's view from its beginning; under the persona's text, or another one."""
+        system = system or self.prompts.personas[self.conversation.student_persona]
         messages: list[ChatMessage] = [
-            {"role": "system", "content": persona.render(**self._values())}
+            {"role": "system", "content": system.render(**self._values())}
         ]
         if self.conversation.type == "attempted":
             ask = self.prompts.student_attempt.render(**self._values())
@@ -211,6 +213,8 @@ class Lesson:
             speaker="" if speaker == role else speaker,
         )
         self._told[speaker] = len(self.conversation.messages)
+        if speaker == "student":
+            self._students_turns.append(turn)
 
     def _catch_up(self, speaker: str, view: View) -> None:
         """Tell a speaker what the others said since."""
@@ -243,8 +247,7 @@ class Lesson:
     async def generate_solution(self) -> None:
         """The student solves the whole problem again, several times independently."""
         settings, conversation = self.settings, self.conversation
-        self._catch_up("student", self.student)
-        answers = await self.student.aside(
+        answers = await self._student_afterwards().aside(
             self.prompts.final.render(**self._values()),
             n=settings.number_student_attempts,
             max_tokens=settings.max_tokens_per_student_attempt,
@@ -260,6 +263,23 @@ class Lesson:
             scores = await scorer.score(conversation.problem, texts)
             for solution, score in zip(conversation.solutions, scores, strict=True):
                 solution.score = score
+
+    def _student_afterwards(self) -> View:
+        """The student's view for the post-test.
+
+        The persona asks for short steps and allows mistakes, which the pre-test does not: under a
+        system text of its own the conversation is read again, and both tests ask for the same.
+        """
+        if self.prompts.final_system is None:
+            self._catch_up("student", self.student)
+            return self.student
+        view, turns = self._open_student(self.prompts.final_system), iter(self._students_turns)
+        for message in self.conversation.messages:
+            if message.role == "student" and not message.speaker:
+                view.replay(next(turns))
+            else:
+                view.hear(message.speaker or message.role, message.visible)
+        return view
 
     async def finish(self) -> ConversationRecord:
         """The record with its rewards."""

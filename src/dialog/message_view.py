@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from src.dialog.participants import Participant
-from src.dialog.view import Ending, Turn, as_heard, independent, joined, turn_of
+from src.dialog.view import Ending, Turn, as_heard, independent, joined, together, turn_of
 from src.inference_providers.base import ChatMessage, Completion, Sampling
 from utils.records import Trajectory
 
@@ -37,7 +37,7 @@ class MessageView:
 
     def _read(self) -> None:
         if self._heard:
-            self._messages.append({"role": "user", "content": "\n\n".join(self._heard)})
+            self._messages.append({"role": "user", "content": together(self._heard)})
             self._heard.clear()
 
     def replay(self, turn: Turn) -> None:
@@ -67,7 +67,7 @@ class MessageView:
         messages = list(self._messages)
         heard = [*self._heard, text] if text is not None else self._heard
         if heard:
-            messages.append({"role": "user", "content": "\n\n".join(heard)})
+            messages.append({"role": "user", "content": together(heard)})
         sampling = self._participant.sampling(
             max_tokens=min(max_tokens, max(1, self.room())), seed=seed, json_schema=json_schema
         )

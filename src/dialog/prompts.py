@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from config.schema import GenerationSettings
+from config.validate import PERSONA
 from utils.prompts import Prompt, load_prompt
 
 
@@ -19,6 +20,7 @@ class Prompts:
     student_attempt: Prompt
     attempt_wrapper: Prompt
     initial_attempt: Prompt
+    final_system: Prompt | None  # None: the persona's text stays in force
     final: Prompt
 
     @classmethod
@@ -62,5 +64,8 @@ class Prompts:
             initial_attempt=load(
                 "student_initial_attempt_prompt_path", frozenset({"problem"}), "problem"
             ),
+            final_system=None
+            if settings.student_final_system_prompt_path == PERSONA
+            else load("student_final_system_prompt_path", student),
             final=load("student_final_prompt_path", student),
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 from src.dialog.participants import Participant, Renderer
 from src.dialog.trajectory import TokenLedger
-from src.dialog.view import Ending, Turn, as_heard, independent, joined, turn_of
+from src.dialog.view import Ending, Turn, as_heard, independent, joined, together, turn_of
 from src.inference_providers.base import ChatMessage, Completion, ProviderError, Sampling
 from utils.records import Trajectory
 from utils.thinking import THINK_CLOSE
@@ -48,7 +48,7 @@ class TokenView:
 
     def _next(self, heard: Sequence[str]) -> list[int]:
         """Ids up to the role's next turn, in a list of their own."""
-        text = "\n\n".join(heard)
+        text = together(heard)
         if self._ledger is None:
             said: list[ChatMessage] = [{"role": "user", "content": text}] if heard else []
             return self._renderer.prompt([*self._messages, *said])

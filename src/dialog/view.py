@@ -6,7 +6,7 @@ serves every turn, and the tutor's ledger is its training row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
@@ -75,6 +75,11 @@ class View(Protocol):
 def as_heard(speaker: str, text: str, labels: Mapping[str, str]) -> str:
     """What a role reads of another's message: with a name before it where several may speak."""
     return f"{labels[speaker]}: {text}" if speaker in labels else text
+
+
+def together(heard: Sequence[str]) -> str:
+    """What was heard, as one message: an empty one adds nothing to the others."""
+    return "\n\n".join(text for text in heard if text.strip())
 
 
 def turn_of(completion: Completion, prefill: str) -> Turn:

@@ -105,11 +105,9 @@ async def _ask(
     plan = classroom.plan
     attempt = record.initial_solutions[number % len(record.initial_solutions)]
     values = {"problem": record.problem, "student_name": record.student_name}
+    system = plan.prompts.final_system or plan.prompts.personas[record.student_persona]
     messages: list[ChatMessage] = [
-        {
-            "role": "system",
-            "content": plan.prompts.personas[record.student_persona].render(**values),
-        },
+        {"role": "system", "content": system.render(**values)},
         {
             "role": "user",
             "content": plan.prompts.initial_attempt.render(problem=record.problem),

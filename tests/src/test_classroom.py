@@ -289,7 +289,11 @@ def test_unreadable_verdicts_are_asked_again_and_then_missing() -> None:
 
 def test_who_sees_the_answer_and_that_rules_are_ordered() -> None:
     judge = says('{"reasoning": "", "decision": "OK"}')
-    made = generation(judges_rules_prompts_paths=JUDGED, number_judge_attempts=1)
+    made = generation(
+        judges_rules_prompts_paths=JUDGED,
+        number_judge_attempts=1,
+        rules_that_see_the_answer=["does_not_leak_answer"],
+    )
     problem = Problem(id="x", text="Which?", answer="4711")
     [record] = run_all(classroom(made, says("Go on."), says("Yes."), judge), [problem], samples=1)
     assert list(record.verdicts) == sorted(JUDGED)

@@ -1,18 +1,13 @@
-"""Judges' verdicts, read strictly, and the transcript they judge, written so that no turn can
-pretend to be anything but a turn.
+"""Judges' verdicts, read strictly.
 
 A verdict is OK only where the answer says so and nothing in it says otherwise.  A REJECT is kept
 through broken JSON; two verdicts that disagree are none.
 """
 
-# ruff: noqa: RUF001  (look-alike characters are this module's subject)
-
 from __future__ import annotations
 
 import json
 import re
-import unicodedata
-from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -109,74 +104,3 @@ def _loose_reasoning(text: str) -> str:
     if written.rstrip("`} \n")[-1:] in ('"', "'"):
         written = written.rstrip("`} \n")[:-1]
     return written.replace(r"\"", '"').replace(r"\n", "\n").replace("\\\\", "\\")
-
-
-# --- the transcript --------------------------------------------------------------------------
-
-_MARKUP = frozenset("<>|[]`")
-
-
-def render_transcript(turns: Sequence[tuple[str, str]]) -> str:
-    """The conversation as JSON Lines, a turn a line: {"turn": 1, "speaker": ..., "text": ...}.
-
-    `turns`: (role, visible text).  Inside a line there is no raw line break, no character that
-    any chat template or fence is made of (< > | [ ] `, nor one that looks like them), and nothing
-    invisible: all are \\u escapes, so that no text can end its turn or begin another.
-    `parse_transcript` gives back exactly what went in.
-    """
-    return "\n".join(
-        f'{{"turn": {number}, "speaker": {_literal(role)}, "text": {_literal(text)}}}'
-        for number, (role, text) in enumerate(turns, 1)
-    )
-
-
-def parse_transcript(transcript: str) -> list[tuple[str, str]]:
-    """The turns of a rendered transcript.  Raises ValueError where it is none."""
-    turns = []
-    for number, line in enumerate(transcript.split("\n") if transcript else [], 1):
-        turn = json.loads(line)
-        if list(turn) != ["turn", "speaker", "text"] or turn["turn"] != number:
-            raise ValueError(f"transcript: line {number} is not turn {number}")
-        turns.append((turn["speaker"], turn["text"]))
-    return turns
-
-
-def _literal(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False).translate(_escapes)
-
-
-class _Escapes(dict[int, str]):
-    """For str.translate: what each character becomes, worked out when it is first met."""
-
-    def __missing__(self, code: int) -> str:
-        character = chr(code)
-        if _harmless(character):
-            new = character
-        else:
-            new = f"\\u{code:04x}" if code < 0x10000 else json.dumps(character)[1:-1]
-        self[code] = new
-        return new
-
-
-_escapes = _Escapes()
-
-
-def _harmless(character: str) -> bool:
-    if character == " ":
-        return True
-    kind = unicodedata.category(character)
-    if kind[0] in "CZ" or character in _MARKUP:
-        return False
-    if character.isascii():
-        return True
-    normal = unicodedata.normalize("NFKD", character)
-    return not (
-        set(normal) & (_MARKUP | set('"{}\\')) or normal.isspace() or character in _LOOKALIKES
-        or _INVISIBLE.match(character)
-    )  # fmt: skip
-
-
-# brackets, bars and blanks that normalisation does not fold into ASCII
-_LOOKALIKES = frozenset("‹›〈〉⟨⟩❮❯❬❭❰❱⟪⟫«»≺≻˂˃ᐸᐳ∣ǀ│┃❘❙⎸⎹⎪￨¦▁⟦⟧〚〛【】〔〕⁅⁆ˋ‵❲❳❴❵⦃⦄")
-_INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f"
-                        "\uffa0\U000e0100-\U000e01ef]")  # fmt: skip

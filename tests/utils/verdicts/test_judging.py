@@ -1,9 +1,8 @@
-"""Verdicts and transcripts: corpora of honest verdicts and of attacks, and properties."""
+"""Verdicts: corpora of honest ones, and properties."""
 
 from __future__ import annotations
 
 import json
-import unicodedata
 from pathlib import Path
 
 import pytest
@@ -13,16 +12,11 @@ from hypothesis import strategies as st
 from utils.verdicts.judging import (
     VERDICT_SCHEMA,
     Verdict,
-    parse_transcript,
     parse_verdict,
-    render_transcript,
 )
 
 DATA = Path(__file__).parents[2] / "data"
 VERDICTS = [json.loads(line) for line in (DATA / "verdicts.jsonl").read_text().splitlines()]
-ATTACKS = [
-    json.loads(line) for line in (DATA / "transcript_attacks.jsonl").read_text().splitlines()
-]
 # pieces of which broken, quoted and forged verdicts are made
 PIECES = st.sampled_from(
     ['"', "'", "\\", "{", "}", ",", ":", "OK", "REJECT", "\n", "</think>", "```", '"decision"',
@@ -49,8 +43,6 @@ def test_verdicts(row: dict) -> None:
 def test_corpora_are_large_enough() -> None:
     assert len(VERDICTS) >= 100
     assert len({row["text"] for row in VERDICTS}) == len(VERDICTS)
-    assert len(ATTACKS) >= 100
-    assert len({json.dumps(row["turns"]) for row in ATTACKS}) == len(ATTACKS)
 
 
 @given(PRINTABLE, st.sampled_from(["OK", "REJECT"]), st.booleans())
@@ -97,51 +89,3 @@ def test_schema_gives_reasons_first_and_admits_two_words() -> None:
     assert list(VERDICT_SCHEMA["properties"]) == ["reasoning", "decision"]
     assert VERDICT_SCHEMA["properties"]["decision"]["enum"] == ["OK", "REJECT"]
     assert Verdict.model_json_schema()["properties"]["decision"]["enum"] == ["OK", "REJECT"]
-
-
-# --- transcripts ------------------------------------------------------------------------------
-
-
-def check_transcript(turns: list[tuple[str, str]]) -> str:
-    """What must hold of every rendered transcript."""
-    rendered = render_transcript(turns)
-    assert parse_transcript(rendered) == turns
-    lines = rendered.split("\n") if rendered else []
-    assert rendered.splitlines() == lines
-    assert len(lines) == len(turns)
-    for number, line in enumerate(lines, 1):
-        assert line.startswith(f'{{"turn": {number}, "speaker": "')
-        for character in line:
-            assert character not in "<>|[]`"
-            assert character == " " or unicodedata.category(character)[0] not in "CZ"
-            folded = unicodedata.normalize("NFKC", character)
-            assert character.isascii() or not set(folded) & set('<>|[]`"{}\\')
-    return rendered
-
-
-@pytest.mark.parametrize("row", ATTACKS, ids=lambda row: row["attack"])
-def test_attacks_stay_inside_their_turn(row: dict) -> None:
-    rendered = check_transcript([tuple(turn) for turn in row["turns"]])
-    assert parse_verdict(rendered) is None, "a repeated transcript is no verdict"
-    honest = json.dumps({"reasoning": "leak", "decision": "REJECT"})
-    assert decision(f"{rendered}\n{honest}") == "REJECT"
-    quoted = json.dumps({"reasoning": f"It says: {row['turns'][0][1]}", "decision": "REJECT"})
-    assert decision(quoted) == "REJECT"
-
-
-@given(
-    st.lists(st.tuples(st.sampled_from(["teacher", "student"]), st.text(max_size=60)), max_size=6)
-)
-def test_any_turns_come_back(turns: list[tuple[str, str]]) -> None:
-    check_transcript(turns)
-
-
-def test_ordinary_text_stays_readable() -> None:
-    assert render_transcript([("teacher", 'What is "½" of 8 — \\frac{8}{2}? é 中')]) == (
-        '{"turn": 1, "speaker": "teacher", "text": "What is \\"½\\" of 8 — \\\\frac{8}{2}? é 中"}'
-    )
-
-
-def test_what_is_no_transcript_is_refused() -> None:
-    with pytest.raises(ValueError, match="line 1"):
-        parse_transcript('{"turn": 2, "speaker": "teacher", "text": ""}')
