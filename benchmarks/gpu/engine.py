@@ -28,7 +28,7 @@ SHARE = 0.3  # of the GPU, the rest is a trainer's
 RUNNER = "VLLM_USE_V2_MODEL_RUNNER"
 MANIFEST = "TUTOR_RL_GPU_ENGINE"  # names OUT for the items
 SETTINGS = EngineSettings(
-    residency="phase", start_timeout_s=150.0, request_timeout_s=120.0, hang_timeout_s=60.0
+    residency="phase", start_timeout_s=150.0, request_timeout_s=180.0, hang_timeout_s=150.0
 )
 
 

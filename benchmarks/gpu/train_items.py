@@ -164,15 +164,15 @@ def memory_and_hand_over(found: Found, work: Path, dry: bool) -> None:
     folder = model_folder("qwen2.5-1.5b", work, dry)
     longest = 8192 if not dry else 128
     memory = Memory()
-    t.use_deepspeed(3, work)
     rows = t.made_up([longest] * 4, _shape_of(folder).vocabulary)
     cfg = t.settings(len(rows), 2, longest, max_steps=2, gradient_checkpointing=True)
     cfg.teacher_model.model_name_or_path = str(folder)
     cfg.teacher_model.vllm.max_length = longest
+    plan = t.planned_gib(cfg, 3)  # before ZeRO-3 changes how models are made
+    t.use_deepspeed(3, work)
     with tempfile.TemporaryDirectory() as out:
         trainer = t.build(cfg, folder, folder, rows, Path(out))
         seen = t.train(trainer, memory=memory)
-    plan = t.planned_gib(cfg, 3)
     _against_plan(found, plan, seen.peak, dry)
     found.found["step_s"] = seen.step_s
     found.found["loss"] = [row["loss"] for row in seen.logged]
@@ -205,8 +205,8 @@ def _against_plan(found: Found, plan: float, peak: dict[str, float], dry: bool) 
 def resume(found: Found, work: Path, dry: bool) -> None:
     """T3: a ZeRO-3 checkpoint, and the same losses after going on from it."""
     folder = model_folder("qwen2.5-0.5b", work, dry)
-    t.use_deepspeed(3, work)
     rows = t.made_up([512 if not dry else 100] * 8, _shape_of(folder).vocabulary)
+    t.use_deepspeed(3, work)
     cfg = t.settings(len(rows), 4, 1024, max_steps=2, learning_rate=1e-5)
     cfg.logging.save_steps = 1
     with tempfile.TemporaryDirectory(dir=work) as out:

@@ -14,6 +14,7 @@ from benchmarks.gpu.found import Found
 from src.vllm.server import REPOSITORY
 
 HALF = [  # vLLM's attention on a GPU computes in half precision
+    "train.dtype=bfloat16",
     "teacher_model.dtype=bfloat16",
     "student_model.dtype=bfloat16",
     "teacher_model.vllm.enforce_eager=true",

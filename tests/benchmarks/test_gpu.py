@@ -1,0 +1,111 @@
+"""First contact with a GPU: what can be seen of it without one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.gpu.cards import CPU, Card, card
+from benchmarks.gpu.found import Found, read, write
+from benchmarks.gpu.items import ITEMS, Item, chosen
+from benchmarks.gpu.runner import Runner
+from benchmarks.gpu.training import SAMPLES, lengths, made_up, records
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def command(*arguments: str, path: str = os.environ["PATH"]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks.gpu", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"PATH": path, "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_names_are_items_their_parts_and_groups() -> None:
+    assert [item.name for item in chosen(["T3"])] == ["T3", "T3-resume", "T3-accumulate"]
+    assert {item.name[0] for item in chosen(["engine"])} == {"V"}
+    assert chosen([]) == list(ITEMS) and len(chosen(["T1", "train"])) == 6
+    with pytest.raises(KeyError):
+        chosen(["T9"])
+
+
+def test_without_a_gpu_it_says_so_in_one_line(tmp_path: Path) -> None:
+    done = command("T1", "--json", str(tmp_path / "gpu.json"), path="/nowhere")
+    assert done.returncode == 2 and len(done.stdout.splitlines()) == 1
+    assert "no GPU" in done.stdout and not done.stderr
+    wrong = command("T9", "--dry")
+    assert wrong.returncode == 2 and "T9" in wrong.stderr and "T3-resume" in wrong.stderr
+
+
+def test_an_item_that_hangs_loses_only_itself(tmp_path: Path) -> None:
+    """Each is ended after its bound; the file holds both and is whole after each."""
+    file = tmp_path / "gpu.json"
+    slow = [Item(name=n, what="?", work="train_items:gradients", seconds=0.5) for n in ("T1", "T2")]
+    assert Runner(file, tmp_path, dry=True, seconds=100.0).run(slow) == 1
+    about, found = read(file)
+    assert about["dry"] and [item.name for item in found] == ["T1", "T2"]
+    assert all(not item.passed and "ended after" in item.reason for item in found)
+    late = Runner(file, tmp_path, dry=True, seconds=5.0)
+    late.run(slow[:1])
+    assert read(file)[1][0].passed is None and "--seconds" in read(file)[1][0].reason
+
+
+def test_what_was_found_comes_back(tmp_path: Path) -> None:
+    found = Found(name="T1", what="?", passed=True, found={"gap_nats": 0.1}, seconds=2.0)
+    write(tmp_path / "x.json", {"card": "A"}, [found])
+    assert read(tmp_path / "x.json") == ({"card": "A"}, [found])
+    assert list(tmp_path.iterdir()) == [tmp_path / "x.json"]
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("NVIDIA H100 80GB HBM3", "H100"),
+        ("NVIDIA H100 PCIe", "H100 PCIe"),
+        ("NVIDIA H200", "H200"),
+        ("NVIDIA A100-SXM4-80GB", "A100"),
+        ("NVIDIA GeForce RTX 4090", "4090"),
+    ],
+)
+def test_cards_are_known_by_name(
+    name: str, known: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = tmp_path / "nvidia-smi"
+    fake.write_text(f"#!/bin/sh\necho '{name}'\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert isinstance(card(), Card) and card().name == known
+
+
+def test_without_a_card_there_is_a_number_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert card() is CPU
+
+
+def test_rows_end_with_the_tutor_and_come_in_groups() -> None:
+    rows = made_up(lengths(8, 4096), 320)
+    assert all(row.mask[-1] == 1 and len(row.mask) == len(row.completion_ids) for row in rows)
+    assert max(max(row.completion_ids) for row in rows) < 317
+    held = records(rows)
+    assert [r.sample for r in held] == [*range(SAMPLES)] * 2
+    assert len({r.rewards["total"] for r in held}) == 8
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_every_item_runs_dry(tmp_path: Path) -> None:
+    file = tmp_path / "gpu.json"
+    done = command("--dry", "--json", str(file), "--work", str(tmp_path / "work"))
+    items = json.loads(file.read_text())["items"]
+    assert [(i["name"], i["passed"], i["reason"]) for i in items] == [
+        (item.name, True, "") for item in ITEMS
+    ], done.stdout
+    assert done.returncode == 0
