@@ -231,7 +231,7 @@ def resume(found: Found, work: Path, dry: bool) -> None:
 def accumulation(found: Found, work: Path, dry: bool) -> None:
     """T3: 16 micro-batches under ZeRO-3, gradients summed in bf16 and in fp32."""
     folder = model_folder("qwen2.5-0.5b", work, dry)
-    rows = _sampled(folder, rows=16, longest=128 if not dry else 16)
+    rows = _sampled(folder, rows=16 if not dry else 4, longest=128 if not dry else 16)
     kept: dict[str, Any] = {}
     for name, accumulate in (("bf16", "bf16"), ("fp32", "fp32")):
         if dry:
