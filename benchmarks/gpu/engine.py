@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,7 @@ NAME = "teacher"
 SHARE = 0.3  # of the GPU, the rest is a trainer's
 RUNNER = "VLLM_USE_V2_MODEL_RUNNER"
 MANIFEST = "TUTOR_RL_GPU_ENGINE"  # names OUT for the items
-SETTINGS = EngineSettings(
-    residency="phase", start_timeout_s=150.0, request_timeout_s=180.0, hang_timeout_s=150.0
-)
+SETTINGS = EngineSettings(residency="phase", request_timeout_s=180.0, hang_timeout_s=150.0)
 
 
 def spec(model: Path, dry: bool, *, eager: bool = True, fp8: bool = False) -> EngineSpec:
@@ -68,7 +67,8 @@ def started(wanted: EngineSpec, folder: Path, has_gpu: bool) -> Iterator[dict[st
     for at, runner in enumerate(tries):
         if runner is not None:
             os.environ[RUNNER] = runner
-        engines = EngineSet([wanted], SETTINGS, folder / f"try{at}")
+        patience = replace(SETTINGS, start_timeout_s=100.0 if has_gpu else 400.0)
+        engines = EngineSet([wanted], patience, folder / f"try{at}")
         began = time.monotonic()
         try:
             engines.__enter__()
