@@ -17,7 +17,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "train.importance_sampling": ("token_truncate", "token_mask", "none"),
     "train.dtype": ("bfloat16", "float16", "float32"),
     "train.method": ("sft", "mdpo"),
-    "train.bad_rows": ("stop", "drop"),
+    "dataset.bad_rows": ("stop", "drop"),
     "model.dtype": ("bfloat16", "float16", "float32"),
     "eval.task": ("classroom", "mathtutorbench", "reasoning"),
     "eval.control": ("none", "retry"),

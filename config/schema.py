@@ -143,7 +143,7 @@ class DatasetEntry:
 
     name_or_path: str = "???"
     split: str = "train"
-    ratio: float = 1.0  # share of this source's rows that are used
+    ratio: float = 1.0  # weight of this source in max_train_examples or max_val_examples
     # new
     columns: dict[str, str] = field(default_factory=dict)  # our name -> the column's name
     parameters: dict[str, Any] = field(default_factory=dict)  # for generated problems
@@ -152,11 +152,19 @@ class DatasetEntry:
 
 
 @dataclass
+class EvalDatasetEntry(DatasetEntry):
+    """A source of held-out problems."""
+
+    split: str = "test"
+
+
+@dataclass
 class DatasetSettings:
     train_datasets: list[DatasetEntry] = field(default_factory=list)
-    eval_datasets: list[DatasetEntry] = field(default_factory=list)
+    eval_datasets: list[EvalDatasetEntry] = field(default_factory=list)
     max_train_examples: int = -1
     max_val_examples: int = 500
+    bad_rows: str = "stop"  # new; a row that cannot be used: stop, or drop (counted by reason)
 
 
 @dataclass
@@ -308,7 +316,7 @@ class SftTrainSettings:
     learning_rate: float = 2e-5
     warmup_steps: int = 0
     packing: bool = True  # off on a CPU, where grouping by length is faster
-    bad_rows: str = "stop"  # a row that cannot be trained on: stop, or drop (counted by reason)
+    bad_rows: str | None = None  # the older name of dataset.bad_rows
     beta: float = 0.1  # of MDPO
     max_grad_norm: float = 1.0
     eval_steps: int = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,8 @@ def normalise(settings: Any) -> None:
     """Bring spellings that mean the same to one, in place.
 
     `attempt` becomes `attempted`; a rule or persona whose file is `none` is dropped (a config can
-    override an entry that it inherits but not remove it); the in-process backend has one process.
+    override an entry that it inherits but not remove it); the in-process backend has one process;
+    `train.bad_rows` is `dataset.bad_rows`.
     """
     for reward_model in _get(settings, "reward_model"):
         given = reward_model.model_name_or_path
@@ -51,6 +52,8 @@ def normalise(settings: Any) -> None:
                 del paths[name]
     if isinstance(settings, TrainRLConfig) and settings.engines.backend == "transformers":
         settings.train.use_deepspeed = False
+    if isinstance(settings, TrainSFTConfig) and settings.train.bad_rows is not None:
+        settings.dataset.bad_rows, settings.train.bad_rows = settings.train.bad_rows, None
 
 
 def validate(settings: Any) -> None:
@@ -138,7 +141,7 @@ def _check_names(settings: Settings) -> None:
             raise ConfigError("huggingface.name: needed where huggingface.push_to_hub is true")
 
 
-def _datasets(settings: Settings) -> Iterator[tuple[str, list[DatasetEntry]]]:
+def _datasets(settings: Settings) -> Iterator[tuple[str, Sequence[DatasetEntry]]]:
     yield "train_datasets", settings.dataset.train_datasets
     yield "eval_datasets", settings.dataset.eval_datasets
 
@@ -146,8 +149,8 @@ def _datasets(settings: Settings) -> Iterator[tuple[str, list[DatasetEntry]]]:
 def _check_entry(key: str, entry: DatasetEntry) -> None:
     if entry.name_or_path in ("", UNSET):
         raise ConfigError(f"{key}.name_or_path: no value given")
-    if not 0 < entry.ratio <= 1:
-        raise ConfigError(f"{key}.ratio: must lie between 0 and 1, got {entry.ratio}")
+    if not entry.ratio > 0:
+        raise ConfigError(f"{key}.ratio: must be greater than 0, got {entry.ratio}")
     low, high = entry.min_solve_rate, entry.max_solve_rate
     for name, rate in (("min_solve_rate", low), ("max_solve_rate", high)):
         if rate is not None and not 0 <= rate <= 1:

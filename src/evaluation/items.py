@@ -51,6 +51,7 @@ def reasoning_items(cfg: EvalConfig) -> list[Item]:
         seed=cfg.seed,
         limit=cfg.dataset.max_val_examples,
         setting="dataset.eval_datasets",
+        bad_rows=cfg.dataset.bad_rows,
     )
     shots = [message for example in _examples(cfg) for message in _worked(example)]
     return [reasoning_item(problem, shots) for problem in problems]

@@ -34,6 +34,7 @@ def _items(cfg: EvalConfig, task: str) -> list[Item]:
         limit=cfg.dataset.max_val_examples,
         setting="dataset.eval_datasets",
         needed=needed,
+        bad_rows=cfg.dataset.bad_rows,
     )
     return [item for made in rows for item in made]
 

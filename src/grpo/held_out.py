@@ -34,6 +34,7 @@ def held_out_problems(cfg: TrainRLConfig) -> list[Problem]:
         seed=cfg.seed,
         limit=cfg.dataset.max_val_examples,
         setting="dataset.eval_datasets",
+        bad_rows=cfg.dataset.bad_rows,
     )
 
 

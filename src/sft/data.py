@@ -9,14 +9,12 @@ from typing import Any
 
 from datasets import Dataset
 
-from config.errors import ConfigError
 from config.schema import GenerationSettings, TrainSFTConfig
 from src.sft.rows import ConversationTokenizer, chat_columns, pair_columns
 from src.tokens.chat_template import ChatRenderer
-from utils.data.chat_rows import MESSAGES, PAIR, Sieve, read_chat, read_pair
+from utils.data.chat_rows import MESSAGES, PAIR, read_chat, read_pair
 from utils.data.load import load_conversations
 from utils.prompts import load_prompt
-from utils.runs.folder import is_lead
 
 log = logging.getLogger(__name__)
 
@@ -54,12 +52,11 @@ def default_opening() -> str:
 
 def _load(cfg: TrainSFTConfig, tokenize: ConversationTokenizer, which: str, limit: int) -> Dataset:
     setting, longest = f"dataset.{which}_datasets", cfg.model.max_length
-    sieve = Sieve(drop=cfg.train.bad_rows == "drop", setting=setting)
 
-    def read(row: Mapping[str, Any], where: str) -> dict[str, Any] | None:
+    def read(row: Mapping[str, Any], where: str) -> dict[str, Any]:
         if cfg.train.method == "mdpo":
-            return sieve(lambda: pair_columns(tokenize, read_pair(row), longest), where)
-        return sieve(lambda: chat_columns(tokenize, read_chat(row), longest), where)
+            return pair_columns(tokenize, read_pair(row), longest)
+        return chat_columns(tokenize, read_chat(row), longest)
 
     rows = load_conversations(
         cfg.dataset.train_datasets if which == "train" else cfg.dataset.eval_datasets,
@@ -68,9 +65,6 @@ def _load(cfg: TrainSFTConfig, tokenize: ConversationTokenizer, which: str, limi
         limit=limit,
         setting=setting,
         needed=PAIR if cfg.train.method == "mdpo" else MESSAGES,
+        bad_rows=cfg.dataset.bad_rows,
     )
-    if sieve.dropped and is_lead():
-        log.warning("%s: rows left out: %s", setting, sieve.summary())
-    if not rows:
-        raise ConfigError(f"{setting}: no usable row ({sieve.summary()})")
     return Dataset.from_list(rows)

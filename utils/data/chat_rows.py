@@ -1,30 +1,19 @@
 """What a row of tutoring conversation must be: checked before anything is trained.
 
-The tutor speaks as the assistant, the student as the user.  A row that cannot be used is either an
-error that names file and row, or (by setting) left out and counted by its reason.
+The tutor speaks as the assistant, the student as the user.
 """
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from config.errors import ConfigError
+from utils.data.bad_rows import BadRow
+from utils.data.messages import message_list
 
-T = TypeVar("T")
 ROLES = ("system", "user", "assistant")
 MESSAGES, PAIR = ("messages",), ("prompt", "chosen", "rejected")
-
-
-class BadRow(ValueError):
-    """A row that cannot be trained on: a reason to count by, and what exactly is wrong."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,36 +32,6 @@ class PairRow:
     chosen: tuple[dict[str, str], ...]
     rejected: tuple[dict[str, str], ...]
     opening: str = ""
-
-
-@dataclass(slots=True)
-class Sieve:
-    """Lets good rows through; bad ones are errors, or counted by reason with one example each."""
-
-    drop: bool
-    setting: str
-    dropped: Counter[str] = field(default_factory=Counter)
-    examples: dict[str, str] = field(default_factory=dict)
-
-    def __call__(self, make: Callable[[], T], where: str) -> T | None:
-        """`make()`, or None for a bad row that is left out."""
-        try:
-            return make()
-        except BadRow as error:
-            if not self.drop:
-                raise ConfigError(
-                    f"{self.setting}: {where}: {error} (train.bad_rows=drop leaves such rows out)"
-                ) from None
-            self.dropped[error.reason] += 1
-            self.examples.setdefault(error.reason, where)
-            return None
-
-    def summary(self) -> str:
-        """`3 over-long (first: FILE:7), 1 ...`; empty where nothing was left out."""
-        return ", ".join(
-            f"{count} {reason} (first: {self.examples[reason]})"
-            for reason, count in self.dropped.most_common()
-        )
 
 
 def read_chat(row: Mapping[str, Any]) -> ChatRow:
@@ -104,18 +63,12 @@ def read_pair(row: Mapping[str, Any]) -> PairRow:
 
 
 def as_messages(value: Any, what: str = "messages") -> tuple[dict[str, str], ...]:
-    """A list of {role, content}, also as JSON text.  Raises BadRow for anything else."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except json.JSONDecodeError:
-            raise BadRow("malformed", f"{what}: not a list of messages, but text") from None
-    if not isinstance(value, Sequence) or not value:
-        raise BadRow("malformed", f"{what}: not a list of messages")
+    """A list of messages in any dress, also as JSON text.  Raises BadRow for anything else."""
+    found = message_list(value)
+    if found is None:
+        raise BadRow("malformed", f"{what}: not a list of messages with role and content")
     messages = []
-    for number, message in enumerate(value, 1):
-        if not isinstance(message, Mapping) or not {"role", "content"} <= message.keys():
-            raise BadRow("malformed", f"{what}: message {number} has no role and content")
+    for number, message in enumerate(found, 1):
         role, content = message["role"], message["content"]
         if role not in ROLES:
             expected = ", ".join(ROLES)

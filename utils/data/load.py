@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from config.errors import ConfigError
 from config.schema import DatasetEntry
+from utils.data.bad_rows import BadRow, Sieve
+from utils.data.cells import text_of
+from utils.data.columns import Columns, map_columns
+from utils.data.escapes import repaired
+from utils.data.messages import problem_text
+from utils.data.mixing import mix
 from utils.data.problems import Problem
-from utils.data.sources import Rows, load_rows
-from utils.seeding import keyed_rng
-from utils.whole_text import whole
+from utils.data.references import read_reference, refuse_unreachable
+from utils.data.repetitions import Kept
+from utils.data.sources import Row, Rows, load_rows
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -33,14 +39,18 @@ def load_problems(
     seed: int,
     limit: int = -1,
     setting: str = "dataset.train_datasets",
+    bad_rows: str = "stop",
 ) -> list[Problem]:
     """The problems of all entries, mixed by their ratios, in an order of this seed.
 
-    `ratio` is the share of a source's rows that is used, rounded to a whole number; `limit` (-1:
-    none) divides itself over the sources in proportion.  Exactly equal problems of one source
-    count once.  Raises ConfigError that begins with the setting to change.
+    `limit` (-1: none) is shared out over the sources by ratio.  A problem that stands twice in a
+    source counts once.  `bad_rows`: a row that cannot be used is an error (`stop`), or left out and
+    counted (`drop`).  Raises ConfigError that begins with the setting to change.
     """
-    sources = [_problems(entry, f"{setting}[{index}]", seed) for index, entry in enumerate(entries)]
+    sources = [
+        _problems(entry, f"{setting}[{index}]", seed, drop=bad_rows == "drop")
+        for index, entry in enumerate(entries)
+    ]
     mixed = mix(sources, [e.ratio for e in entries], seed=seed, limit=limit, setting=setting)
     by_id: dict[str, Problem] = {}
     for problem in mixed:
@@ -54,150 +64,113 @@ def load_problems(
 
 def load_conversations(
     entries: Sequence[DatasetEntry],
-    read: Callable[[Mapping[str, Any], str], T | None],
+    read: Callable[[Mapping[str, Any], str], T],
     *,
     seed: int,
     limit: int = -1,
     setting: str = "dataset.train_datasets",
     needed: Sequence[str] = ("messages",),
+    bad_rows: str = "stop",
 ) -> list[T]:
     """What `read(row, where)` makes of each row (columns renamed to ours), mixed like problems.
 
-    `where` names file and row, for errors; rows of which `read` makes None are left out.  What a
-    conversation must be is in utils/data/chat_rows.py.
+    `where` names file and row, for errors; `read` raises BadRow for a row that cannot be used.
+    What a conversation must be is in utils/data/chat_rows.py.
     """
     sources: list[list[T]] = []
     for index, entry in enumerate(entries):
         name = f"{setting}[{index}]"
         found = load_rows(entry, setting=name, seed=seed)
-        columns = _columns(entry, found, needed, needed, name)
-        made = (read(_renamed(r, columns), found.where(i)) for i, r in _mappings(found, name))
-        sources.append([one for one in made if one is not None])
+        renamed = _renamer(entry, found, needed, needed, name)
+        sieve, made = Sieve(drop=bad_rows == "drop", setting=name), []
+
+        def take(row: Row, where: str, renamed: Columns = renamed, made: list[T] = made) -> None:
+            made.append(read(_mapping(row, renamed), where))
+
+        for where, row in found.rows:
+            sieve(partial(take, row, where), where)
+        _say(found, renamed, sieve, len(made), name)
+        sources.append(made)
     return mix(sources, [e.ratio for e in entries], seed=seed, limit=limit, setting=setting)
 
 
-def mix(
-    sources: Sequence[Sequence[T]],
-    ratios: Sequence[float],
-    *,
-    seed: int,
-    limit: int = -1,
-    setting: str,
-) -> list[T]:
-    """Take `ratio` of each source, apportion `limit` by largest remainder, shuffle the union."""
-    if not sources:
-        raise ConfigError(f"{setting}: no dataset is given")
-    for index, ratio in enumerate(ratios):
-        if not 0 <= ratio <= 1:
-            raise ConfigError(f"{setting}[{index}].ratio: {ratio} is not between 0 and 1")
-    counts = [math.floor(r * len(s) + 0.5) for s, r in zip(sources, ratios, strict=True)]
-    if 0 <= limit < sum(counts):
-        counts = _apportion(counts, limit)
-    chosen: list[T] = []
-    for index, (source, count) in enumerate(zip(sources, counts, strict=True)):
-        rows = list(source)
-        keyed_rng(seed, "dataset", index).shuffle(rows)
-        chosen += rows[:count]
-    if not chosen:
-        raise ConfigError(f"{setting}: no row is left after ratio and limit")
-    keyed_rng(seed, "mix").shuffle(chosen)
-    return chosen
-
-
-def _apportion(counts: Sequence[int], total: int) -> list[int]:
-    """Whole shares of `total` in proportion to `counts`; ties go to the earlier source."""
-    whole = [count * total // sum(counts) for count in counts]
-    remainders = [count * total % sum(counts) for count in counts]
-    order = sorted(range(len(counts)), key=lambda i: -remainders[i])
-    for index in order[: total - sum(whole)]:
-        whole[index] += 1
-    return whole
-
-
-def _problems(entry: DatasetEntry, setting: str, seed: int) -> list[Problem]:
+def _problems(entry: DatasetEntry, setting: str, seed: int, *, drop: bool) -> list[Problem]:
     found = load_rows(entry, setting=setting, seed=seed)
-    columns: dict[str, str] = {}
-    if not isinstance(found.rows[0], Problem):
-        columns = _columns(entry, found, PROBLEM_COLUMNS, _REQUIRED, setting)
-    kept: dict[str, Problem] = {}
-    dropped: Counter[str] = Counter()
-    for index, row in enumerate(found.rows):
-        where = found.where(index)
-        problem = _problem(row, columns, found.source, setting, where)
+    renamed = _renamer(entry, found, PROBLEM_COLUMNS, _REQUIRED, setting)
+    sieve, kept = Sieve(drop=drop, setting=setting), Kept(setting)
+    outside: Counter[str] = Counter()
+
+    def take(row: Row, where: str) -> None:
+        problem = row if isinstance(row, Problem) else _problem(row, renamed, found.source)
         if reason := _outside_band(problem, entry, setting, where):
-            dropped[reason] += 1
-        elif kept.setdefault(problem.id, problem) != problem:
-            raise ConfigError(f"{setting}.columns.id: {where}: {problem.id!r} stands twice")
-        elif kept[problem.id] is not problem:
-            dropped["a repetition"] += 1
-    if dropped:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
-        _log.info("%s: %d problems used; left out: %s", found.label, len(kept), reasons)
-    if not kept:
-        raise ConfigError(f"{setting}.min_solve_rate: no problem of {found.label} is in the band")
-    return list(kept.values())
+            outside[reason] += 1
+            return
+        _cell(problem.answer, "answer", renamed, refuse_unreachable)
+        kept.add(problem, where)
+
+    for where, row in found.rows:
+        sieve(partial(take, row, where), where)
+    problems = kept.problems(sieve)
+    if kept.repetitions:
+        outside["repetitions"] = kept.repetitions
+    if outside:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in outside.items())
+        _log.info("%s: %d problems used; left out: %s", found.label, len(problems), reasons)
+    _say(found, renamed, sieve, len(problems), setting)
+    return problems
 
 
-def _columns(
+def _renamer(
     entry: DatasetEntry, found: Rows, known: Sequence[str], required: Sequence[str], setting: str
-) -> dict[str, str]:
-    """Our name -> the column's name, for every column of ours that the source has."""
-    there = ", ".join(found.columns)
-    for ours, theirs in entry.columns.items():
-        if ours not in known:
-            raise ConfigError(f"{setting}.columns.{ours}: is none of {', '.join(known)}")
-        if theirs not in found.columns:
-            raise ConfigError(
-                f"{setting}.columns.{ours}: {found.label} has no column {theirs!r}; it has {there}"
-            )
-    columns = {ours: entry.columns.get(ours, ours) for ours in known}
-    columns = {ours: theirs for ours, theirs in columns.items() if theirs in found.columns}
-    for ours in required:
-        if ours not in columns:
-            raise ConfigError(
-                f"{setting}.columns.{ours}: {found.label} has no column {ours!r}; name the one "
-                f"that holds it ({there})"
-            )
-    return columns
+) -> Columns:
+    """From the source's names to ours; nothing to rename where there is no row with names."""
+    rows = [row for _, row in found.rows if isinstance(row, Mapping)]
+    columns: dict[str, str] = {}
+    if rows:
+        columns = map_columns(
+            entry.columns, rows, known, required, setting=setting, label=found.label
+        )
+    return Columns(columns)
 
 
-def _mappings(found: Rows, setting: str) -> list[tuple[int, Mapping[str, Any]]]:
-    rows = []
-    for index, row in enumerate(found.rows):
-        if isinstance(row, Problem):
-            raise ConfigError(f"{setting}.name_or_path: {found.label} gives problems, not rows")
-        rows.append((index, row))
-    return rows
+def _say(found: Rows, renamed: Columns, sieve: Sieve, used: int, setting: str) -> None:
+    """What is left out of a source.  Raises ConfigError where nothing is left."""
+    renamed.say(found.label)
+    if not used and sieve.dropped:
+        raise ConfigError(f"{setting}: {found.label} has no usable row: {sieve.summary()}")
+    if not used:
+        raise ConfigError(f"{setting}.min_solve_rate: no problem of {found.label} is in the band")
+    if sieve.dropped:
+        _log.warning(
+            "%s: %d of %d rows left out: %s",
+            found.label, sieve.dropped.total(), len(found.rows), sieve.summary(),
+        )  # fmt: skip
 
 
-def _renamed(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
-    theirs = set(columns.values())
-    other = {key: whole(value) for key, value in row.items() if key not in theirs}
-    return other | {ours: whole(row.get(name)) for ours, name in columns.items()}
-
-
-def _problem(
-    row: Mapping[str, Any] | Problem,
-    columns: Mapping[str, str],
-    source: str,
-    setting: str,
-    where: str,
-) -> Problem:
+def _mapping(row: Row, renamed: Columns) -> dict[str, Any]:
+    if isinstance(row, BadRow):
+        raise row
     if isinstance(row, Problem):
-        return row
-    values = _renamed(row, columns)
-    text = _filled(values.pop("problem"), f"{setting}.columns.problem: {where}: no problem")
-    given = _filled(values.pop("answer"), f"{setting}.columns.answer: {where}: no answer")
-    answer, solution = split_answer(given)
-    if not answer:
-        raise ConfigError(f"{setting}.columns.answer: {where}: no answer after ####")
+        raise BadRow("of another kind", "a problem, not a row with columns", key="name_or_path")
+    return renamed(row)
+
+
+def _problem(row: Mapping[str, Any] | BadRow, renamed: Columns, source: str) -> Problem:
+    values = _mapping(row, renamed)
+    text = _cell(values.pop("problem"), "problem", renamed, _problem_text)
+    name_of_answer = renamed.columns["answer"]
+    answer, solution = _cell(
+        values.pop("answer"), "answer", renamed, lambda v: read_reference(v, name_of_answer)
+    )
     if solution:
         values.setdefault("solution", solution)
     name = values.pop("id", None)
     source = str(values.pop("source", None) or source)
-    digest = hashlib.sha256(f"{source}\n{text}".encode()).hexdigest()[:16]
+    options = "\n".join(map(str, values.get("choices") or ()))
+    told = f"{text}\n{options}" if options else text
+    digest = hashlib.sha256(f"{source}\n{told}".encode()).hexdigest()[:16]
     return Problem(
-        id=digest if name is None else str(name),
+        id=digest if name is None else text_of(name),
         text=text,
         answer=answer,
         source=source,
@@ -205,20 +178,23 @@ def _problem(
     )
 
 
-def split_answer(given: str) -> tuple[str, str]:
-    """(answer, solution): GSM8K writes the solution, then `#### ` and the answer."""
-    solution, mark, answer = given.rpartition("####")
-    return (answer.strip(), solution.strip()) if mark else (given, "")
-
-
-def _filled(value: Any, message: str) -> str:
-    """The text of a cell that must not be empty; whole floats without their `.0`."""
-    if isinstance(value, float):
-        value = None if math.isnan(value) else int(value) if value.is_integer() else value
-    text = "" if value is None else str(value).strip()
+def _problem_text(value: Any) -> str:
+    text = problem_text(value)
     if not text:
-        raise ConfigError(message)
+        raise BadRow("without a problem", "no problem")
     return text
+
+
+def _cell(value: Any, ours: str, renamed: Columns, read: Callable[[Any], T]) -> T:
+    """What `read` makes of a cell whose lost backslashes are put back; an error names it."""
+    try:
+        return read(repaired(value))
+    except BadRow as error:
+        theirs = renamed.columns.get(ours, ours)
+        column = "" if theirs == ours else f"column {theirs!r}: "
+        raise BadRow(
+            error.reason, f"{column}{error}", key=f"columns.{ours}", marked=error.marked
+        ) from None
 
 
 def _outside_band(problem: Problem, entry: DatasetEntry, setting: str, where: str) -> str:

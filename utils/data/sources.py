@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import importlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,35 +11,34 @@ from typing import Any
 
 from config.errors import ConfigError
 from config.schema import DatasetEntry
+from utils.data.bad_rows import BadRow
+from utils.data.files import SUFFIXES, read_file
+from utils.data.folders import (
+    NoSuchConfig,
+    NoSuchSplit,
+    holds_data,
+    no_such_config,
+    read_folder,
+    table_rows,
+)
 from utils.data.problems import Problem
 from utils.data.procedural import PREFIX as PROCEDURAL
 from utils.data.procedural import generate
 
-SUFFIXES = (".jsonl", ".json", ".parquet", ".csv")
 _ROOT = Path(__file__).resolve().parents[2]
 _FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _SLICE = re.compile(r"(?P<name>[\w.-]*)\[(?P<start>\d*%?):(?P<stop>\d*%?)\]")
 
-Row = Mapping[str, Any] | Problem
+Row = Mapping[str, Any] | Problem | BadRow
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of one source, and what an error calls one of them."""
+    """Rows of one source, each with where it stands, as an error says it."""
 
-    rows: list[Row]
+    rows: list[tuple[str, Row]]
     label: str
     source: str  # what a problem's own `source` is, where no column says; no machine's path
-    first: int = 0  # index of the first row in the source
-    step: str = ", row "  # between the label and a row's number (from 1)
-
-    def where(self, index: int) -> str:
-        return f"{self.label}{self.step}{self.first + index + 1}"
-
-    @property
-    def columns(self) -> list[str]:
-        first = self.rows[0] if self.rows else {}
-        return [] if isinstance(first, Problem) else list(first)
 
 
 def load_rows(entry: DatasetEntry, *, setting: str, seed: int) -> Rows:
@@ -54,13 +51,13 @@ def load_rows(entry: DatasetEntry, *, setting: str, seed: int) -> Rows:
     if name.startswith(PROCEDURAL):
         task = name.removeprefix(PROCEDURAL)
         generated = generate(task, entry.split, seed, entry.parameters, setting=setting)
-        found = Rows(list(generated), f"{name} ({entry.split})", name)
+        found = _numbered(list(generated), f"{name} ({entry.split})", name)
     elif path := _local(name):
-        found = _read_local(path, entry.split, setting)
+        found = _read_local(path, entry, setting)
     elif _FUNCTION.fullmatch(name):
         found = _call(name, entry, seed, setting)
     elif name.endswith(SUFFIXES) or name.startswith((".", "/", "~")):
-        raise ConfigError(f"{setting}.name_or_path: no such file: {name}")
+        raise ConfigError(f"{setting}.name_or_path: {_not_there(name)}")
     else:
         found = _read_hub(entry, setting)
     if not found.rows:
@@ -68,34 +65,49 @@ def load_rows(entry: DatasetEntry, *, setting: str, seed: int) -> Rows:
     return found
 
 
+def _numbered(rows: list[Any], label: str, source: str) -> Rows:
+    return Rows([(f"{label}, row {n}", _row(row)) for n, row in enumerate(rows, 1)], label, source)
+
+
+def _row(row: Any) -> Row:
+    if isinstance(row, Mapping | Problem):
+        return row
+    detail = f"not a mapping of columns, but {type(row).__name__}"
+    return BadRow("not readable", detail, key="name_or_path")
+
+
 def _local(name: str) -> Path | None:
     """The file or folder of that name, from the working folder or else from the project."""
     for base in (Path.cwd(), _ROOT):
         path = base / Path(name).expanduser()
-        if path.is_file() or (path.is_dir() and any(f.suffix in SUFFIXES for f in path.iterdir())):
+        if path.is_file() or (path.is_dir() and holds_data(path)):
             return path
     return None
 
 
-def _read_local(path: Path, split: str, setting: str) -> Rows:
-    """A file is one split, whatever it is called; in a folder, a split is a file's name."""
-    wanted = _SLICE.fullmatch(split)
-    if path.is_dir():
-        stem = wanted["name"] if wanted else split
-        files = [path / f"{stem}{s}" for s in SUFFIXES if (path / f"{stem}{s}").is_file()]
-        if not files:
-            there = ", ".join(sorted(f.name for f in path.iterdir() if f.suffix in SUFFIXES))
-            raise ConfigError(f"{setting}.split: {path} has no {stem!r}; it has {there}")
-        path = files[0]
-    if path.suffix not in _READERS:
-        raise ConfigError(f"{setting}.name_or_path: {path} is none of {', '.join(SUFFIXES)}")
+def _not_there(name: str) -> str:
+    if not Path(name).expanduser().is_dir():
+        return f"no such file: {name}"
+    return f"{name} holds no data: a folder has files of its splits ({', '.join(SUFFIXES)})"
+
+
+def _read_local(path: Path, entry: DatasetEntry, setting: str) -> Rows:
+    """A file is one split, whatever it is called."""
+    wanted = _SLICE.fullmatch(entry.split)
     try:
-        rows = _READERS[path.suffix](path)
+        if path.is_dir():
+            split = wanted["name"] if wanted else entry.split
+            rows, source = read_folder(path, split, entry.parameters)
+        else:
+            rows, source = read_file(path), path.name
+    except NoSuchSplit as error:
+        raise ConfigError(f"{setting}.split: {error}") from None
+    except NoSuchConfig as error:
+        raise ConfigError(f"{setting}.parameters.name: {error}") from None
     except ValueError as error:
         raise ConfigError(f"{setting}.name_or_path: {error}") from None
-    step = ":" if path.suffix == ".jsonl" else ", row "
     start, stop = _bounds(wanted, len(rows)) if wanted else (0, len(rows))
-    return Rows(rows[start:stop], str(path), path.name, start, step)
+    return Rows(list(rows[start:stop]), str(path), source)
 
 
 def _bounds(wanted: re.Match[str], count: int) -> tuple[int, int]:
@@ -105,62 +117,6 @@ def _bounds(wanted: re.Match[str], count: int) -> tuple[int, int]:
         return count * int(text[:-1]) // 100 if text.endswith("%") else int(text)
 
     return place(wanted["start"], 0), place(wanted["stop"], count)
-
-
-def _read_jsonl(path: Path) -> list[Row]:
-    rows: list[Row] = []
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path}:{number}: not JSON: {error}") from None
-            rows.append(_object(row, f"{path}:{number}"))
-    return rows
-
-
-def _read_json(path: Path) -> list[Row]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not JSON: {error}") from None
-    if (
-        isinstance(content, dict)
-        and len(lists := [v for v in content.values() if _is_rows(v)]) == 1
-    ):
-        content = lists[0]
-    if not isinstance(content, list):
-        raise ValueError(f"{path}: not a list of rows")
-    return [_object(row, f"{path}, row {number}") for number, row in enumerate(content, 1)]
-
-
-def _is_rows(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
-
-
-def _object(row: object, where: str) -> dict[str, Any]:
-    if not isinstance(row, dict):
-        raise ValueError(f"{where}: not an object, but {type(row).__name__}")
-    return row
-
-
-def _read_csv(path: Path) -> list[Row]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def _read_parquet(path: Path) -> list[Row]:
-    from pyarrow import parquet
-
-    return list(parquet.read_table(path).to_pylist())
-
-
-_READERS = {
-    ".jsonl": _read_jsonl,
-    ".json": _read_json,
-    ".csv": _read_csv,
-    ".parquet": _read_parquet,
-}
 
 
 def _call(name: str, entry: DatasetEntry, seed: int, setting: str) -> Rows:
@@ -178,17 +134,26 @@ def _call(name: str, entry: DatasetEntry, seed: int, setting: str) -> Rows:
         if function not in str(error):  # not about this call's arguments
             raise
         raise ConfigError(f"{setting}.parameters: {error}") from None
-    return Rows(rows, f"{name} ({entry.split})", name)
+    return _numbered(rows, f"{name} ({entry.split})", name)
 
 
 def _read_hub(entry: DatasetEntry, setting: str) -> Rows:
     """A dataset of the hub; `parameters` go to `load_dataset` (as `name` or `revision`)."""
     import datasets
 
+    name = entry.name_or_path
     try:
-        table = datasets.load_dataset(entry.name_or_path, split=entry.split, **entry.parameters)
-    except (OSError, ValueError, RuntimeError) as error:  # not found, offline, unknown split
-        reason = str(error).strip().splitlines()[0]
+        table = datasets.load_dataset(name, split=entry.split, **entry.parameters)
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        if wrong := no_such_config(error, name):
+            raise ConfigError(f"{setting}.parameters.name: {wrong}") from None
+        reason = _reason(error)
         where = "split" if "split" in reason else "name_or_path"
-        raise ConfigError(f"{setting}.{where}: {entry.name_or_path}: {reason}") from None
-    return Rows(list(table), f"{entry.name_or_path} ({entry.split})", entry.name_or_path)
+        raise ConfigError(f"{setting}.{where}: {name}: {reason}") from None
+    return _numbered(list(table_rows(table)), f"{name} ({entry.split})", name)
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error, and of what it came from."""
+    causes = [error, *([error.__cause__] if error.__cause__ else [])]
+    return "; ".join(str(cause).strip().splitlines()[0] for cause in causes if str(cause).strip())
