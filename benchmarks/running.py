@@ -50,7 +50,10 @@ class Running:
     engines: EngineSet
 
     def problems(self, count: int) -> list[Problem]:
-        return load_problems(self.cfg.dataset.train_datasets, seed=self.cfg.seed)[:count]
+        dataset = self.cfg.dataset
+        return load_problems(dataset.train_datasets, seed=self.cfg.seed, bad_rows=dataset.bad_rows)[
+            :count
+        ]
 
     def classroom(self, wrap: Wrap | None = None) -> Classroom:
         """A new one, whose connections belong to the event loop that it runs in first."""

@@ -17,6 +17,7 @@ from src.inference_providers.base import ChatMessage
 from utils.answers.equality import equal, is_correct, last_boxed
 from utils.answers.leaks import numbers_in
 from utils.data.load import load_problems
+from utils.data.overlap import say_shared
 from utils.data.problems import Problem
 from utils.prompts import load_prompt
 from utils.records import Message, Solution
@@ -53,7 +54,9 @@ def reasoning_items(cfg: EvalConfig) -> list[Item]:
         setting="dataset.eval_datasets",
         bad_rows=cfg.dataset.bad_rows,
     )
-    shots = [message for example in _examples(cfg) for message in _worked(example)]
+    examples = _examples(cfg)
+    say_shared(examples, problems)
+    shots = [message for example in examples for message in _worked(example)]
     return [reasoning_item(problem, shots) for problem in problems]
 
 
@@ -63,7 +66,9 @@ def _examples(cfg: EvalConfig) -> list[Problem]:
         return []
     if not cfg.dataset.train_datasets:
         raise ConfigError("dataset.train_datasets: eval.few_shot takes its examples from there")
-    found = load_problems(cfg.dataset.train_datasets, seed=cfg.seed, limit=wanted)
+    found = load_problems(cfg.dataset.train_datasets, seed=cfg.seed, bad_rows=cfg.dataset.bad_rows)[
+        :wanted
+    ]
     if len(found) < wanted:
         raise ConfigError(f"eval.few_shot: {wanted} examples asked for, {len(found)} there")
     return found

@@ -135,8 +135,12 @@ def run(cfg: TrainRLConfig, out: Path, samples: int) -> str:
     from src.local_models import open_local_models
     from src.setup import build_participant
 
-    limit = cfg.dataset.max_train_examples
-    problems = load_problems(cfg.dataset.train_datasets, seed=cfg.seed, limit=limit)
+    problems = load_problems(
+        cfg.dataset.train_datasets,
+        seed=cfg.seed,
+        limit=cfg.dataset.max_train_examples,
+        bad_rows=cfg.dataset.bad_rows,
+    )
     out.parent.mkdir(parents=True, exist_ok=True)
     part = part_file(cfg, out, samples)
     with ExitStack() as stack:

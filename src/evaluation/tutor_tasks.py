@@ -10,8 +10,11 @@ from config.errors import ConfigError
 from config.schema import EvalConfig
 from src.evaluation.items import Item, grade_answer, reasoning_item, say
 from src.inference_providers.base import ChatMessage
-from utils.data.load import load_conversations, split_answer
+from utils.data.bad_rows import BadRow
+from utils.data.load import load_conversations
+from utils.data.messages import problem_text
 from utils.data.problems import Problem
+from utils.data.references import read_reference
 from utils.metrics.benchmark_metrics import GOLD, HUMAN_TURN
 from utils.records import Message, Solution
 from utils.thinking import visible_text
@@ -42,12 +45,14 @@ def _items(cfg: EvalConfig, task: str) -> list[Item]:
 def _problem(
     row: Mapping[str, Any], where: str, task: str, part: str = "", **extra: Any
 ) -> Problem:
-    """The row as a problem; its solution ends with the answer, alone or after ####."""
-    solution = str(row["solution"]).strip()
-    answer = split_answer(solution)[0] if "####" in solution else solution.split()[-1]
+    """The row as a problem; its solution ends with the answer, alone or as references do."""
+    solution = problem_text(row["solution"])
+    answer, around = read_reference(solution)
+    if not around:
+        answer = answer.split()[-1]
     return Problem(
         id=f"{task}:{where.rsplit('/', 1)[-1]}{part}",
-        text=str(row["problem"]).strip(),
+        text=problem_text(row["problem"]),
         answer=answer,
         source=task,
         extra={"solution": solution, **extra},
@@ -56,7 +61,7 @@ def _problem(
 
 def _scaffolding(row: Mapping[str, Any], where: str) -> list[Item]:
     """The next tutor turn, to be compared with the human's."""
-    before, human = _human_turn(row, where)
+    before, human = _human_turn(row)
     history = tuple(
         Message(role="teacher" if who == "teacher" else "student", content=text, visible=text)
         for who, text in before
@@ -72,21 +77,20 @@ def _scaffolding(row: Mapping[str, Any], where: str) -> list[Item]:
     return [Item(problem=problem, chat=chat, history=history)]
 
 
-def _human_turn(row: Mapping[str, Any], where: str) -> tuple[list[tuple[str, str]], str]:
-    """(turns before, the human's): a column `ground_truth_response`, else the last turn."""
+def _human_turn(row: Mapping[str, Any]) -> tuple[list[tuple[str, str]], str]:
+    """(turns before, the human's): a column `ground_truth_response`, else the last turn.
+
+    Raises BadRow.
+    """
     try:
         turns = [(str(t["user"]).lower(), str(t["text"])) for t in row["dialog_history"]]
         given = row.get("ground_truth_response")
         if given:
             return turns, str(given["text"] if isinstance(given, Mapping) else given)
     except (KeyError, TypeError):
-        raise ConfigError(
-            f"dataset.eval_datasets: {where}: dialog_history wants [{{user, text}}, ...]"
-        ) from None
+        raise BadRow("malformed", "dialog_history wants [{user, text}, ...]") from None
     if not turns or turns[-1][0] != "teacher":
-        raise ConfigError(
-            f"dataset.eval_datasets: {where}: dialog_history must end with the human teacher's turn"
-        )
+        raise BadRow("malformed", "dialog_history must end with the human teacher's turn")
     return turns[:-1], turns[-1][1]
 
 

@@ -26,6 +26,7 @@ from src.models.model_card import write_card
 from src.models.training import save_model
 from src.setup import check_classroom, load_tokenizer
 from utils.data.load import load_problems
+from utils.data.overlap import say_shared
 from utils.data.problems import Problem
 from utils.runs.disk import one_line_if_full
 from utils.runs.folder import RunFolder, git_revision, open_run
@@ -51,7 +52,9 @@ def _train(cfg: TrainRLConfig) -> int:
     if lora.enable and lora.bias != "none" and cfg.engines.backend == "vllm":
         raise ConfigError("teacher_model.lora.bias: vLLM serves adapters without biases: none")
     check_classroom(cfg)
+    set_up_logging()
     problems, held_out = training_problems(cfg), held_out_problems(cfg)
+    say_shared(problems, held_out)
     tutor = resolve_model(
         cfg.teacher_model.model_name_or_path, setting="teacher_model.model_name_or_path"
     )
@@ -106,7 +109,10 @@ def training_problems(cfg: TrainRLConfig) -> list[Problem]:
     if not cfg.dataset.train_datasets:
         raise ConfigError("dataset.train_datasets: no dataset is named")
     problems = load_problems(
-        cfg.dataset.train_datasets, seed=cfg.seed, limit=cfg.dataset.max_train_examples
+        cfg.dataset.train_datasets,
+        seed=cfg.seed,
+        limit=cfg.dataset.max_train_examples,
+        bad_rows=cfg.dataset.bad_rows,
     )[cfg.skip_first_samples :]
     wanted = cfg.train.number_of_problems_per_batch
     if len(problems) < wanted:

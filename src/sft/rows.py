@@ -13,7 +13,8 @@ from typing import Any, cast
 
 from src.inference_providers.base import ChatMessage
 from src.tokens.chat_template import ChatRenderer
-from utils.data.chat_rows import BadRow, ChatRow, PairRow
+from utils.data.bad_rows import BadRow
+from utils.data.chat_rows import ChatRow, PairRow
 
 Messages = Sequence[Mapping[str, str]]
 

@@ -1,4 +1,4 @@
-"""Rows that cannot be used: an error that names file and row, or (by setting) left out and counted."""
+"""Rows that cannot be used: an error that names file and row, or (by setting) counted and left out."""
 
 from __future__ import annotations
 

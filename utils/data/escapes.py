@@ -38,6 +38,7 @@ def _rest_of(commands: str) -> str:
 
 _LOST = re.compile("|".join(f"{re.escape(c)}(?={_rest_of(n)})" for c, n in _COMMANDS.items()))
 _IN_DOUBT = re.compile("|".join(f"{c}(?={_rest_of(names)})" for c, names in _DOUBTFUL.items()))
+_FORMULA = re.compile(r"\$[^$\n]*\$")  # where a tab has no other meaning
 _UNKNOWN = re.compile(rf"[{_NEVER_TEXT}](?=[a-zA-Z])")
 
 
@@ -56,10 +57,15 @@ def repaired(value: Any) -> Any:
 
 
 def _repaired_text(text: str) -> str:
-    text = _LOST.sub(lambda found: "\\" + _LETTER[found[0]], text)
+    text = _LOST.sub(_put_back, text)
+    text = _FORMULA.sub(lambda formula: _IN_DOUBT.sub(_put_back, formula[0]), text)
     if unknown := _UNKNOWN.search(text):
         raise _lost(text, unknown.start())
     return text
+
+
+def _put_back(found: re.Match[str]) -> str:
+    return "\\" + _LETTER[found[0]]
 
 
 def refuse_doubtful(answer: str) -> None:

@@ -21,6 +21,7 @@ from utils.data.bad_rows import BadRow
 Row = Mapping[str, Any] | BadRow
 Placed = tuple[str, Row]  # where it stands, as an error says it; and the row
 
+UNREADABLE = "not readable"  # the reason of such a BadRow
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _BINARY = (".parquet", ".arrow")
 
@@ -93,7 +94,7 @@ def _object(row: object) -> Row:
 
 
 def _bad(detail: str) -> BadRow:
-    return BadRow("not readable", detail, key="name_or_path")
+    return BadRow(UNREADABLE, detail, key="name_or_path")
 
 
 def _read_csv(path: Path, delimiter: str = ",") -> Iterator[tuple[int, Row]]:
@@ -104,6 +105,7 @@ def _read_csv(path: Path, delimiter: str = ",") -> Iterator[tuple[int, Row]]:
     header: list[str] = []
     number = 0
     while True:
+        fault: BadRow | None = None
         try:
             cells = next(reader)
         except StopIteration:
@@ -112,10 +114,8 @@ def _read_csv(path: Path, delimiter: str = ",") -> Iterator[tuple[int, Row]]:
             if "end of data" in str(error):
                 raise ValueError(f"{path}, row {number + 1}: a quote is never closed") from None
             cells, fault = [], _bad(f"line {reader.line_num}: {error}; a quote is written twice")
-        else:
-            fault = None
-            if not any(cell.strip() for cell in cells):
-                continue
+        if fault is None and not any(cell.strip() for cell in cells):
+            continue
         if not header:
             header = _header(path, cells)
             continue

@@ -68,9 +68,13 @@ def no_such_config(error: Exception, name: object) -> NoSuchConfig | None:
         return None
     listed = _LISTED.search(str(error))
     there = listed[1].replace("'", "") if listed else "several"
-    which = f"no configuration {found['name']!r}" if found["name"] else "more than one configuration"
+    which = (
+        f"no configuration {found['name']!r}" if found["name"] else "more than one configuration"
+    )
     first = there.split(", ")[0]
-    return NoSuchConfig(f"{name} has {which}; it has {there}: say which, as `name: {first}`")
+    return NoSuchConfig(
+        f"{name} has {which}; it has {there}: say which, as `parameters: {{name: {first}}}`"
+    )
 
 
 def _read_saved(folder: Path, split: str) -> list[Placed]:

@@ -82,7 +82,8 @@ def load_conversations(
         name = f"{setting}[{index}]"
         found = load_rows(entry, setting=name, seed=seed)
         renamed = _renamer(entry, found, needed, needed, name)
-        sieve, made = Sieve(drop=bad_rows == "drop", setting=name), []
+        sieve = Sieve(drop=bad_rows == "drop", setting=name)
+        made: list[T] = []
 
         def take(row: Row, where: str, renamed: Columns = renamed, made: list[T] = made) -> None:
             made.append(read(_mapping(row, renamed), where))

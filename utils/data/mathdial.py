@@ -6,14 +6,15 @@ Each line of its files holds a question, the student's wrong solution, and the d
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from config.errors import ConfigError
-from utils.data.chat_rows import BadRow, read_chat
+from utils.data.bad_rows import BadRow
+from utils.data.chat_rows import read_chat
+from utils.data.files import UNREADABLE, Row, read_file
 from utils.data.tutor_prompt import TutorPrompt
 
 _BETWEEN = "|EOM|"
@@ -27,22 +28,23 @@ def read_mathdial(path: Path) -> tuple[list[dict[str, Any]], Counter[str]]:
         raise ConfigError(f"{path}: no such file")
     rows, dropped = [], Counter[str]()
     prompt = TutorPrompt.of({})
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                rows.append(_row(_fields(line), prompt))
-            except BadRow as error:
-                if error.reason == "malformed":
-                    raise ConfigError(f"{path}:{number}: {error}") from None
-                dropped[error.reason] += 1
+    try:
+        found = read_file(path)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    for where, fields in found:
+        try:
+            rows.append(_row(_fields(fields), prompt))
+        except BadRow as error:
+            if error.reason in ("malformed", UNREADABLE):
+                raise ConfigError(f"{where}: {error}") from None
+            dropped[error.reason] += 1
     return rows, dropped
 
 
-def _fields(line: str) -> dict[str, Any]:
-    try:
-        fields = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise BadRow("malformed", f"not JSON: {error}") from None
+def _fields(fields: Row) -> dict[str, Any]:
+    if isinstance(fields, BadRow):
+        raise fields
     missing = [name for name in _NEEDED if name not in fields]
     if missing:
         raise BadRow("malformed", f"no column {missing[0]}; it has {', '.join(fields)}")

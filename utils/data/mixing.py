@@ -39,9 +39,7 @@ def mix(
     return chosen
 
 
-def shares(
-    sizes: Sequence[int], ratios: Sequence[float], limit: int, *, setting: str
-) -> list[int]:
+def shares(sizes: Sequence[int], ratios: Sequence[float], limit: int, *, setting: str) -> list[int]:
     """Rows to take of each source: its ratio's part of the limit, rounded down, if it has so many.
 
     As in the paper's code, ratios are weights (3 and 1 are .75 and .25), and without a limit every

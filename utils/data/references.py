@@ -16,14 +16,16 @@ from utils.data.cells import structured, text_of
 from utils.data.escapes import refuse_doubtful
 from utils.data.messages import describe, last_reply, message_list
 
-LONGEST = 40  # words of a reference; nobody repeats a longer one
+LONGEST = 25, 12  # words of a reference on one line, on several: nobody repeats a longer one
 PLACEHOLDERS = frozenset(
-    "proof|notfound|not found|not available|not provided|no answer|no final answer|see solution|"
-    "see proof|see above|nan|none|null|nil|n/a|na|<na>|nat|tbd|todo|unknown|missing|qed|q.e.d".split(
-        "|"
-    )
+    {
+        *("proof", "see proof", "qed", "q.e.d", "see solution", "see above"),
+        *("notfound", "not found", "not available", "not provided", "missing", "unknown"),
+        *("no answer", "no final answer", "none", "null", "nil", "nan", "nat", "n/a", "na"),
+        *("<na>", "tbd", "todo"),
+    }
 )
-_NO_WORDS = re.compile(r"[\s?.…_*/–—-]*")
+_NO_WORDS = re.compile(r"[\s?.…_*/\u2010-\u2015-]*")
 _NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,15})?")  # is_correct accepts itself: tests say so
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _COMMAND = re.compile(r"\\[a-zA-Z]+")
@@ -36,9 +38,10 @@ _BETWEEN = re.compile(
 _NAME = re.compile(r"(?<![\w\\])(?P<name>[a-zA-Z](?:_\w)?\s*=)\s*$")
 _SAYS = re.compile(
     r"(?:\banswers?\b(?:\s+(?:to|for|of)\b[^.\n]{0,60}?)?(?:"
-    r"[\s*_]*[:=：]|\s+(?:(?:will|must|should|would)\s+)?(?:is|are|was|be|equals)\b\s*:?)"
+    r"[\s*_]*[:=\uff1a]|\s+(?:(?:will|must|should|would)\s+)?(?:is|are|was|be|equals)\b\s*:?)"
     r"|^\W*(?:final\s+)?answer[\s*_:]*\n)"
-    r"(?:\s*(?:therefore|thus|then|simply|just)\b)?[\s*_]*(?P<answer>\S[^\n]*)",
+    r"(?:\s*(?:therefore|thus|then|simply|just)\b)?[\s*_]*"
+    r"(?P<answer>\\\[[^\[\]]*\\\]|\$\$[^$]*\$\$|\S[^\n]*)",
     re.IGNORECASE | re.MULTILINE,
 )
 _LETTER = re.compile(  # A: 7, also under its Q:
@@ -93,7 +96,7 @@ def _is_placeholder(reference: str) -> bool:
     bare = reference.strip(" .()[]$\"'*")
     if bare == "Na":  # sodium
         return False
-    return bare.casefold() in PLACEHOLDERS or not _NO_WORDS.sub("", reference)
+    return bare.casefold() in PLACEHOLDERS or _NO_WORDS.fullmatch(reference) is not None
 
 
 def final_answer(text: str) -> tuple[str, str]:
@@ -115,7 +118,7 @@ def final_answer(text: str) -> tuple[str, str]:
     words = _WORD.findall(_COMMAND.sub(" ", whole))
     if last != whole and len(words) > 2 and _BARE.fullmatch(last.strip()):
         return last.strip(), whole
-    if len(words) > LONGEST:
+    if len(words) > LONGEST[last != whole]:
         raise BadRow(
             "with a solution that names no answer",
             f"{len(words)} words, and no box, #### or 'the answer is'",
@@ -158,7 +161,7 @@ def _boxed(text: str) -> str | None:
         end_of_box = part.index(content, len("\\box")) + len(content)
         before = part[end_of_box:].lstrip("}")
     if not found:
-        raise BadRow("without an answer", "an empty box")
+        raise BadRow("without an answer", "an empty or unfinished box")
     joined = [found[-1]]
     while len(joined) < len(found) and _BETWEEN.fullmatch(joined[0][0]):
         joined.insert(0, found[-len(joined) - 1])
@@ -167,7 +170,7 @@ def _boxed(text: str) -> str | None:
     if len(set(contents)) == 1 and not all(names):
         return contents[0]
     if len(joined) > 1 and all(names):
-        contents = [f"{name} {content}" for name, content in zip(names, contents, strict=True)]
+        contents = [f"{name}{content}" for name, content in zip(names, contents, strict=True)]
     return ", ".join(contents)
 
 

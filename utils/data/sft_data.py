@@ -23,7 +23,8 @@ from statistics import fmean
 from typing import Any
 
 from config.errors import ConfigError
-from utils.data.chat_rows import BadRow, read_chat, read_pair
+from utils.data.bad_rows import BadRow
+from utils.data.chat_rows import read_chat, read_pair
 from utils.data.mathdial import read_mathdial
 from utils.data.tutor_prompt import TutorPrompt
 from utils.records import ConversationRecord

@@ -12,7 +12,7 @@ from typing import Any
 from config.errors import ConfigError
 from config.schema import DatasetEntry
 from utils.data.bad_rows import BadRow
-from utils.data.files import SUFFIXES, read_file
+from utils.data.files import SUFFIXES, UNREADABLE, read_file
 from utils.data.folders import (
     NoSuchConfig,
     NoSuchSplit,
@@ -73,7 +73,7 @@ def _row(row: Any) -> Row:
     if isinstance(row, Mapping | Problem):
         return row
     detail = f"not a mapping of columns, but {type(row).__name__}"
-    return BadRow("not readable", detail, key="name_or_path")
+    return BadRow(UNREADABLE, detail, key="name_or_path")
 
 
 def _local(name: str) -> Path | None:

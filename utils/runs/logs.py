@@ -95,6 +95,8 @@ def set_up_logging(
     warnings.filterwarnings("ignore", category=SyntaxWarning)  # packages compiled at first import
     for noisy in ("httpx", "httpcore", "urllib3", "filelock", "fsspec", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    if not lead:  # every rank reads the same data
+        logging.getLogger("utils.data").setLevel(logging.ERROR)
     sys.excepthook = _redacted_excepthook
 
 

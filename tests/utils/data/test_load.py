@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from config.errors import ConfigError
 from config.schema import DatasetEntry, TrainRLConfig
-from utils.data.load import load_conversations, load_problems, mix, split_answer
+from utils.data.load import load_conversations, load_problems
+from utils.data.mixing import mix
 from utils.data.problems import Problem
 from utils.settings.hydra_entry import load_config
 

@@ -11,7 +11,8 @@ import yaml
 
 from config.errors import ConfigError
 from utils.data import sft_data
-from utils.data.chat_rows import BadRow, Sieve, read_chat, read_pair
+from utils.data.bad_rows import BadRow, Sieve
+from utils.data.chat_rows import read_chat, read_pair
 from utils.data.mathdial import read_mathdial
 from utils.records import ConversationRecord, Message, Solution, VerdictRecord
 from utils.runs.read import Run, open_run
@@ -288,7 +289,7 @@ def test_sieve_stops_or_counts() -> None:
     def bad() -> int:
         raise BadRow("over-long", "9 tokens")
 
-    with pytest.raises(ConfigError, match=r"^dataset\.x: f:3: 9 tokens .*train\.bad_rows=drop"):
+    with pytest.raises(ConfigError, match=r"^dataset\.x: f:3: 9 tokens .*dataset\.bad_rows=drop"):
         Sieve(drop=False, setting="dataset.x")(bad, "f:3")
     sieve = Sieve(drop=True, setting="dataset.x")
     assert [sieve(bad, "f:3"), sieve(lambda: 1, "f:4"), sieve(bad, "f:5")] == [None, 1, None]
