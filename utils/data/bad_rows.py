@@ -1,4 +1,4 @@
-"""Rows that cannot be used: an error that names file and row, or (by setting) counted and left out."""
+"""Rows that cannot be used: errors that name file and row, or left out and counted by reason."""
 
 from __future__ import annotations
 

@@ -20,14 +20,18 @@ _KEYS = (("role", "content"), ("from", "value"))
 def message_list(value: Any) -> list[dict[str, Any]] | None:
     """[{role, content}, ...] for a list of messages in any dress; None for anything else.
 
-    Raises BadRow where a message holds more than text.
+    Raises BadRow where only some of a list are messages, or one holds more than text.
     """
     if isinstance(value, str):
         value = structured(value.strip())
     if not isinstance(value, Sequence) or isinstance(value, str) or not value:
         return None
-    if not all(isinstance(entry, Mapping) and _keys(entry) for entry in value):
+    right = [isinstance(entry, Mapping) and _keys(entry) is not None for entry in value]
+    if not any(right):
         return None
+    if not all(right):
+        number = right.index(False) + 1
+        raise BadRow("malformed", f"message {number} has no role and content")
     return [_message(entry) for entry in value]
 
 

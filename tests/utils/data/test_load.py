@@ -5,19 +5,17 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from config.errors import ConfigError
 from config.schema import DatasetEntry, TrainRLConfig
+from utils.data.bad_rows import BadRow
 from utils.data.load import load_conversations, load_problems
-from utils.data.mixing import mix
 from utils.data.problems import Problem
 from utils.settings.hydra_entry import load_config
 
@@ -67,11 +65,6 @@ def test_gsm8k_answers_are_split_from_their_solutions(shared_data: Path) -> None
     assert len(load_problems([entry], seed=0)) == 600
     assert problems["Natalia"].answer == "72"
     assert problems["Natalia"].extra["solution"].endswith("in April and May.")
-
-
-def test_answer_without_the_mark_is_kept() -> None:
-    assert split_answer(r"\frac{3}{4}") == (r"\frac{3}{4}", "")
-    assert split_answer("a #### b\n#### 1,000") == ("1,000", "a #### b")
 
 
 def test_numbers_become_text_without_a_needless_point(tmp_path: Path) -> None:
@@ -166,43 +159,6 @@ def test_the_default_config_has_small_sums_and_products() -> None:
     assert min(signs.values()) > 20
 
 
-# -- mixing ----------------------------------------------------------------------------------
-
-
-@given(
-    st.lists(st.tuples(st.integers(1, 60), st.floats(0, 1)), min_size=1, max_size=4),
-    st.integers(0, 2**20),
-    st.integers(1, 100),
-)
-def test_ratio_and_limit_are_exact(shape: list[tuple[int, float]], seed: int, limit: int) -> None:
-    sources = [[(i, j) for j in range(n)] for i, (n, _) in enumerate(shape)]
-    ratios = [r for _, r in shape]
-    wanted = [int(r * n + 0.5) for n, r in shape]
-    if not sum(wanted):
-        with pytest.raises(ConfigError):
-            mix(sources, ratios, seed=seed, setting="d")
-        return
-    mixed = mix(sources, ratios, seed=seed, setting="d")
-    assert [sum(i == k for k, _ in mixed) for i in range(len(shape))] == wanted
-    assert len(set(mixed)) == len(mixed)
-    assert mixed == mix(sources, ratios, seed=seed, setting="d")
-    limited = mix(sources, ratios, seed=seed, limit=limit, setting="d")
-    total = min(limit, sum(wanted))
-    assert len(limited) == total
-    for i, count in enumerate(wanted):
-        share = sum(k == i for k, _ in limited)
-        assert abs(share - count * total / sum(wanted)) < 1
-
-
-def test_mixture_by_hand(tmp_path: Path) -> None:
-    """Half of 10 and all of 4, then 6 of those 9: 5/9 of 6 is 3.33, 4/9 of 6 is 2.67."""
-    ten, four = write(tmp_path / "a.jsonl", rows(10)), write(tmp_path / "b.jsonl", rows(4, "b"))
-    ten.ratio = 0.5
-    count = lambda ps: Counter(p.text[0] for p in ps)  # noqa: E731
-    assert count(load_problems([ten, four], seed=0)) == {"q": 5, "b": 4}
-    assert count(load_problems([ten, four], seed=0, limit=6)) == {"q": 3, "b": 3}
-
-
 # -- difficulty ------------------------------------------------------------------------------
 
 
@@ -222,6 +178,83 @@ def test_repetitions_count_once(tmp_path: Path) -> None:
     assert len(load_problems([entry], seed=0)) == 3
 
 
+# -- rows that cannot be used ----------------------------------------------------------------
+
+
+def test_bad_rows_are_an_error_or_left_out_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = [*rows(3), {"problem": "lost"}, {"problem": "cut", "answer": r"\frac{1"}]
+    entry = write(tmp_path / "x.jsonl", table)
+    with (tmp_path / "x.jsonl").open("a") as file:
+        file.write("{half\n")
+    with pytest.raises(ConfigError, match=r"x\.jsonl:4: no answer \(dataset\.bad_rows=drop leaves"):
+        load_problems([entry], seed=0)
+    assert len(load_problems([entry], seed=0, bad_rows="drop")) == 3
+    [line] = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert "3 of 6 rows left out: 1 without an answer (first: " in line
+    assert "x.jsonl:5: no solution could ever equal" in line and "x.jsonl:6: not JSON" in line
+
+
+def test_where_nothing_is_left_the_reasons_are_said(tmp_path: Path) -> None:
+    entry = write(
+        tmp_path / "x.jsonl", [{"problem": "a"}, {"problem": "b", "answer": ["1", ["2"]]}]
+    )
+    with pytest.raises(ConfigError, match=r"no usable row: 1 without an answer .*, 1 with a malf"):
+        load_problems([entry], seed=0, bad_rows="drop")
+
+
+def test_placeholders_are_always_left_out_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    held = ["proof", "Not found", "N/A", "nan", None, "2"]
+    table = [{"problem": f"q{i}", "answer": a} for i, a in enumerate(held) if a]
+    [problem] = load_problems([write(tmp_path / "x.jsonl", table)], seed=0)
+    assert problem.answer == "2"
+    assert "4 of 5 rows left out: 4 with a placeholder" in caplog.text
+
+
+def test_an_error_names_the_column_that_is_read(tmp_path: Path) -> None:
+    entry = write(tmp_path / "x.jsonl", [{"problem": "a", "gold": {"value": 1, "unit": "m"}}])
+    entry.columns = {"answer": "gold"}
+    message = r"columns\.answer: .*x\.jsonl:1: column 'gold': fields value, unit; .* as gold\.value"
+    with pytest.raises(ConfigError, match=message):
+        load_problems([entry], seed=0)
+    entry.columns = {"answer": "gold.value"}
+    assert load_problems([entry], seed=0)[0].answer == "1"
+
+
+# -- repetitions -----------------------------------------------------------------------------
+
+
+def test_the_same_problem_under_another_index_counts_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    table = [{"problem": "a", "answer": a, "index": i} for i, a in enumerate(["1/2", "0.5", "1/2"])]
+    for columns in ({}, {"id": "index"}):
+        entry = write(tmp_path / "x.jsonl", table)
+        entry.columns = columns
+        [problem] = load_problems([entry], seed=0)
+        assert (problem.answer, problem.extra.get("index", 0)) == ("1/2", 0)
+        assert "1 problems used; left out: 2 repetitions" in caplog.text
+
+
+def test_contradicting_answers_name_both_rows(tmp_path: Path) -> None:
+    table = [*rows(2), {"problem": "q0", "answer": "7"}, {"problem": "q0", "answer": "0"}]
+    entry = write(tmp_path / "x.jsonl", table)
+    message = r"x\.jsonl:3: the same problem as .*x\.jsonl:1, but the answer '7', not '0'"
+    with pytest.raises(ConfigError, match=message):
+        load_problems([entry], seed=0)
+    assert [p.text for p in load_problems([entry], seed=0, bad_rows="drop")] == ["q1"]
+
+
+def test_the_options_belong_to_the_problem(tmp_path: Path) -> None:
+    table = [{"problem": "Which?", "answer": i, "choices": [str(i), "9"]} for i in (0, 1)]
+    found = load_problems([write(tmp_path / "x.jsonl", table)], seed=0)
+    assert len({p.id for p in found}) == 2
+
+
 # -- errors ----------------------------------------------------------------------------------
 
 BAD: list[tuple[dict[str, Any], str]] = [
@@ -229,7 +262,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"columns": {"question": "q"}}, r"\[0\]\.columns\.question: is none of problem, answer"),
     ({"min_solve_rate": 0.1}, r"\[0\]\.columns\.solve_rate: a difficulty band is set"),
     ({"split": "train[5:]"}, r"\[0\]\.split: .* has no rows"),
-    ({"ratio": 1.5}, r"\[0\]\.ratio: 1\.5"),
+    ({"ratio": 0.0}, r"\[0\]\.ratio: must be greater than 0, got 0\.0"),
 ]
 
 
@@ -305,12 +338,16 @@ def test_two_sources_with_one_id_are_refused(tmp_path: Path) -> None:
 def test_conversations_know_where_they_stand_and_may_be_left_out(tmp_path: Path) -> None:
     entry = write(tmp_path / "x.jsonl", [{"talk": i} for i in range(6)])
     entry.columns = {"messages": "talk"}
-    found = load_conversations(
-        [entry],
-        lambda row, where: None if row["messages"] % 2 else (row["messages"], where),
-        seed=0,
-    )
+
+    def read(row: Mapping[str, Any], where: str) -> tuple[int, str]:
+        if row["messages"] % 2:
+            raise BadRow("odd", "is odd")
+        return row["messages"], where
+
+    found = load_conversations([entry], read, seed=0, bad_rows="drop")
     assert sorted(found) == [(i, f"{tmp_path}/x.jsonl:{i + 1}") for i in (0, 2, 4)]
+    with pytest.raises(ConfigError, match=r"^dataset\.train_datasets\[0\]: .*x\.jsonl:2: is odd"):
+        load_conversations([entry], read, seed=0)
 
 
 def test_half_a_surrogate_pair_in_a_file_is_replaced(tmp_path: Path) -> None:

@@ -253,7 +253,7 @@ SYSTEM = {"role": "system", "content": "s"}
         ([USER, SYSTEM, TUTOR], "malformed", "message 2 is a system message"),
         ([USER, {"role": "teacher", "content": "a"}], "unexpected role", "message 2 .*'teacher'"),
         ([USER, {"role": "assistant", "content": " "}], "empty message", "message 2"),
-        ([USER, {"from": "gpt", "value": "a"}], "malformed", "message 2 has no role"),
+        ([USER, {"said": "a"}], "malformed", "message 2 has no role"),
         ("just text", "malformed", "not a list"),
         ([], "malformed", "not a list"),
     ],
@@ -269,6 +269,18 @@ def test_good_conversations() -> None:
     as_text = {"messages": json.dumps([SYSTEM, USER, TUTOR]), "opening": "o"}
     assert read_chat(as_text).messages == (SYSTEM, USER, TUTOR)
     assert read_chat(as_text).opening == "o"
+
+
+def test_sharegpt_and_contents_in_parts() -> None:
+    parts = [{"type": "text", "text": "Half"}, {"type": "text", "text": " of 5?"}]
+    talk = [{"from": "human", "value": parts}, {"from": "gpt", "value": "Halve it."}]
+    assert read_chat({"messages": talk}).messages == (
+        {"role": "user", "content": "Half of 5?"},
+        {"role": "assistant", "content": "Halve it."},
+    )
+    talk[0]["value"] = [{"type": "image", "image": "x.png"}]
+    with pytest.raises(BadRow, match="holds image, not text alone"):
+        read_chat({"messages": talk})
 
 
 @pytest.mark.parametrize(
@@ -293,4 +305,4 @@ def test_sieve_stops_or_counts() -> None:
         Sieve(drop=False, setting="dataset.x")(bad, "f:3")
     sieve = Sieve(drop=True, setting="dataset.x")
     assert [sieve(bad, "f:3"), sieve(lambda: 1, "f:4"), sieve(bad, "f:5")] == [None, 1, None]
-    assert sieve.summary() == "2 over-long (first: f:3)"
+    assert sieve.summary() == "2 over-long (first: f:3: 9 tokens)"
