@@ -42,9 +42,7 @@ def read_folder(
             return read_file(folder / name), name
     splits = _splits(folder, parameters)
     if split not in splits:
-        files = sorted(p.name for p in folder.iterdir() if p.is_file() and suffix_of(p))
-        there = ", ".join(files or splits)
-        raise NoSuchSplit(f"{folder} has no {split!r}; it has {there}")
+        raise NoSuchSplit(f"{folder} has no {split!r}; it has {', '.join(splits)}")
     return [row for path in splits[split] for row in read_file(path)], folder.name
 
 

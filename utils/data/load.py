@@ -81,8 +81,8 @@ def load_conversations(
     for index, entry in enumerate(entries):
         name = f"{setting}[{index}]"
         found = load_rows(entry, setting=name, seed=seed)
-        renamed = _renamer(entry, found, needed, needed, name)
         sieve = Sieve(drop=bad_rows == "drop", setting=name)
+        renamed = _renamer(entry, found, needed, needed, sieve)
         made: list[T] = []
 
         def take(row: Row, where: str, renamed: Columns = renamed, made: list[T] = made) -> None:
@@ -97,8 +97,8 @@ def load_conversations(
 
 def _problems(entry: DatasetEntry, setting: str, seed: int, *, drop: bool) -> list[Problem]:
     found = load_rows(entry, setting=setting, seed=seed)
-    renamed = _renamer(entry, found, PROBLEM_COLUMNS, _REQUIRED, setting)
     sieve, kept = Sieve(drop=drop, setting=setting), Kept(setting)
+    renamed = _renamer(entry, found, PROBLEM_COLUMNS, _REQUIRED, sieve)
     outside: Counter[str] = Counter()
 
     def take(row: Row, where: str) -> None:
@@ -122,14 +122,21 @@ def _problems(entry: DatasetEntry, setting: str, seed: int, *, drop: bool) -> li
 
 
 def _renamer(
-    entry: DatasetEntry, found: Rows, known: Sequence[str], required: Sequence[str], setting: str
+    entry: DatasetEntry, found: Rows, known: Sequence[str], required: Sequence[str], sieve: Sieve
 ) -> Columns:
-    """From the source's names to ours; nothing to rename where there is no row with names."""
+    """From the source's names to ours; nothing to rename where there is no row with names.
+
+    Raises ConfigError also where the first row is unreadable, unless such rows are left out: what
+    names there are is then a guess.
+    """
+    where, first = found.rows[0]
+    if isinstance(first, BadRow) and not sieve.drop:
+        sieve.refuse(first, where)
     rows = [row for _, row in found.rows if isinstance(row, Mapping)]
     columns: dict[str, str] = {}
     if rows:
         columns = map_columns(
-            entry.columns, rows, known, required, setting=setting, label=found.label
+            entry.columns, rows, known, required, setting=sieve.setting, label=found.label
         )
     return Columns(columns)
 

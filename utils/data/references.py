@@ -134,11 +134,7 @@ def _inner(text: str) -> str:
     if said is None:
         return text
     answer = _SAID.split(said["answer"], maxsplit=1)[0].strip(" \t*_")
-    return answer if _closed(answer) else text
-
-
-def _closed(text: str) -> bool:
-    return bool(text) and text.count("{") == text.count("}") and text.count("$") % 2 == 0
+    return answer if answer and answer.count("{") == answer.count("}") else text
 
 
 def _boxed(text: str) -> str | None:

@@ -100,7 +100,7 @@ def test_a_folder_holds_splits(tmp_path: Path) -> None:
     write(tmp_path / "test.jsonl", rows(2, "t"))
     entry = DatasetEntry(str(tmp_path), split="test")
     assert {p.text for p in load_problems([entry], seed=0)} == {"t0", "t1"}
-    with pytest.raises(ConfigError, match=r"\[0\]\.split: .* no 'dev'; it has test.jsonl, train"):
+    with pytest.raises(ConfigError, match=r"\[0\]\.split: .* no 'dev'; it has train, test"):
         load_problems([replace(entry, split="dev")], seed=0)
 
 
