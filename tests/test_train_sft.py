@@ -83,9 +83,21 @@ def test_from_a_local_file_to_a_model_folder(model: Path, tmp_path: Path) -> Non
     ("row", "setting", "message"),
     [
         ({"talk": []}, "[0].columns.messages", "has no column 'messages'"),
-        ({"messages": [["tutor", "x"]]}, "", "bad.jsonl:1: messages: message 1 has the role 'tuto"),
-        ({"messages": [["assistant", "x"], ["user", "x"]]}, "", "bad.jsonl:1: .* ends with the st"),
-        ({"messages": [["assistant", "x" * 5000]]}, "", "bad.jsonl:1: 50.. tokens are more than"),
+        (
+            {"messages": [["tutor", "x"]]},
+            "[0]",
+            "bad.jsonl:1: messages: message 1 has the role 'tuto",
+        ),
+        (
+            {"messages": [["assistant", "x"], ["user", "x"]]},
+            "[0]",
+            "bad.jsonl:1: .* ends with the st",
+        ),
+        (
+            {"messages": [["assistant", "x" * 5000]]},
+            "[0]",
+            "bad.jsonl:1: 50.. tokens are more than",
+        ),
     ],
 )
 def test_bad_rows_stop_before_training(
@@ -114,7 +126,7 @@ def test_bad_rows_stop_before_training(
     good = {"messages": [{"role": "assistant", "content": "Well?"}]}
     if "messages" in row:  # and left out, where that is wanted
         path.write_text(json.dumps(row) + "\n" + json.dumps(good) + "\n")
-        cfg.train.bad_rows = "drop"
+        cfg.dataset.bad_rows = "drop"
         assert len(load_sets(cfg, load_tokenizer(cfg.model)).train) == 1
 
 

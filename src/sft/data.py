@@ -15,6 +15,7 @@ from src.tokens.chat_template import ChatRenderer
 from utils.data.chat_rows import MESSAGES, PAIR, read_chat, read_pair
 from utils.data.load import load_conversations
 from utils.prompts import load_prompt
+from utils.runs.folder import is_lead
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,13 @@ def load_sets(cfg: TrainSFTConfig, tokenizer: Any) -> Sets:
     held_out = None
     if cfg.dataset.eval_datasets:
         held_out = _load(cfg, tokenize, "eval", cfg.dataset.max_val_examples)
+        known = {hash(str(row)) for row in train}
+        shared = sum(hash(str(row)) in known for row in held_out)
+        if shared and is_lead():
+            log.warning(
+                "dataset.eval_datasets: %d of %d held-out rows are trained on too",
+                shared, len(held_out),
+            )  # fmt: skip
     return Sets(train, held_out)
 
 
