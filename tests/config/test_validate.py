@@ -104,6 +104,21 @@ def test_dataset_entries_are_named_by_number() -> None:
         validate(rl_settings(dataset__train_datasets=[]))
 
 
+def test_a_ratio_is_a_weight() -> None:
+    entries = [DatasetEntry(name_or_path="a", ratio=3), DatasetEntry(name_or_path="b")]
+    validate(rl_settings(dataset__train_datasets=entries))
+
+
+def test_the_older_name_of_bad_rows_still_works() -> None:
+    settings = TrainSFTConfig()
+    settings.train.bad_rows = "drop"
+    normalise(settings)
+    assert (settings.dataset.bad_rows, settings.train.bad_rows) == ("drop", None)
+    settings.dataset.bad_rows = "skip"
+    with pytest.raises(ConfigError, match=r"^dataset\.bad_rows: 'skip' is not one of stop, drop"):
+        validate(settings)
+
+
 def test_no_judge_model_is_needed_where_no_verdict_is_asked() -> None:
     settings = rl_settings(judge_model__model_name_or_path="???")
     settings.generation.number_judge_attempts = 0

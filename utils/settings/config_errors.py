@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import json
 import re
+import shlex
 import typing
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -29,6 +31,8 @@ GONE = {
         "engines.weights_dir: /dev/shm is shared memory, another folder is on disk"
     ),
 }
+# a value in a mapping, in which not all is ordinary
+_UNQUOTED = re.compile(r"(?<=: )(?=[^,}]*[^\w./~+\s,}-])[^\s\[\]{},\"'][^\[\]{},\"']*")
 FLAGS = {  # launcher's own, for suggestions
     "--dry-run", "--check", "--plan",
 }  # fmt: skip
@@ -111,7 +115,7 @@ def explain(
 
     for cause in _chain(error):
         if isinstance(cause, OverrideParseException):
-            return f"{cause.override}: not of the form key=value; quote what has special characters"
+            return f"{cause.override}: not of the form key=value; {_quoted(str(cause.override))}"
         if isinstance(cause, MissingConfigException):
             return _missing_config(cause, config_name, folders)
         if isinstance(cause, (ConfigKeyError, ConfigAttributeError)):
@@ -123,6 +127,23 @@ def explain(
         if isinstance(cause, OmegaConfBaseException):
             return f"{_full_key(cause)}: {_first_line(cause)}"
     return _first_line(error)
+
+
+def _quoted(override: str) -> str:
+    """The working form of an override whose value has special characters, as a path with `=`."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import OverrideParseException
+
+    key, given, value = override.partition("=")
+    if value.startswith(("[", "{")):
+        value = _UNQUOTED.sub(lambda word: json.dumps(word[0]), value)
+    working = f"{key}={value if value.startswith(('[', '{')) else json.dumps(value)}"
+    try:
+        OverridesParser.create().parse_overrides([working])
+    except OverrideParseException:
+        given = ""
+    shown = f": {shlex.quote(working)}" if given else ""
+    return f"quote what has special characters{shown}"
 
 
 def _chain(error: BaseException | None) -> Iterable[BaseException]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,33 @@ def test_a_wrong_setting_is_named(override: str, begins: str, names: str) -> Non
     assert message.startswith(begins)
     assert names in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("override", "working"),
+    [
+        (
+            "dataset.train_datasets=[{name_or_path: /a=b/x (1).jsonl, ratio: 0.5}]",
+            """'dataset.train_datasets=[{name_or_path: "/a=b/x (1).jsonl", ratio: 0.5}]'""",
+        ),
+        ("logging.save_dir=/a=b", """'logging.save_dir="/a=b"'"""),
+    ],
+)
+def test_a_path_with_special_characters_is_shown_quoted(override: str, working: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        load(override)
+    assert str(refusal.value).endswith(f"; quote what has special characters: {working}")
+    [word] = shlex.split(working)
+    load(word)
+
+
+def test_held_out_problems_are_of_the_split_test() -> None:
+    settings = load(
+        "dataset.eval_datasets=[{name_or_path: a.jsonl}]",
+        "dataset.train_datasets=[{name_or_path: a.jsonl}]",
+    )
+    assert settings.dataset.eval_datasets[0].split == "test"
+    assert settings.dataset.train_datasets[0].split == "train"
 
 
 def test_an_unknown_config_names_the_nearest() -> None:
