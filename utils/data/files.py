@@ -150,7 +150,7 @@ def _read_parquet(path: Path) -> Iterator[tuple[int, Row]]:
         table = parquet.ParquetFile(path).read()
     except (ArrowException, OSError) as error:
         raise ValueError(f"{path}: not Parquet: {_first_line(error)}") from None
-    yield from enumerate(table.to_pylist(), 1)
+    yield from enumerate(table.to_pylist(maps_as_pydicts="lossy"), 1)
 
 
 def _read_arrow(path: Path) -> Iterator[tuple[int, Row]]:
@@ -161,7 +161,7 @@ def _read_arrow(path: Path) -> Iterator[tuple[int, Row]]:
         table = datasets.Dataset.from_file(str(path)).data
     except (ArrowException, OSError) as error:
         raise ValueError(f"{path}: not Arrow: {_first_line(error)}") from None
-    yield from enumerate(table.to_pylist(), 1)
+    yield from enumerate(table.to_pylist(maps_as_pydicts="lossy"), 1)
 
 
 def _bytes(path: Path) -> bytes:

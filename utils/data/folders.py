@@ -91,7 +91,11 @@ def _read_saved(folder: Path, split: str) -> list[Placed]:
 
 def table_rows(table: Any) -> list[Mapping[str, Any]]:
     """Rows of a datasets.Dataset as they are stored: images and sounds are not decoded."""
-    return [row for batch in table.with_format("arrow").iter(1000) for row in batch.to_pylist()]
+    return [row for batch in table.with_format("arrow").iter(1000) for row in _mappings(batch)]
+
+
+def _mappings(batch: Any) -> list[Mapping[str, Any]]:
+    return list(batch.to_pylist(maps_as_pydicts="lossy"))
 
 
 def placed(rows: list[Mapping[str, Any]], label: str) -> list[Placed]:

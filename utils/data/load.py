@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -174,8 +175,7 @@ def _problem(row: Mapping[str, Any] | BadRow, renamed: Columns, source: str) -> 
         values.setdefault("solution", solution)
     name = values.pop("id", None)
     source = str(values.pop("source", None) or source)
-    options = "\n".join(map(str, values.get("choices") or ()))
-    told = f"{text}\n{options}" if options else text
+    told = f"{text}\n{values['choices']}" if values.get("choices") else text
     digest = hashlib.sha256(f"{source}\n{told}".encode()).hexdigest()[:16]
     return Problem(
         id=digest if name is None else text_of(name),
@@ -218,8 +218,12 @@ def _outside_band(problem: Problem, entry: DatasetEntry, setting: str, where: st
     value = problem.extra["solve_rate"]
     if value is None or value == "":
         return "without a solve rate"
-    rate = float(value)
+    try:
+        rate = float(value)
+    except (TypeError, ValueError):
+        rate = math.nan
     if not 0 <= rate <= 1:
-        raise ConfigError(f"{setting}.columns.solve_rate: {where}: {rate} is not between 0 and 1")
+        detail = f"{value!r} is not a rate between 0 and 1"
+        raise BadRow("without a usable solve rate", detail, key="columns.solve_rate")
     inside = (low is None or rate >= low) and (high is None or rate <= high)
     return "" if inside else "outside the solve-rate band"

@@ -12,7 +12,7 @@ from typing import Any
 from config.errors import ConfigError
 from config.schema import DatasetEntry
 from utils.data.bad_rows import BadRow
-from utils.data.files import SUFFIXES, UNREADABLE, read_file
+from utils.data.files import SUFFIXES, UNREADABLE, read_file, suffix_of
 from utils.data.folders import (
     NoSuchConfig,
     NoSuchSplit,
@@ -56,7 +56,7 @@ def load_rows(entry: DatasetEntry, *, setting: str, seed: int) -> Rows:
         found = _read_local(path, entry, setting)
     elif _FUNCTION.fullmatch(name):
         found = _call(name, entry, seed, setting)
-    elif name.endswith(SUFFIXES) or name.startswith((".", "/", "~")):
+    elif suffix_of(Path(name)) or name.startswith((".", "/", "~")):
         raise ConfigError(f"{setting}.name_or_path: {_not_there(name)}")
     else:
         found = _read_hub(entry, setting)

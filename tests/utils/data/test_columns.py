@@ -104,6 +104,17 @@ def test_a_column_of_bytes_is_text_where_it_is_utf8(tmp_path: Path) -> None:
         load_problems([entry], seed=0)
 
 
+def test_a_map_of_parquet_is_a_mapping(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    kind = pa.map_(pa.string(), pa.string())
+    gold = pa.array([[("style", "rule"), ("ground_truth", "4")]], kind)
+    parquet.write_table(pa.table({"problem": ["q"], "gold": gold}), tmp_path / "x.parquet")
+    entry = DatasetEntry(str(tmp_path / "x.parquet"), columns={"answer": "gold.ground_truth"})
+    assert load_problems([entry], seed=0)[0].answer == "4"
+
+
 def test_a_column_of_later_rows_is_there(tmp_path: Path) -> None:
     rows = [{"problem": "a", "answer": 1}, {"problem": "b", "answer": 2, "made by": "me"}]
     entry = write_lines(tmp_path / "x.jsonl", rows)

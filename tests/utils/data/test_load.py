@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -173,6 +174,14 @@ def test_difficulty_band_is_inclusive(tmp_path: Path) -> None:
     assert {p.extra["solve_rate"] for p in found} == {0.2, 0.3, 0.4}
 
 
+@pytest.mark.parametrize("rate", [50, "half", [0.5], "nan"])
+def test_what_is_no_rate_is_refused(tmp_path: Path, rate: Any) -> None:
+    entry = write(tmp_path / "x.jsonl", [r | {"solve_rate": rate} for r in rows(1)])
+    entry.max_solve_rate = 0.4
+    with pytest.raises(ConfigError, match=r"columns\.solve_rate: .*:1: .* not a rate between 0 an"):
+        load_problems([entry], seed=0)
+
+
 def test_repetitions_count_once(tmp_path: Path) -> None:
     entry = write(tmp_path / "x.jsonl", rows(3) + rows(3))
     assert len(load_problems([entry], seed=0)) == 3
@@ -303,6 +312,7 @@ def test_missing_answer_column_names_what_there_is(tmp_path: Path) -> None:
     ("name", "message"),
     [
         ("no/such.jsonl", "no such file"),
+        ("no/such.csv.gz", "no such file"),
         ("reasoning_gym:nothing", "no task 'nothing'"),
         ("no.module:here", "No module named 'no'"),
         ("tests.utils.data.test_load:nothing", "has no attribute 'nothing'"),
@@ -355,3 +365,24 @@ def test_half_a_surrogate_pair_in_a_file_is_replaced(tmp_path: Path) -> None:
     path.write_text('{"problem": "What \\ud800 is 1+1?", "answer": "2", "n": {"x": ["\\udc00"]}}\n')
     [problem] = load_problems([DatasetEntry(name_or_path=str(path))], seed=1)
     assert problem.text == "What \ufffd is 1+1?" and problem.extra["n"] == {"x": ["\ufffd"]}
+
+
+# -- cost ------------------------------------------------------------------------------------
+
+
+def test_ten_thousand_references_are_checked_in_seconds(tmp_path: Path) -> None:
+    """Every reference another one, in MATH's kinds; `pytest -s` shows the time."""
+    kinds = (
+        "{0}", r"\frac{{{0}}}{{{1}}}", r"{0}\sqrt{{{1}}}", "({0}, {1})", r"x^2 + {0}x - {1}",
+        r"\text{{Person {0}}}", r"{0} \text{{ cm}}^2", r"[{0}, \infty)", "{0}{1}", "{0}.{1}",
+    )  # fmt: skip
+    table = [
+        {"problem": f"q{i}", "answer": kinds[i % len(kinds)].format(i + 2, i + 3)}
+        for i in range(10_000)
+    ]
+    entry = write(tmp_path / "x.jsonl", table)
+    start = time.perf_counter()
+    assert len(load_problems([entry], seed=0)) == 10_000
+    taken = time.perf_counter() - start
+    print(f"10,000 rows loaded in {taken:.1f} s")
+    assert taken < 30  # some 3 s; other work may share the cores
