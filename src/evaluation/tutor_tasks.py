@@ -11,6 +11,7 @@ from config.schema import EvalConfig
 from src.evaluation.items import Item, grade_answer, reasoning_item, say
 from src.inference_providers.base import ChatMessage
 from utils.data.bad_rows import BadRow
+from utils.data.escapes import repaired
 from utils.data.load import load_conversations
 from utils.data.messages import problem_text
 from utils.data.problems import Problem
@@ -46,13 +47,13 @@ def _problem(
     row: Mapping[str, Any], where: str, task: str, part: str = "", **extra: Any
 ) -> Problem:
     """The row as a problem; its solution ends with the answer, alone or as references do."""
-    solution = problem_text(row["solution"])
+    solution = problem_text(repaired(row["solution"]))
     answer, around = read_reference(solution)
     if not around:
         answer = answer.split()[-1]
     return Problem(
         id=f"{task}:{where.rsplit('/', 1)[-1]}{part}",
-        text=problem_text(row["problem"]),
+        text=problem_text(repaired(row["problem"])),
         answer=answer,
         source=task,
         extra={"solution": solution, **extra},

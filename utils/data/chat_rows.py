@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from utils.data.bad_rows import BadRow
+from utils.data.escapes import repaired
 from utils.data.messages import message_list
 
 ROLES = ("system", "user", "assistant")
@@ -78,7 +79,7 @@ def as_messages(value: Any, what: str = "messages") -> tuple[dict[str, str], ...
             )
         if not isinstance(content, str) or not content.strip():
             raise BadRow("empty message", f"{what}: message {number} has no text")
-        messages.append({"role": role, "content": content.strip()})
+        messages.append({"role": role, "content": repaired(content).strip()})
     return tuple(messages)
 
 

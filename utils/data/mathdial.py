@@ -15,6 +15,7 @@ from config.errors import ConfigError
 from utils.data.bad_rows import BadRow
 from utils.data.chat_rows import read_chat
 from utils.data.files import UNREADABLE, Row, read_file
+from utils.data.references import read_reference
 from utils.data.tutor_prompt import TutorPrompt
 
 _BETWEEN = "|EOM|"
@@ -54,7 +55,7 @@ def _fields(fields: Row) -> dict[str, Any]:
 def _row(fields: dict[str, Any], prompt: TutorPrompt) -> dict[str, Any]:
     """The student's wrong solution opens the conversation: the tutor had it before its eyes."""
     problem = fields["question"].strip()
-    answer = fields["ground_truth"].strip().rpartition("\n")[2].strip()
+    answer = read_reference(fields["ground_truth"], "ground_truth")[0]
     talk = _talk(fields["conversation"])
     attempt = prompt.attempt(problem, fields["student_incorrect_solution"].strip())
     messages = [prompt.system(problem, answer), attempt, *talk]

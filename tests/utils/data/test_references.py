@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -106,6 +108,12 @@ def test_placeholders_are_marked(cell: Any) -> None:
     with pytest.raises(BadRow, match="the answer is ") as caught:
         read_reference(cell)
     assert caught.value.marked
+
+
+def test_maths_solutions_say_their_answers(shared_data: Path) -> None:
+    for line in (shared_data / "math500-100.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        assert read_reference(row["solution"]) == (row["answer"], row["solution"])
 
 
 # -- could a student ever reach it? ----------------------------------------------------------
