@@ -18,6 +18,7 @@ from config.schema import DatasetEntry
 from tests.utils.data.layouts import write_lines, write_parquet
 from utils.data.bad_rows import BadRow
 from utils.data.cells import NotData, plain, text_of
+from utils.data.chat_rows import read_chat
 from utils.data.columns import lookup
 from utils.data.load import load_problems
 from utils.data.messages import problem_text
@@ -166,3 +167,15 @@ def test_the_problem_is_the_one_user_message(cell: Any) -> None:
 def test_what_is_no_problem(cell: Any, detail: str) -> None:
     with pytest.raises(BadRow, match=detail):
         problem_text(cell)
+
+
+def test_sharegpt_and_contents_in_parts() -> None:
+    parts = [{"type": "text", "text": "Half"}, {"type": "text", "text": " of 5?"}]
+    talk = [{"from": "human", "value": parts}, {"from": "gpt", "value": "Halve it."}]
+    assert read_chat({"messages": talk}).messages == (
+        {"role": "user", "content": "Half of 5?"},
+        {"role": "assistant", "content": "Halve it."},
+    )
+    talk[0]["value"] = [{"type": "image", "image": "x.png"}]
+    with pytest.raises(BadRow, match="holds image, not text alone"):
+        read_chat({"messages": talk})

@@ -271,18 +271,6 @@ def test_good_conversations() -> None:
     assert read_chat(as_text).opening == "o"
 
 
-def test_sharegpt_and_contents_in_parts() -> None:
-    parts = [{"type": "text", "text": "Half"}, {"type": "text", "text": " of 5?"}]
-    talk = [{"from": "human", "value": parts}, {"from": "gpt", "value": "Halve it."}]
-    assert read_chat({"messages": talk}).messages == (
-        {"role": "user", "content": "Half of 5?"},
-        {"role": "assistant", "content": "Halve it."},
-    )
-    talk[0]["value"] = [{"type": "image", "image": "x.png"}]
-    with pytest.raises(BadRow, match="holds image, not text alone"):
-        read_chat({"messages": talk})
-
-
 @pytest.mark.parametrize(
     ("pair", "detail"),
     [
