@@ -26,7 +26,14 @@ from typing import Literal
 from utils.answers.mentions import mentions
 from utils.answers.spoken_numbers import numbers_in
 from utils.answers.statements import (
-    Span, equation, is_named_answer, is_open, is_operand, is_result, is_said, offered,
+    Span,
+    equation,
+    is_named_answer,
+    is_open,
+    is_operand,
+    is_result,
+    is_said,
+    offered,
 )
 from utils.verdicts.judging import Verdict
 
@@ -84,9 +91,7 @@ def leaks(problem: str, answer: str, turns: Sequence[tuple[str, str]]) -> list[L
     return _read(problem, answer, turns)[0]
 
 
-def _read(
-    problem: str, answer: str, turns: Sequence[tuple[str, str]]
-) -> tuple[list[Leak], str]:
+def _read(problem: str, answer: str, turns: Sequence[tuple[str, str]]) -> tuple[list[Leak], str]:
     """What the tutor tells, and why nothing else counts."""
     found: list[Leak] = []
     kind: Kind = "in the problem" if next(mentions(problem, answer), None) else "said"
@@ -129,7 +134,7 @@ def _tells(text: str, span: Span, kind: Kind) -> bool:
 
 
 def _in_a_sum(text: str, span: Span, given: Set[Fraction]) -> bool:
-    """Whether a mention is an operand, and no check of an equation whose other numbers are given."""
+    """Whether a mention is an operand; in the check of an equation with given numbers it is not."""
     if not is_operand(text, span):
         return False
     begin, end = equation(text, span)
@@ -141,8 +146,10 @@ def _counts_things(text: str, span: Span) -> bool:
     """Whether a small whole number counts other things: "of one item", "in 2 steps"."""
     said = next((n for n in numbers_in(text) if (n.start, n.end) == span), None)
     small = said is not None and said.denominator == 1 and 0 <= said <= _SMALL
-    return small and _COUNTING.search(text[: span[0]]) is not None and (
-        text[span[1] : span[1] + 1] == " " and text[span[1] + 1 :][:1].isalpha()
+    return (
+        small
+        and _COUNTING.search(text[: span[0]]) is not None
+        and (text[span[1] : span[1] + 1] == " " and text[span[1] + 1 :][:1].isalpha())
     )
 
 

@@ -50,9 +50,7 @@ _COMPUTED = re.compile(
     re.IGNORECASE,
 )
 _SUM = re.compile(rf"[\d)%\]]{_UNIT}\s*(?:[+*/×·÷−xX-]|{_TIMES})[^A-Za-z]*\d", re.IGNORECASE)
-_VARIABLE = re.compile(
-    r"(?<![A-Za-z\\'’])(?![aAI](?:\s|$))(?![xX]\s*[\d$(])[A-Za-z](?![A-Za-z'’])"
-)
+_VARIABLE = re.compile(r"(?<![A-Za-z\\'’])(?![aAI](?:\s|$))(?![xX]\s*[\d$(])[A-Za-z](?![A-Za-z'’])")
 _COMES_TO = re.compile(r"=|\b(?:is|are|equals|makes|gives)\b", re.IGNORECASE)
 _RATHER = re.compile(
     r"[^.;!?\d]{0,40}?\b(?:not|instead\s+of|rather\s+than)\s+(?:just\s+|the\s+|only\s+)?[$€£]?\d",
@@ -93,7 +91,9 @@ _DENIED = re.compile(
     r"\W{0,3}(?:\w+\s){0,2}?(?:(?:which|that)\s+)?(?:is\s+not|isn['’]t|can(?:not|['’]t)\s+be)\b",
     re.IGNORECASE,
 )
-_CONCLUSION = re.compile(r"\b(?:so|therefore|thus|hence|then|means|but|altogether)\b", re.IGNORECASE)
+_CONCLUSION = re.compile(
+    r"\b(?:so|therefore|thus|hence|then|means|but|altogether)\b", re.IGNORECASE
+)
 _NUMBER = re.compile(r"\d|\bnone\b|\bzero\b")
 
 

@@ -12,12 +12,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from utils.verdicts.dress import repaired, straightened, tidied, unescaped
 from utils.verdicts.verdict_text import (
     as_decision,
     contradicted,
     loose_decision,
     plain_decision,
-    repaired,
     verdicts_in,
     whole_objects,
     without_thinking,
@@ -52,25 +52,27 @@ def parse_verdict(text: str) -> Verdict | None:
     """The one verdict of a judge's answer, or None where it has none, or contradicts itself.
 
     Read are, in this order: whole JSON objects (with prose, fences or thinking around them, LaTeX
-    backslashes unescaped, lower case); an object that is broken or cut off after its decision; an
-    answer without any object whose last line is "Decision: REJECT".  Never raises.
+    backslashes unescaped, lower case, a tool call around them, comments, other alphabets' quotes
+    and commas); an object that is broken or cut off after its decision; an answer without any
+    object whose first or last line is "Decision: REJECT".  Never raises.
     """
-    text = repaired(without_thinking(text.lstrip("\ufeff\u200b").strip()))
-    if text.startswith('"'):  # a JSON string that holds the object
-        text = _unquoted(text)
+    text = unescaped(repaired(without_thinking(text.lstrip("\ufeff\u200b").strip())))
     objects, broken = whole_objects(text)
     if broken:
-        return _verdict(loose_decision(text), _loose_reasoning(text))
+        loose = straightened(text)
+        text = tidied(loose)
+        objects, broken = whole_objects(text)
+        if broken:
+            return _verdict(loose_decision(loose), _loose_reasoning(loose))
     said = [(o, verdict) for o in objects for verdict in verdicts_in(o.fields)]
     if not said:
         return None if objects else _verdict(plain_decision(text), text)
-    decisions = {decision for _, (decision, _) in said}
-    if len(decisions) > 1:
+    if len({decision for _, (decision, _) in said}) > 1:
         return None
     decision, reasoning = said[0][1]
     if decision == "OK" and as_decision(reasoning) == "REJECT":
         return None  # its reason is the other verdict
-    if decision == "OK" and (against := contradicted(text, [o for o, _ in said])):
+    if against := contradicted(text, [o for o, _ in said], decision):
         return _verdict("REJECT" if against == "REJECT" else None, text)
     return _verdict(decision, reasoning)
 
@@ -83,14 +85,6 @@ def _verdict(decision: str | None, reasoning: object) -> Verdict | None:
     return Verdict.model_validate(
         {"decision": decision, "reasoning": whole_text(reasoning).strip()}
     )
-
-
-def _unquoted(text: str) -> str:
-    try:
-        inner = json.loads(text, strict=False)
-    except ValueError:
-        return text
-    return repaired(inner) if isinstance(inner, str) else text
 
 
 def _loose_reasoning(text: str) -> str:

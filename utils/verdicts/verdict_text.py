@@ -4,35 +4,59 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 _MAX_TRIES = 200  # opening braces that are tried as the start of an object
 _MAX_TAGS = 20  # closing tags that are looked at
-_LATEX = (  # commands whose first letter JSON would take for an escape
-    r"t(?:imes|ext[a-z]*|heta|an|anh|au|o|op|frac|riangle|herefore)|r(?:ight[a-z]*|ho|angle|m|floor"
-    r"|ceil|vert)|n(?:eq|e|eg|u|ot|otin|abla|geq|leq|mid|parallel|ewline)"
+_THOUGHT = r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|analysis|reflection|scratchpad)"
+_THOUGHT_OPENS = re.compile(
+    rf"\s*(?:<(?:\w+:)?{_THOUGHT}>|\[THINK\]|◁think▷|<\|(?:START_THINKING|begin_of_thought)\|>"
+    r"|<\|channel\|?>\s*(?:thought|analysis|commentary))",
+    re.IGNORECASE,
 )
-_ESCAPE = re.compile(
-    rf"\\(?:(?P<kept>u[0-9a-fA-F]{{4}}|[\"\\/])"
-    rf"|(?P<latex>(?:{_LATEX})(?![a-zA-Z])|[bf](?=[a-zA-Z]))|(?P<control>[bfnrt])|(?P<other>))"
+_THOUGHT_ENDS = re.compile(
+    rf"</(?:\w+:)?{_THOUGHT}>|\[/THINK\]|◁/think▷|<\|(?:END_THINKING|end_of_thought)\|>|<channel\|>"
+    r"|<\|channel\|>\s*final\s*(?:<\|message\|>)?|\bassistantfinal",
+    re.IGNORECASE,
 )
+_MARKS = "[\"'\u2018-\u201f\u00ab\u00bb\u300c-\u300f\uff02]"
+_QUOTE = rf"\\*{_MARKS}"
+_GAP = r"(?:\s|//[^\n]*\n|/\*.*?\*/)*"
 _OPENING = re.compile(
-    r"""\{\s*(?:(?P<quote>["'])[A-Za-z_]+(?P=quote)|(?:reasoning|decision|evidence))\s*:""",
+    rf"[{{\uff5b]{_GAP}(?:{_QUOTE}[A-Za-z_]+{_QUOTE}"
+    r"|(?:[A-Za-z_]+\s*:[^{}]{0,80})?(?:reasoning|decision|evidence))"
+    r"\s*[:\uff1a]",
     re.IGNORECASE,
 )
-_VALUE = re.compile(r"[\s\"'`.*!]*(ok|reject(?:ed)?)[\s\"'`.*!]*", re.IGNORECASE)
-_MENTION = re.compile(r"""decision["'*]*\s*[:=]\s*["'*]*(ok|reject)""", re.IGNORECASE)
-_LOOSE_END = re.compile(
-    r"""["']\s*,\s*["']decision["']\s*:\s*["']reject(?:ed)?["']\s*,?\s*\}[\s`]*$""", re.IGNORECASE
-)
+_ARGUMENTS = ("arguments", "args", "parameters", "input")  # of a tool call, as a string
+_WORD = r"(?P<word>ok|reject(?:ed)?)"
+_VALUE = re.compile(rf"(?:[\s\"'`.*!$]|\\+(?:boxed|text)\{{)*{_WORD}[\s\"'`.*!$}}]*", re.IGNORECASE)
+_LABEL = r"(?:decision|verdict|judge?ment)\b[\s\"'*_`]*(?:[:=\uff1a>]|is\b)[\s\"'*_`]*"
+_MENTION = re.compile(rf"{_LABEL}{_WORD}|^\W*(?P<alone>reject(?:ed)?)\W*$", re.I | re.M)
 _LINE = re.compile(
-    r"""[\s*_#>`-]*(?:final\s+)?(?:decision|verdict)[\s*_]*(?:[:=]|is\b)[\s*_]*["']?"""
-    r"""(ok|reject(?:ed)?)["']?[\s*_.!`]*""",
+    rf"[\s*_#>`<-]*(?:my\s+)?(?:final\s+)?{_LABEL}{_WORD}\b[\"'*_`]*(?:</\w+>)?"
+    r"(?P<why>\s*[.!]?\s*$|\s*[.,;:(\u2013\u2014-]\s*.*|\s+(?:because|since|as)\b.*)",
     re.IGNORECASE,
 )
-_SMART = str.maketrans(  # curly quotes, double and single
-    dict.fromkeys("\u201c\u201d\u201e\u201f", '"') | dict.fromkeys("\u2018\u2019", "'")
+_HEAD = re.compile(r"[\s*_#>`]*(?P<word>REJECT(?:ED)?)[*_`]*\s*[.:;,\u2013\u2014-]\s+\S")
+_LOOSE_END = re.compile(
+    r"""["']\s*,?\s*["']decision["']\s*:\s*["']reject(?:ed)?["']\s*,?\s*\}[\s`]*$""", re.IGNORECASE
+)
+
+
+_EVENT = re.compile(
+    rf"(?P<open>\{{(?={_GAP}(?:{_QUOTE})?[A-Za-z_]+(?:{_QUOTE})?\s*[:\uff1a]))"
+    rf"|(?:(?<=[{{,\uff0c]){_GAP}|(?<={_MARKS})\s+)(?:(?P<key>{_QUOTE})decision{_QUOTE}|decision)\s*[:\uff1a]\s*"
+    rf"(?:{_QUOTE})?[\s*]*(?:(?P<word>ok|reject(?:ed)?)[\s.!*]*(?:{_QUOTE}|(?=[,}}\s]))"
+    rf"(?P<close>\s*[,\uff0c]?\s*\}})?|(?P<cut>reject)\s*$)",
+    re.IGNORECASE,
+)
+
+_WRAPS = re.compile(  # what stands before an object that is a value, not words in a string
+    rf"\w[\"\u201d\u00bb\u300d\uff02]\s*:\s*\[?\s*$|\b(?:{'|'.join(_ARGUMENTS)}){_QUOTE}\s*:\s*{_QUOTE}\s*$",
+    re.I,
 )
 
 
@@ -44,17 +68,16 @@ class Found(NamedTuple):
     fields: dict[str, Any]
 
 
-def repaired(text: str) -> str:
-    """Backslashes that JSON does not know, or that begin a LaTeX command, doubled."""
-    return _ESCAPE.sub(lambda m: m[0] if m["kept"] or m["control"] else "\\\\" + m[0][1:], text)
-
-
 def as_decision(value: object) -> str | None:
-    """ "OK" or "REJECT", in any case and dress, or None for anything else."""
-    match = _VALUE.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
+    """ "OK" or "REJECT", in any case, width and dress, or None for anything else."""
+    if not isinstance(value, str):
         return None
-    return "OK" if match[1].lower() == "ok" else "REJECT"
+    match = _VALUE.fullmatch(unicodedata.normalize("NFKC", value))
+    return None if match is None else _named(match)
+
+
+def _named(match: re.Match[str]) -> str:
+    return "OK" if (match["word"] or "reject").lower() == "ok" else "REJECT"
 
 
 def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -75,7 +98,7 @@ _decoder = json.JSONDecoder(strict=False, object_pairs_hook=_fields)
 def whole_objects(text: str) -> tuple[list[Found], bool]:
     """The outermost JSON objects of a repaired text, and whether a broken one stands among them."""
     found: list[Found] = []
-    broken, straight = False, text.translate(_SMART)
+    broken = "\uff5b" in text and _OPENING.search(text) is not None
     place = text.find("{")
     for _ in range(_MAX_TRIES):
         if place == -1:
@@ -84,31 +107,32 @@ def whole_objects(text: str) -> tuple[list[Found], bool]:
             fields, end = _decoder.raw_decode(text, place)
             found.append(Found(place, end, fields))
         except (ValueError, RecursionError):
-            broken = broken or _OPENING.match(straight, place) is not None
+            broken = broken or _OPENING.match(text, place) is not None
             end = place + 1
         place = text.find("{", end)
     return found, broken
 
 
 def without_thinking(text: str) -> str:
-    """What follows a judge's thinking.
+    """What follows a judge's thinking, or "" where it never ends.
 
     A closing tag inside a JSON object, whole or broken, is a quotation.
     """
     for _ in range(_MAX_TAGS):
-        if _OPENING.match(text[:200].translate(_SMART).lstrip("` \t\r\njsonJSON")):
-            break
-
-        opened = text.lstrip().startswith("<think>")
-        place = text.find("</think>")
-        if not opened:
-            spans = [(f.start, f.end) for f in whole_objects(text)[0]]
-            while any(start < place < end for start, end in spans):
-                place = text.find("</think>", place + 1)
-        if place == -1:
+        opened = _THOUGHT_OPENS.match(text)
+        ends = _THOUGHT_ENDS.finditer(text, opened.end() if opened else 0)
+        closing = next((m for m in ends if opened or not _quoted(text, m.start())), None)
+        if closing is None:
             return "" if opened else text
-        text = text[place + len("</think>") :]
+        text = text[closing.end() :]
     return text
+
+
+def _quoted(text: str, place: int) -> bool:
+    """Whether a place lies inside an object: a whole one, or a broken one that opens the text."""
+    if whole_objects(text[:place])[1] and _OPENING.match(text[:200].lstrip("` \t\r\njsonJSON")):
+        return True
+    return any(found.start < place < found.end for found in whole_objects(text)[0])
 
 
 def verdicts_in(fields: dict[str, Any], depth: int = 3) -> Iterator[tuple[str, object]]:
@@ -118,37 +142,43 @@ def verdicts_in(fields: dict[str, Any], depth: int = 3) -> Iterator[tuple[str, o
         if decision is not None:
             yield decision, fields.get("reasoning", "")
     elif depth:
-        for value in fields.values():
-            if isinstance(value, dict):
-                yield from verdicts_in(value, depth - 1)
+        for name, value in fields.items():
+            if name in _ARGUMENTS and isinstance(value, str):
+                value = next((f.fields for f in whole_objects(value)[0]), None)
+            for inner in value if isinstance(value, list) else [value]:
+                if isinstance(inner, dict):
+                    yield from verdicts_in(inner, depth - 1)
 
 
-def contradicted(text: str, objects: list[Found]) -> str | None:
-    """What the text outside the objects makes of an OK inside them.
+def contradicted(text: str, objects: Sequence[Found], decision: str) -> str | None:
+    """What the text outside the objects makes of the decision inside them.
 
-    "REJECT": the answer ends as a verdict does, so that what looked like an object was a quotation
-    with its quotes unescaped.  "doubt": a REJECT is mentioned.  None: nothing speaks against it.
+    "REJECT": the answer ends as a verdict does, so that an OK that looked like an object was a
+    quotation with its quotes unescaped.  "doubt": a REJECT is mentioned beside an OK, or a last
+    line says OK after a REJECT.  None: nothing speaks against it.
     """
-    if _LOOSE_END.search(text, objects[-1].end):
+    last = objects[-1].end
+    if decision == "REJECT":
+        return "doubt" if plain_decision(text[last:]) == "OK" else None
+    if _LOOSE_END.search(text, last):
         return "REJECT"
     edges = [0, *(edge for o in objects for edge in (o.start, o.end)), len(text)]
     outside = [text[a:b] for a, b in zip(edges[::2], edges[1::2], strict=True)]
-    mentions = [m[1].lower() for part in outside for m in _MENTION.finditer(part)]
-    return "doubt" if "reject" in mentions else None
+    mentions = {_named(m) for part in outside for m in _MENTION.finditer(part)}
+    return "doubt" if "REJECT" in mentions else None
 
 
 def loose_decision(text: str) -> str | None:
-    """The decision of a text whose JSON is broken or cut off.
+    """The decision of a straightened text whose JSON is broken or cut off.
 
     Objects are followed from opening to decision: a decision inside an object that opened within
     another is a quotation.  An object that holds both is a REJECT (the OK was quoted in it); two
     objects that differ are none; an OK stands only where no REJECT is said anywhere.
     """
-    text = text.translate(_SMART)
     first = _OPENING.search(text)
     if first is None:
         return None
-    top, members, at_end = _follow(text, first["quote"] or "", first.start())
+    top, members, at_end = _follow(text, first.start())
     if not top:
         return "REJECT" if members and members[-1] == "REJECT" and at_end else None
     if set(top) == {"OK"}:
@@ -156,36 +186,44 @@ def loose_decision(text: str) -> str | None:
     return "REJECT" if set(top) == {"REJECT"} else None
 
 
-def _follow(text: str, quote: str, start: int) -> tuple[list[str], list[str], bool]:
+def _follow(text: str, start: int) -> tuple[list[str], list[str], bool]:
     """Decisions of the outermost objects; all decisions; whether the last one ends the text."""
-    before, after = quote or """["']?""", quote or r"""["']?(?=[,}\s])"""
-    event = re.compile(
-        rf"(?P<open>\{{(?=\s*{quote}[A-Za-z_]+{quote}\s*:))"
-        rf"|(?<=[{{,])\s*{quote}decision{quote}\s*:\s*{before}\s*"
-        rf"(?:(?P<value>ok|reject(?:ed)?)[\s.!]*{after}(?P<close>\s*,?\s*\}})?"
-        rf"|(?P<cut>reject)\s*$)",
-        re.IGNORECASE,
-    )
     stack: list[list[str]] = []
     top: list[str] = []
     members: list[str] = []
-    end = start
-    for match in event.finditer(text, start):
-        end = match.end()
+    end, escaped, quoted = start, False, True  # how the outermost object writes its keys
+    for match in _EVENT.finditer(text, start):
+        between, end = text[end : match.start()].rstrip("{ "), match.end()
         if match["open"]:
-            stack.append([])
+            if stack and stack[-1] and between.count("}") > between.count("{"):
+                _close(stack, top)
+            wraps = stack and _WRAPS.search(text[max(start, end - 60) : match.start()])
+            if not wraps:
+                stack.append([])
+            if wraps or len(stack) == 1:
+                first = re.sub(_GAP, "", text[end : end + 80], count=1)[:1]
+                escaped, quoted = first == "\\", not first.isalpha()
             continue
-        decision = "OK" if (match["value"] or "").lower() == "ok" else "REJECT"
+        decision = _named(match)
+        key = match["key"] or ""
+        if decision == "OK" and (("\\" in key and not escaped) or (quoted and not key)):
+            continue  # words in a string
         members.append(decision)
         if not stack:  # closes once more: what closed before it was a quotation
             top = [decision] if decision == "REJECT" else [*top, decision]
             continue
         stack[-1].append(decision)
-        if match["close"] and len(closed := stack.pop()) and not stack:
-            top.append(_one(closed))
+        if match["close"]:
+            _close(stack, top)
     if stack and stack[0]:
         top.append(_one(stack[0]))
     return top, members, not text[end:].strip("}`] \n\r\t")
+
+
+def _close(stack: list[list[str]], top: list[str]) -> None:
+    closed = stack.pop()
+    if not stack:
+        top.append(_one(closed))
 
 
 def _one(decisions: list[str]) -> str:
@@ -193,11 +231,23 @@ def _one(decisions: list[str]) -> str:
 
 
 def plain_decision(text: str) -> str | None:
-    """The decision of an answer without JSON: the whole text, or its last line, "Decision: OK"."""
+    """The decision of an answer without JSON: all of it, or its first or last line.
+
+    "Decision: REJECT" and "Decision: OK - nothing is told" are such lines; only a REJECT may also
+    open the answer without that label ("REJECT. The tutor ...").  An OK stands only where nothing
+    else in the answer speaks of rejecting.
+    """
     lines = [line for line in text.splitlines() if line.strip(" \t`")]
     if not lines:
         return None
-    match = _LINE.fullmatch(lines[-1])
-    decision = as_decision(match[1]) if match else as_decision(text)
-    others = {as_decision(m[1]) for line in lines[:-1] if (m := _LINE.fullmatch(line))}
-    return None if decision == "OK" and "REJECT" in others else decision
+    found = {n: _named(m) for n, line in enumerate(lines) if (m := _LINE.fullmatch(line))}
+    said = {found[n] for n in (0, len(lines) - 1) if n in found}
+    said |= {_named(m) for m in [_HEAD.match(lines[0])] if m}
+    said |= {d for d in [as_decision(text), _boxed(lines[-1])] if d}
+    if said == {"OK"}:
+        return "OK" if "reject" not in text.lower() else None
+    return "REJECT" if said | set(found.values()) == {"REJECT"} else None
+
+
+def _boxed(line: str) -> str | None:
+    return as_decision(line[line.rfind("\\boxed") :]) if "\\boxed" in line else None
