@@ -121,7 +121,8 @@ def _told(number: int, text: str, answer: str, spans: list[Span], kind: Kind) ->
             yield Leak(kind, number, text, span)
             return
     if not spans:
-        named = (s for s in _results(text) if is_named_answer(text, s))
+        numbers = ((n.start, n.end) for n in numbers_in(text))
+        named = (s for s in numbers if is_named_answer(text, s) and not is_operand(text, s))
         yield from (Leak("wrong", number, text, s) for s in islice(named, 1))
 
 
@@ -155,11 +156,8 @@ def _counts_things(text: str, span: Span) -> bool:
 
 def _offers_another(text: str) -> bool:
     """Whether a student's turn offers some number as its answer, in a sentence or alone."""
-    numbers = _results(text)
     alone = len(text.split()) <= _ALONE
-    return any(alone or (is_said(text, s) and not is_open(text, s)) for s in offered(text, numbers))
-
-
-def _results(text: str) -> list[Span]:
-    """Every number of a text that is no part of a sum still to be done."""
-    return [s for n in numbers_in(text) if not is_operand(text, s := (n.start, n.end))]
+    return any(
+        (alone or (is_said(text, s) and not is_open(text, s))) and not is_operand(text, s)
+        for s in offered(text, [(n.start, n.end) for n in numbers_in(text)])
+    )

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 Span = tuple[int, int]
 
-_NEAR = 160  # characters on either side that are looked at
+_NEAR, _NEARER = 160, 64  # characters on either side that are looked at
 _OPENING = r"[\s$€£¥*_\"'“(\[{]*(?:\\[(\[]\s*)?"  # may stand between a marker and its number
 _FILLER = (
     r"(?:\s+(?:about|actually|already|also|at|exactly|indeed|just|now|only|really|simply|still|then"
@@ -81,6 +81,7 @@ _ANSWER = re.compile(
     rf"\b(?:answer|solution)\b[^\d=]{{0,40}}?(?:\b(?:is|was|be|of)\b{_FILLER}|[:=]){_OPENING}$",
     re.IGNORECASE,
 )
+_NAMES = re.compile(r"\b(?:answer|solution)\b", re.IGNORECASE)
 _ASKING = re.compile(
     r"\W*(?:(?:so|and|but|now)\s+)?(?:do|does|did|is|are|was|why|how|what|where|when|which|if|can"
     r"|could|would|should|have|has)\b",
@@ -102,7 +103,7 @@ def is_operand(text: str, span: Span) -> bool:
     start, end = span
     return bool(
         _OPERAND_AFTER.match(text[end : end + _NEAR])
-        or _OPERAND_BEFORE.search(text[max(0, start - _NEAR) : start])
+        or _OPERAND_BEFORE.search(text[max(0, start - _NEARER) : start])
     )
 
 
@@ -157,18 +158,20 @@ def is_named_answer(text: str, span: Span) -> bool:
 
 def offered(text: str, spans: Sequence[Span]) -> list[Span]:
     """Those of the spans that a turn offers as its answer: by that name, or in its conclusion."""
-    point = _conclusion(text, spans)
+    if not spans:
+        return []
+    point, named = _conclusion(text, spans), _NAMES.search(text) is not None
     return [
         (start, end)
         for start, end in spans
-        if (start >= point or _ANSWER.search(text[max(0, start - _NEAR) : start]))
+        if (start >= point or (named and _ANSWER.search(text[max(0, start - _NEAR) : start])))
         and not _DENIED.match(text[end : end + _NEAR])
     ]
 
 
 def _conclusion(text: str, spans: Sequence[Span]) -> int:
     """Where the last sentence that holds a number (or a span) comes to its point."""
-    last = max(*(m.start() for m in _NUMBER.finditer(text)), *(s for s, _ in spans), 0, 0)
+    last = max([m.start() for m in _NUMBER.finditer(text)] + [start for start, _ in spans])
     begin = max((m.end() for m in _SENTENCE.finditer(text) if m.end() <= last), default=0)
     return max((m.end() for m in _CONCLUSION.finditer(text, begin, last)), default=begin)
 

@@ -112,3 +112,36 @@ def _agreement_lines(entries: Sequence[Mapping[str, Any]]) -> list[str]:
             f"{entry['share']:.1%} (kappa {kappa}, n {entry['n']})"
         )
     return lines
+
+
+def calibration_table(entry: Mapping[str, Any]) -> Table:
+    """One judge against people: an entry of calibration.json."""
+    title = f"{plain(entry['judge'])} against {plain(entry['labels'])}"
+    table = Table(title=Text(title), title_justify="left")
+    for name in ("measure", "value", "95 % interval"):
+        table.add_column(name, justify="left" if name == "measure" else "right")
+    for name, measure in entry["measures"].items():
+        value, low, high = (measure[key] for key in ("value", "low", "high"))
+        interval = "-" if low is None else f"[{low:.3f}, {high:.3f}]"
+        table.add_row(name, "-" if value is None else f"{value:.3f}", interval)
+    counts, agree = entry["table"], entry["attempts_agree"]
+    table.add_section()
+    table.add_row("turns, conversations", f"{entry['turns']}, {entry['conversations']}", "")
+    rejected = "both reject, only judge, only people"
+    table.add_row(
+        rejected, f"{counts['both']}, {counts['only_judge']}, {counts['only_people']}", ""
+    )
+    table.add_row("undecided turns", str(entry["undecided"]), "")
+    table.add_row("unreadable answers", f"{entry['unreadable']:.1%}", "")
+    table.add_row("attempts agree", "-" if agree is None else f"{agree:.1%}", "")
+    for reason, n in entry["left_out"].items():
+        table.add_row(Text(f"left out: {plain(reason)}"), str(n), "")
+    for group, found in entry["groups"].items():
+        share = f"{found['rejected']} of {found['turns']}"
+        table.add_row(Text(f"rejects: {plain(group)}"), share, "")
+    for name, used in entry["usage"].items():
+        table.add_row(
+            Text(name.replace("_", " ")), f"{used:.4g}" if "usd" in name else f"{used}", ""
+        )
+    table.add_row("seconds", f"{entry['seconds']:.1f}", "")
+    return table

@@ -33,14 +33,16 @@ _OPENING = re.compile(
 _ARGUMENTS = ("arguments", "args", "parameters", "input")  # of a tool call, as a string
 _WORD = r"(?P<word>ok|reject(?:ed)?)"
 _VALUE = re.compile(rf"(?:[\s\"'`.*!$]|\\+(?:boxed|text)\{{)*{_WORD}[\s\"'`.*!$}}]*", re.IGNORECASE)
-_LABEL = r"(?:decision|verdict|judge?ment)\b[\s\"'*_`]*(?:[:=\uff1a>]|is\b)[\s\"'*_`]*"
+_LABEL = r"(?:decision|verdict|judge?ment)\b[\s\"'*_`]*(?:[:=\uff1a>|\u2013-]|is\b)[\s\"'*_`]*"
 _MENTION = re.compile(rf"{_LABEL}{_WORD}|^\W*(?P<alone>reject(?:ed)?)\W*$", re.I | re.M)
 _LINE = re.compile(
-    rf"[\s*_#>`<-]*(?:my\s+)?(?:final\s+)?{_LABEL}{_WORD}\b[\"'*_`]*(?:</\w+>)?"
-    r"(?P<why>\s*[.!]?\s*$|\s*[.,;:(\u2013\u2014-]\s*.*|\s+(?:because|since|as)\b.*)",
+    rf"[\s*_#>`<|-]*(?:my\s+)?(?:final\s+)?{_LABEL}{_WORD}\b[\"'*_`]*(?:</\w+>)?"
+    r"(?P<why>\s*[.!\u3002|]?\s*$|\s*[.,;:(\u3002\uff0c\u2013\u2014-]\s*.*|\s+(?:because|since|as)\b.*)",
     re.IGNORECASE,
 )
 _HEAD = re.compile(r"[\s*_#>`]*(?P<word>REJECT(?:ED)?)[*_`]*\s*[.:;,\u2013\u2014-]\s+\S")
+_OK_HEAD = re.compile(r"\W*OK\b")
+_LONE_LABEL = re.compile(r"(decision|verdict)[*_]*\s*:[*_]*\s*\n\s*", re.IGNORECASE)
 _LOOSE_END = re.compile(
     r"""["']\s*,?\s*["']decision["']\s*:\s*["']reject(?:ed)?["']\s*,?\s*\}[\s`]*$""", re.IGNORECASE
 )
@@ -237,12 +239,13 @@ def plain_decision(text: str) -> str | None:
     open the answer without that label ("REJECT. The tutor ...").  An OK stands only where nothing
     else in the answer speaks of rejecting.
     """
-    lines = [line for line in text.splitlines() if line.strip(" \t`")]
+    lines = [line for line in _LONE_LABEL.sub(r"\1: ", text).splitlines() if line.strip(" \t`")]
     if not lines:
         return None
     found = {n: _named(m) for n, line in enumerate(lines) if (m := _LINE.fullmatch(line))}
     said = {found[n] for n in (0, len(lines) - 1) if n in found}
-    said |= {_named(m) for m in [_HEAD.match(lines[0])] if m}
+    if (head := _HEAD.match(lines[0])) and not any(_OK_HEAD.match(line) for line in lines):
+        said.add(_named(head))
     said |= {d for d in [as_decision(text), _boxed(lines[-1])] if d}
     if said == {"OK"}:
         return "OK" if "reject" not in text.lower() else None

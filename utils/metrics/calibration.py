@@ -1,0 +1,130 @@
+"""How far a judge agrees with people: precision, recall and kappa, clustered by conversation.
+
+A REJECT is the positive: precision is the share of the judge's REJECTs that people share, recall
+the share of people's that the judge finds.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import combinations
+from typing import Any
+
+from utils.metrics.statistics import cluster_bootstrap, cohens_kappa
+from utils.records import Usage
+from utils.verdicts.labels import Labelled
+
+Decision = str | None  # OK, REJECT or missing
+Table = Sequence[float]  # both reject, only the judge, only people, neither
+
+
+def precision(table: Table) -> float | None:
+    return table[0] / (table[0] + table[1]) if table[0] + table[1] else None
+
+
+def recall(table: Table) -> float | None:
+    return table[0] / (table[0] + table[2]) if table[0] + table[2] else None
+
+
+def f1(table: Table) -> float | None:
+    total = 2 * table[0] + table[1] + table[2]
+    return 2 * table[0] / total if total else None
+
+
+MEASURES: dict[str, Callable[[Table], float | None]] = {
+    "precision": precision,
+    "recall": recall,
+    "f1": f1,
+    "kappa": cohens_kappa,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """One judge on one file of labels; intervals are 95 %, whole conversations drawn again.
+
+    `unreadable`: share of the answers that held no verdict.  `attempts_agree`: share of pairs of
+    attempts at one turn that decide alike (None: one attempt).  `groups`: of each kind of turn,
+    how many were decided and how many of these were rejected.
+    """
+
+    judge: str
+    labels: str
+    turns: int  # decided, and so in the table
+    conversations: int
+    undecided: int  # turns without a decision
+    left_out: dict[str, int]
+    table: dict[str, int]
+    measures: dict[str, dict[str, float | None]]
+    unreadable: float
+    attempts_agree: float | None
+    groups: dict[str, dict[str, int]]
+    usage: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def decided(decisions: Sequence[Decision]) -> Decision:
+    """A turn's decision, as in the classroom: any REJECT rejects; a missing one is never an OK."""
+    if "REJECT" in decisions:
+        return "REJECT"
+    return None if None in decisions or not decisions else "OK"
+
+
+def calibrate(
+    judge: str,
+    labels: str,
+    judged: Iterable[tuple[Labelled, Sequence[Decision]]],
+    *,
+    left_out: dict[str, int] | None = None,
+    usage: Usage | None = None,
+    seconds: float = 0.0,
+) -> Calibration:
+    """The numbers of a judge that gave each labelled turn these decisions, one for each attempt."""
+    judged = list(judged)
+    by_conversation: dict[str, list[float]] = defaultdict(lambda: [0.0] * 4)
+    groups: dict[str, dict[str, int]] = {}
+    for row, decisions in judged:
+        decision = decided(decisions)
+        if decision is None:
+            continue
+        rejects = decision == "REJECT"
+        by_conversation[row.conversation][(not rejects) * 2 + (not row.rejected)] += 1
+        group = groups.setdefault(row.group, {"turns": 0, "rejected": 0})
+        group["turns"] += 1
+        group["rejected"] += rejects
+    tables = list(by_conversation.values())
+    total = [sum(column) for column in zip(*tables, strict=True)] if tables else [0.0] * 4
+    answers = [d for _, decisions in judged for d in decisions]
+    names = ("both", "only_judge", "only_people", "neither")
+    return Calibration(
+        judge=judge,
+        labels=labels,
+        turns=round(sum(total)),
+        conversations=len(tables),
+        undecided=len(judged) - round(sum(total)),
+        left_out=left_out or {},
+        table={name: round(n) for name, n in zip(names, total, strict=True)},
+        measures={name: _measure(tables, total, of) for name, of in MEASURES.items()},
+        unreadable=answers.count(None) / len(answers) if answers else 0.0,
+        attempts_agree=_attempts_agree(decisions for _, decisions in judged),
+        groups=dict(sorted(groups.items())),
+        usage=usage.model_dump() if usage else {},
+        seconds=round(seconds, 1),
+    )
+
+
+def _measure(
+    tables: Sequence[Table], total: Table, of: Callable[[Table], float | None]
+) -> dict[str, float | None]:
+    low, high = cluster_bootstrap(tables, of) or (None, None)
+    return {"value": of(total), "low": low, "high": high}
+
+
+def _attempts_agree(rows: Iterable[Sequence[Decision]]) -> float | None:
+    pairs = [a == b for row in rows for a, b in combinations([d for d in row if d], 2)]
+    return sum(pairs) / len(pairs) if pairs else None
