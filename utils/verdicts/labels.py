@@ -52,6 +52,11 @@ class Labels:
     rows: list[Labelled]
     left_out: Counter[str] = field(default_factory=Counter)
 
+    def first(self, most: int) -> Labels:
+        """Only the first rows, the others counted."""
+        rest = Counter({f"beyond the first {most}": max(0, len(self.rows) - most)})
+        return Labels(name=self.name, rows=self.rows[:most], left_out=self.left_out + rest)
+
 
 def read_labels(path: Path) -> Labels:
     """The labels of a file, whichever layout it has.  Raises ConfigError naming file and line."""
