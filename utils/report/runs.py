@@ -13,6 +13,7 @@ from utils.metrics.monitors import MONITORS
 from utils.metrics.results import run_results
 from utils.metrics.statistics import Estimate, mean_over_seeds, pareto_front
 from utils.records import ConversationRecord
+from utils.runs.calibrations import kept_calibrations
 from utils.runs.read import Run
 
 PAPER_FILE = Path(__file__).parent / "assets" / "paper_points.json"
@@ -71,6 +72,7 @@ def describe(run: Run, label: str) -> dict[str, Any]:
         "curves": curves(run),
         "path": path_in_plane(run.records),
         "settings": [[k, str(v)] for k, v in flat(run.config).items()],
+        "calibrations": kept_calibrations(run.folder),
     }
 
 

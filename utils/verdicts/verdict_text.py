@@ -56,6 +56,7 @@ _EVENT = re.compile(
     re.IGNORECASE,
 )
 
+_KEY_QUOTE = re.compile(rf"{_GAP}((?:{_QUOTE})?)")
 _WRAPS = re.compile(  # what stands before an object that is a value, not words in a string
     rf"\w[\"\u201d\u00bb\u300d\uff02]\s*:\s*\[?\s*$|\b(?:{'|'.join(_ARGUMENTS)}){_QUOTE}\s*:\s*{_QUOTE}\s*$",
     re.I,
@@ -193,7 +194,7 @@ def _follow(text: str, start: int) -> tuple[list[str], list[str], bool]:
     stack: list[list[str]] = []
     top: list[str] = []
     members: list[str] = []
-    end, escaped, quoted = start, False, True  # how the outermost object writes its keys
+    end, quote = start, '"'  # the quote of the outermost object's keys
     for match in _EVENT.finditer(text, start):
         between, end = text[end : match.start()].rstrip("{ "), match.end()
         if match["open"]:
@@ -203,12 +204,10 @@ def _follow(text: str, start: int) -> tuple[list[str], list[str], bool]:
             if not wraps:
                 stack.append([])
             if wraps or len(stack) == 1:
-                first = re.sub(_GAP, "", text[end : end + 80], count=1)[:1]
-                escaped, quoted = first == "\\", not first.isalpha()
+                quote = first[1] if (first := _KEY_QUOTE.match(text, end)) else ""
             continue
         decision = _named(match)
-        key = match["key"] or ""
-        if decision == "OK" and (("\\" in key and not escaped) or (quoted and not key)):
+        if decision == "OK" and (match["key"] or "") != quote:
             continue  # words in a string
         members.append(decision)
         if not stack:  # closes once more: what closed before it was a quotation

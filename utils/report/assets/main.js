@@ -6,7 +6,7 @@ function start() {
   const store = new Store(data);
   const browser = store.size ? new Browser(data, store) : null;
   const main = h("main", null, alarms(data), ...(data.runs.length > 1 ? [planeSection(data), headline(data)] : [headline(data), planeSection(data)]),
-    curvesSection(data), rewardsSection(data), monitorsSection(data), groupsSection(data), browser && browser.section(), settingsSection(data));
+    curvesSection(data), rewardsSection(data), monitorsSection(data), calibrationSection(data), groupsSection(data), browser && browser.section(), settingsSection(data));
   replace(app, header(data), main);
   for (const item of document.querySelectorAll("#nav li")) item.hidden = !document.getElementById(item.dataset.for);
   if (browser) {

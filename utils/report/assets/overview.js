@@ -66,7 +66,7 @@ function namesOf(runs) {
 }
 
 function navigation() {
-  const sections = [["headline", "Numbers"], ["plane", "Trade-off"], ["curves", "Curves"], ["rewards", "Rewards"], ["monitors", "Monitors"], ["groups", "Groups"], ["conversations", "Conversations"]];
+  const sections = [["headline", "Numbers"], ["plane", "Trade-off"], ["curves", "Curves"], ["rewards", "Rewards"], ["monitors", "Monitors"], ["calibration", "Judges"], ["groups", "Groups"], ["conversations", "Conversations"]];
   return h("ul", { id: "nav" }, sections.map(([id, name]) => h("li", { "data-for": id }, h("a", { href: `#${id}` }, name))));
 }
 
@@ -169,6 +169,30 @@ function agreementTable(data) {
     h("thead", null, h("tr", null, (data.runs.length > 1 ? ["Run"] : []).concat(["One", "Another", "Agree", "Kappa", "95 % interval", "n"]).map((t) => h("th", { scope: "col" }, t)))),
     h("tbody", null, rows.map(({ run, entry }) => h("tr", null, data.runs.length > 1 && h("td", null, run.label), h("td", null, entry.first), h("td", null, entry.second), h("td", null, percent(entry.share)), h("td", null, number(entry.kappa, 2)),
       h("td", null, present(entry.low) ? `${number(entry.low, 2)} to ${number(entry.high, 2)}` : "–"), h("td", null, count(entry.n))))))));
+}
+
+// Judges against people: the folder's calibration.json.
+function calibrationSection(data) {
+  const found = data.runs.flatMap((run) => run.calibrations.map((entry) => ({ run, entry })));
+  if (!found.length) return null;
+  const several = data.runs.length > 1;
+  const columns = ["Judge", "Labels", "Precision", "Recall", "F1", "Kappa", "Unreadable", "Attempts agree", "Turns", "Cost"];
+  return h("section", { id: "calibration" }, h("h2", null, "Judges against people"),
+    h("p", { class: "lead" }, "What a judge rejects beside what people reject; intervals of 95 % draw whole conversations."),
+    h("div", { class: "scroll" }, h("table", null,
+      h("thead", null, h("tr", null, (several ? ["Run"] : []).concat(columns).map((t) => h("th", { scope: "col" }, t)))),
+      h("tbody", null, found.map(({ run, entry }) => h("tr", null, several && h("td", null, run.label), h("td", null, entry.judge), h("td", null, entry.labels),
+        ["precision", "recall", "f1", "kappa"].map((name) => measureCell(entry.measures[name])),
+        h("td", null, percent(entry.unreadable)), h("td", null, present(entry.attempts_agree) ? percent(entry.attempts_agree) : "–"),
+        h("td", null, count(entry.turns)), h("td", null, entry.usage.cost_usd ? `$${entry.usage.cost_usd.toPrecision(3)}` : "–")))))),
+    found.map(({ entry }) => h("details", { class: "more" }, h("summary", null, `What ${entry.judge} rejects in ${entry.labels}`), h("table", null,
+      h("thead", null, h("tr", null, ["People say", "Rejected", "Turns"].map((t) => h("th", { scope: "col" }, t)))),
+      h("tbody", null, Object.entries(entry.groups).map(([name, group]) => h("tr", null, h("td", null, name || "–"), h("td", null, count(group.rejected)), h("td", null, count(group.turns)))))))));
+}
+
+function measureCell(measure) {
+  if (!present(measure.value)) return h("td", null, "–");
+  return h("td", null, number(measure.value, 2), present(measure.low) && h("small", null, `${number(measure.low, 2)} to ${number(measure.high, 2)}`));
 }
 
 function groupsSection(data) {
