@@ -27,7 +27,7 @@ from utils.metrics.calibration import Calibration, calibrate
 from utils.report.terminal import calibration_table, plain
 from utils.runs.calibrations import keep_calibration
 from utils.verdicts.judging import Verdict
-from utils.verdicts.labels import Labels, read_labels
+from utils.verdicts.labels import Labelled, Labels, Turns, read_labels
 
 Function = Callable[[str, str, Sequence[tuple[str, str]]], Verdict]
 MODELS = "python -m src.calibrate"
@@ -48,6 +48,8 @@ def judge_function(name: str) -> Function:
         function: Any = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError, SyntaxError) as error:
         raise ConfigError(f"{name}: {error}") from None
+    if not callable(function):
+        raise ConfigError(f"{name} is no function")
     return function  # type: ignore[no-any-return]
 
 
@@ -59,13 +61,22 @@ def calibrate_function(name: str, function: Function, labels: Labels) -> Calibra
     begin, judged = time.perf_counter(), []
     left_out = Counter(labels.left_out)
     for row in labels.rows:
-        if function(row.problem, row.answer, row.turns[:-1]).decision == "REJECT":
+        if _decision(name, function, row, row.turns[:-1]) == "REJECT":
             left_out[SAID_BEFORE] += 1
-            continue
-        verdict = function(row.problem, row.answer, row.turns)
-        judged.append((row, [verdict.decision]))
+        else:
+            judged.append((row, [_decision(name, function, row, row.turns)]))
     seconds = time.perf_counter() - begin
     return calibrate(name, labels.name, judged, left_out=dict(left_out), seconds=seconds)
+
+
+def _decision(name: str, function: Function, row: Labelled, turns: Turns) -> str:
+    try:
+        verdict = function(row.problem, row.answer, turns)
+    except Exception as error:  # a user's own code, whatever it raises
+        raise ConfigError(f"{name} raised {type(error).__name__}: {error}") from error
+    if not isinstance(verdict, Verdict):
+        raise ConfigError(f"{name} gave {verdict!r}, not a utils.verdicts.judging.Verdict")
+    return verdict.decision
 
 
 def show(calibration: Calibration, out: Path | None, console: Console | None = None) -> None:

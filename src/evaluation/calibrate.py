@@ -1,6 +1,7 @@
 """Measures a rule of an evaluation, with its model, against people's labels.
 
-    python -m src.calibrate RULE --labels FILE [--config-name paper] [--out FOLDER] [KEY=VALUE ...]
+    python -m src.calibrate RULE --labels FILE [--config-name paper] [--most 200] [--out FOLDER]
+        [KEY=VALUE ...]
 
 RULE is a name in `generation.judges_rules_prompts_paths`; settings are those of eval.py, so the
 judge is the one that an evaluation would have: its prompt, model, attempts and retries.  FILE and
@@ -135,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--labels", required=True, type=Path, metavar="FILE")
     parser.add_argument("--config-name", default="smollm2", help="of config/eval")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="keep calibration.json there")
-    parser.add_argument("--most", type=int, help="only so many labelled turns, the first ones")
+    parser.add_argument("--most", type=int, help="labelled turns to ask about; a fixed sample")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings")
     given = parser.parse_intermixed_args(arguments)
     load_environment()
@@ -143,7 +144,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         labels = read_labels(given.labels)
         if given.most is not None:
-            labels = labels.first(given.most)
+            if given.most < 1:
+                raise ConfigError("--most: must be at least 1")
+            labels = labels.sample(given.most)
         cfg = load_config("config/eval", EvalConfig, given.config_name, given.overrides)
         show(run(cfg, given.rule, labels), given.out)
     except (ConfigError, RunError) as error:

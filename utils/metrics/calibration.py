@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from itertools import combinations
 from typing import Any
 
-from utils.metrics.statistics import cluster_bootstrap, cohens_kappa
+from utils.metrics.statistics import cluster_bootstrap, clustered_mean, cohens_kappa
 from utils.records import Usage
 from utils.verdicts.labels import Labelled
 
@@ -20,30 +20,14 @@ Decision = str | None  # OK, REJECT or missing
 Table = Sequence[float]  # both reject, only the judge, only people, neither
 
 
-def precision(table: Table) -> float | None:
-    return table[0] / (table[0] + table[1]) if table[0] + table[1] else None
-
-
-def recall(table: Table) -> float | None:
-    return table[0] / (table[0] + table[2]) if table[0] + table[2] else None
-
-
 def f1(table: Table) -> float | None:
     total = 2 * table[0] + table[1] + table[2]
     return 2 * table[0] / total if total else None
 
 
-MEASURES: dict[str, Callable[[Table], float | None]] = {
-    "precision": precision,
-    "recall": recall,
-    "f1": f1,
-    "kappa": cohens_kappa,
-}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """One judge on one file of labels; intervals are 95 %, whole conversations drawn again.
+    """One judge on one file of labels; intervals: 95 %, clustered by conversation.
 
     `unreadable`: share of the answers that held no verdict.  `attempts_agree`: share of pairs of
     attempts at one turn that decide alike (None: one attempt).  `groups`: of each kind of turn,
@@ -86,36 +70,43 @@ def calibrate(
 ) -> Calibration:
     """The numbers of a judge that gave each labelled turn these decisions, one for each attempt."""
     judged = list(judged)
-    by_conversation: dict[str, list[float]] = defaultdict(lambda: [0.0] * 4)
+    rows = [(row, decision == "REJECT") for row, d in judged if (decision := decided(d))]
+    tables: dict[str, list[float]] = defaultdict(lambda: [0.0] * 4)
     groups: dict[str, dict[str, int]] = {}
-    for row, decisions in judged:
-        decision = decided(decisions)
-        if decision is None:
-            continue
-        rejects = decision == "REJECT"
-        by_conversation[row.conversation][(not rejects) * 2 + (not row.rejected)] += 1
+    for row, rejects in rows:
+        tables[row.conversation][(not rejects) * 2 + (not row.rejected)] += 1
         group = groups.setdefault(row.group, {"turns": 0, "rejected": 0})
         group["turns"] += 1
         group["rejected"] += rejects
-    tables = list(by_conversation.values())
-    total = [sum(column) for column in zip(*tables, strict=True)] if tables else [0.0] * 4
+    total = [sum(column) for column in zip(*tables.values(), strict=True)] or [0.0] * 4
     answers = [d for _, decisions in judged for d in decisions]
     names = ("both", "only_judge", "only_people", "neither")
+    found = list(tables.values())
     return Calibration(
         judge=judge,
         labels=labels,
-        turns=round(sum(total)),
+        turns=len(rows),
         conversations=len(tables),
-        undecided=len(judged) - round(sum(total)),
+        undecided=len(judged) - len(rows),
         left_out=left_out or {},
         table={name: round(n) for name, n in zip(names, total, strict=True)},
-        measures={name: _measure(tables, total, of) for name, of in MEASURES.items()},
+        measures={
+            "precision": _share((row.conversation, row.rejected) for row, said in rows if said),
+            "recall": _share((row.conversation, said) for row, said in rows if row.rejected),
+            "f1": _measure(found, total, f1),
+            "kappa": _measure(found, total, cohens_kappa),
+        },
         unreadable=answers.count(None) / len(answers) if answers else 0.0,
         attempts_agree=_attempts_agree(decisions for _, decisions in judged),
         groups=dict(sorted(groups.items())),
         usage=usage.model_dump() if usage else {},
         seconds=round(seconds, 1),
     )
+
+
+def _share(pairs: Iterable[tuple[str, bool]]) -> dict[str, float | None]:
+    share = clustered_mean(((cluster, float(yes)) for cluster, yes in pairs), share=True)
+    return {"value": share.mean, "low": share.low, "high": share.high}
 
 
 def _measure(

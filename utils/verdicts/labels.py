@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from config.errors import ConfigError
+from utils.seeding import keyed_rng
 
 Turns = tuple[tuple[str, str], ...]
 
@@ -52,10 +53,14 @@ class Labels:
     rows: list[Labelled]
     left_out: Counter[str] = field(default_factory=Counter)
 
-    def first(self, most: int) -> Labels:
-        """Only the first rows, the others counted."""
-        rest = Counter({f"beyond the first {most}": max(0, len(self.rows) - most)})
-        return Labels(name=self.name, rows=self.rows[:most], left_out=self.left_out + rest)
+    def sample(self, most: int) -> Labels:
+        """At most so many rows, always the same: conversations in a shuffled order, each whole."""
+        order = list(dict.fromkeys(row.conversation for row in self.rows))
+        keyed_rng("labels", self.name).shuffle(order)
+        place = {conversation: number for number, conversation in enumerate(order)}
+        rows = sorted(self.rows, key=lambda row: place[row.conversation])[:most]
+        rest = Counter({"not in the sample": len(self.rows) - len(rows)})
+        return Labels(name=self.name, rows=rows, left_out=self.left_out + rest)
 
 
 def read_labels(path: Path) -> Labels:

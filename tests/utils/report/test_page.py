@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 
 from tests.synthetic import record, records
-from utils.records import Message, Solution, VerdictRecord
+from utils.metrics.calibration import calibrate
+from utils.records import Message, Solution, Usage, VerdictRecord
 from utils.report.write import write_report
+from utils.runs.calibrations import keep_calibration
 from utils.runs.read import Run
+from utils.verdicts.labels import Labelled
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -177,6 +180,27 @@ def test_address_opens_the_conversation(browser: Any, run_page: Path, errors: li
     page = open_page(browser, run_page, errors, "#c/0/eval/6/p00042/0")
     page.wait_for_selector(".row[aria-selected=true]")
     assert "p00042" in page.locator(".reader .kicker").inner_text()
+    page.close()
+    assert errors == []
+
+
+def test_judges_stand_beside_people_where_they_were_measured(
+    browser: Any, tmp_path: Path, errors: list[str]
+) -> None:
+    row = Labelled(
+        conversation="c", problem="p", answer="1", turns=(), rejected=True, group="<b>told</b>"
+    )
+    usage = Usage(requests=2, cost_usd=0.25)
+    keep_calibration(
+        tmp_path, calibrate("my rule", "people.jsonl", [(row, ["REJECT"])], usage=usage)
+    )
+    run = Run(folder=tmp_path, name="r", records=records(6))
+    page = open_page(browser, write_report([run], tmp_path / "r.html"), errors)
+    cells = page.locator("#calibration tbody").first.locator("td").all_inner_texts()
+    assert cells[:3] == ["my rule", "people.jsonl", "1"]
+    assert cells[-2:] == ["1", "$0.250"]
+    page.locator("#calibration summary").click()
+    assert page.locator("#calibration details td").all_inner_texts() == ["<b>told</b>", "1", "1"]
     page.close()
     assert errors == []
 
