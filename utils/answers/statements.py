@@ -24,17 +24,29 @@ _TIMES = r"(?:times|plus|minus|divided|multiplied|over|\\(?:times|cdot|div))"
 _OPERATE = r"(?:add|subtract|multipl|divid|doubl|halv|squar)(?:e|y|es|s|ied|ed|ing|ying)?"
 _OPERAND_AFTER = re.compile(
     rf"[²³⁴⁵⁶⁷⁸⁹]|:\d|{_UNIT}[ \t]*(?:(?:[+/×·÷^]|\*(?!\*)|-(?=[\d$( ])|−)[ \t]*[\d$(\\]"
-    rf"|[+×·÷][ \t]*[a-z]\b|[xX][ \t]*[\d$(]|{_TIMES}(?![A-Za-z]))",
+    rf"|[+×·÷][ \t]*[a-z]\b|[xX][ \t]*[\d$(]|{_TIMES}\s+[\w$(\\])",
     re.IGNORECASE,
 )
 _OPERAND_BEFORE = re.compile(
     r"(?:[\d)\]}a-zA-Z%][ \t]*[+/×·÷]|[\d)\]}][ \t]*\*|[\d)\]}][ \t]*[xX]|\d:|\^\s*\{?"
     rf"|[\d)\]}}%][ \t]*{_UNIT}[ \t]*[-−](?=[ \t]|$)|[\d)\]}}][-−]|\\sqrt\s*\{{|√|\b[a-zA-Z]\("
-    r"|(?:times|plus|minus|(?:divided|multiplied)\s+by|\\times|\\cdot|\\div)"
-    rf"|\b(?:{_OPERATE}|(?:sum|product|difference|quotient)\s+(?:of|between))"
-    r"(?:\s+(?!up\b)[^.;:=?!]{0,40}?\s?(?:and|by|from|to|with))?)[ \t]*[$(]*$",
+    r"|(?:times|plus|minus|(?:divided|multiplied)\s+by|\\times|\\cdot|\\div))[ \t]*[$(]*$",
     re.IGNORECASE,
 )
+_VERB_BEFORE = re.compile(  # and whether another number stands between: "subtract 9 from 12"
+    rf"\b(?:{_OPERATE}|(?:sum|product|difference|quotient)\s+(?:of|between))"
+    r"(?P<other>\s+(?!up\b)[^.;:=?!]{0,40}?(?:\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten"
+    r"|[a-z])\b)[^.;:=?!\d]{0,20}?\s(?:and|by|from|to|with))?[ \t]*[$(]*$",
+    re.IGNORECASE,
+)
+_VERB_AFTER = re.compile(
+    rf"{_UNIT}\s+(?:and\s+[$(]?(?:\d|one|two|three|four|five|six|seven|eight|nine|ten)"
+    r"|(?:by|from|to|with)\s+\w)",
+    re.IGNORECASE,
+)
+_NOTHING = r"[+\-−][ \t]*0(?![\d.])|(?:[*/×·]|x)[ \t]*1(?![\d./])"  # added or multiplied by
+_NOTHING_AFTER = re.compile(rf"[ \t]*(?:{_NOTHING})", re.IGNORECASE)
+_NOTHING_BEFORE = re.compile(r"(?<![\d.])(?:0[ \t]*\+|1[ \t]*[*×·x])[ \t]*$", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.!?])[\"')*]*\s+|\n+|(?<=[a-z)][.!?])(?=[A-Z])")
 _CLAUSE = re.compile(r"[,;:—]\s|\bbut\b|\bso\b")
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{\s*\$?$")
@@ -99,12 +111,18 @@ _NUMBER = re.compile(r"\d|\bnone\b|\bzero\b")
 
 
 def is_operand(text: str, span: Span) -> bool:
-    """Whether a sum still goes on at this number: 10*9*8 and "9 times" do not say 9."""
-    start, end = span
-    return bool(
-        _OPERAND_AFTER.match(text[end : end + _NEAR])
-        or _OPERAND_BEFORE.search(text[max(0, start - _NEARER) : start])
-    )
+    """Whether a sum still goes on at this number: 10*9*8 and "subtract 9 from 12" do not say 9.
+
+    A sum that changes nothing (9 + 0) says it.
+    """
+    before = text[max(0, span[0] - _NEARER) : span[0]]
+    after = text[span[1] : span[1] + _NEAR]
+    if _NOTHING_AFTER.match(after) or _NOTHING_BEFORE.search(before):
+        return False
+    if _OPERAND_AFTER.match(after) or _OPERAND_BEFORE.search(before):
+        return True
+    verb = _VERB_BEFORE.search(before)
+    return verb is not None and bool(verb["other"] or _VERB_AFTER.match(after))
 
 
 def equation(text: str, span: Span) -> Span:
