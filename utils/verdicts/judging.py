@@ -7,17 +7,16 @@ through broken JSON; two verdicts that disagree are none.
 from __future__ import annotations
 
 import json
-import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from utils.verdicts.dress import repaired, straightened, tidied, unescaped
+from utils.verdicts.seams import loose_decision, loose_reasoning
 from utils.verdicts.verdict_text import (
     as_decision,
     contradicted,
-    loose_decision,
     plain_decision,
+    repaired,
     verdicts_in,
     whole_objects,
     without_thinking,
@@ -44,26 +43,20 @@ VERDICT_SCHEMA: dict[str, Any] = {
     "required": ["reasoning", "decision"],
     "additionalProperties": False,
 }
-_REASONING = re.compile(r"""["']reasoning["']\s*:\s*["']""", re.IGNORECASE)
-_DECISION = re.compile(r"""["']\s*,\s*["']decision["']""", re.IGNORECASE)
 
 
 def parse_verdict(text: str) -> Verdict | None:
     """The one verdict of a judge's answer, or None where it has none, or contradicts itself.
 
     Read are, in this order: whole JSON objects (with prose, fences or thinking around them, LaTeX
-    backslashes unescaped, lower case, a tool call around them, comments, other alphabets' quotes
-    and commas); an object that is broken or cut off after its decision; an answer without any
-    object whose first or last line is "Decision: REJECT".  Never raises.
+    backslashes unescaped, lower case, a tool call around them); an object that is broken, not
+    quite JSON, or cut off after its decision; an answer without any object whose first or last
+    line is "Decision: REJECT".  Never raises.
     """
-    text = unescaped(repaired(without_thinking(text.lstrip("\ufeff\u200b").strip())))
+    text = repaired(without_thinking(text.lstrip("\ufeff\u200b").strip()))
     objects, broken = whole_objects(text)
     if broken:
-        loose = straightened(text)
-        text = tidied(loose)
-        objects, broken = whole_objects(text)
-        if broken:
-            return _verdict(loose_decision(loose), _loose_reasoning(loose))
+        return _verdict(loose_decision(text), loose_reasoning(text))
     said = [(o, verdict) for o in objects for verdict in verdicts_in(o.fields)]
     if not said:
         return None if objects else _verdict(plain_decision(text), text)
@@ -85,16 +78,3 @@ def _verdict(decision: str | None, reasoning: object) -> Verdict | None:
     return Verdict.model_validate(
         {"decision": decision, "reasoning": whole_text(reasoning).strip()}
     )
-
-
-def _loose_reasoning(text: str) -> str:
-    """What stands between the reasoning's quotes, as far as they can be told; else the text."""
-    begin = _REASONING.search(text)
-    if begin is None:
-        return text
-    written = text[begin.end() :]
-    for decision in _DECISION.finditer(text, begin.end()):
-        written = text[begin.end() : decision.start()]
-    if written.rstrip("`} \n")[-1:] in ('"', "'"):
-        written = written.rstrip("`} \n")[:-1]
-    return written.replace(r"\"", '"').replace(r"\n", "\n").replace("\\\\", "\\")

@@ -21,16 +21,24 @@ _THOUGHT_ENDS = re.compile(
     r"|<\|channel\|>\s*final\s*(?:<\|message\|>)?|\bassistantfinal",
     re.IGNORECASE,
 )
-_MARKS = "[\"'\u2018-\u201f\u00ab\u00bb\u300c-\u300f\uff02]"
-_QUOTE = rf"\\*{_MARKS}"
-_GAP = r"(?:\s|//[^\n]*\n|/\*.*?\*/)*"
-_OPENING = re.compile(
-    rf"[{{\uff5b]{_GAP}(?:{_QUOTE}[A-Za-z_]+{_QUOTE}"
+_LATEX = (  # commands whose first letter JSON would take for an escape
+    r"t(?:imes|ext[a-z]*|heta|an|anh|au|o|op|frac|riangle|herefore)|r(?:ight[a-z]*|ho|angle|m|floor"
+    r"|ceil|vert)|n(?:eq|e|eg|u|ot|otin|abla|geq|leq|mid|parallel|ewline)"
+)
+_ESCAPE = re.compile(
+    rf"\\(?:(?P<kept>u[0-9a-fA-F]{{4}}|[\"\\/])"
+    rf"|(?P<latex>(?:{_LATEX})(?![a-zA-Z])|[bf](?=[a-zA-Z]))|(?P<control>[bfnrt])|(?P<other>))"
+)
+MARKS = "[\"'\u2018-\u201f\u00ab\u00bb\u300c-\u300f\uff02]"
+QUOTE = rf"\\*{MARKS}"
+GAP = r"(?:\s|//[^\n]*\n|/\*.*?\*/)*"
+OPENING = re.compile(
+    rf"[{{\uff5b]{GAP}(?:{QUOTE}[A-Za-z_]+{QUOTE}"
     r"|(?:[A-Za-z_]+\s*:[^{}]{0,80})?(?:reasoning|decision|evidence))"
     r"\s*[:\uff1a]",
     re.IGNORECASE,
 )
-_ARGUMENTS = ("arguments", "args", "parameters", "input")  # of a tool call, as a string
+ARGUMENTS = ("arguments", "args", "parameters", "input")  # of a tool call, as a string
 _WORD = r"(?P<word>ok|reject(?:ed)?)"
 _VALUE = re.compile(rf"(?:[\s\"'`.*!$]|\\+(?:boxed|text)\{{)*{_WORD}[\s\"'`.*!$}}]*", re.IGNORECASE)
 _LABEL = r"(?:decision|verdict|judge?ment)\b[\s\"'*_`]*(?:[:=\uff1a>|\u2013-]|is\b)[\s\"'*_`]*"
@@ -48,21 +56,6 @@ _LOOSE_END = re.compile(
 )
 
 
-_EVENT = re.compile(
-    rf"(?P<open>\{{(?={_GAP}(?:{_QUOTE})?[A-Za-z_]+(?:{_QUOTE})?\s*[:\uff1a]))"
-    rf"|(?:(?<=[{{,\uff0c]){_GAP}|(?<={_MARKS})\s+)(?:(?P<key>{_QUOTE})decision{_QUOTE}|decision)\s*[:\uff1a]\s*"
-    rf"(?:{_QUOTE})?[\s*]*(?:(?P<word>ok|reject(?:ed)?)[\s.!*]*(?:{_QUOTE}|(?=[,}}\s]))"
-    rf"(?P<close>\s*[,\uff0c]?\s*\}})?|(?P<cut>reject)\s*$)",
-    re.IGNORECASE,
-)
-
-_KEY_QUOTE = re.compile(rf"{_GAP}((?:{_QUOTE})?)")
-_WRAPS = re.compile(  # what stands before an object that is a value, not words in a string
-    rf"\w[\"\u201d\u00bb\u300d\uff02]\s*:\s*\[?\s*$|\b(?:{'|'.join(_ARGUMENTS)}){_QUOTE}\s*:\s*{_QUOTE}\s*$",
-    re.I,
-)
-
-
 class Found(NamedTuple):
     """A whole JSON object in a text."""
 
@@ -71,15 +64,20 @@ class Found(NamedTuple):
     fields: dict[str, Any]
 
 
+def repaired(text: str) -> str:
+    """Backslashes that JSON does not know, or that begin a LaTeX command, doubled."""
+    return _ESCAPE.sub(lambda m: m[0] if m["kept"] or m["control"] else "\\\\" + m[0][1:], text)
+
+
 def as_decision(value: object) -> str | None:
     """ "OK" or "REJECT", in any case, width and dress, or None for anything else."""
     if not isinstance(value, str):
         return None
     match = _VALUE.fullmatch(unicodedata.normalize("NFKC", value))
-    return None if match is None else _named(match)
+    return None if match is None else named(match)
 
 
-def _named(match: re.Match[str]) -> str:
+def named(match: re.Match[str]) -> str:
     return "OK" if (match["word"] or "reject").lower() == "ok" else "REJECT"
 
 
@@ -101,7 +99,7 @@ _decoder = json.JSONDecoder(strict=False, object_pairs_hook=_fields)
 def whole_objects(text: str) -> tuple[list[Found], bool]:
     """The outermost JSON objects of a repaired text, and whether a broken one stands among them."""
     found: list[Found] = []
-    broken = "\uff5b" in text and _OPENING.search(text) is not None
+    broken = "\uff5b" in text and OPENING.search(text) is not None
     place = text.find("{")
     for _ in range(_MAX_TRIES):
         if place == -1:
@@ -110,7 +108,7 @@ def whole_objects(text: str) -> tuple[list[Found], bool]:
             fields, end = _decoder.raw_decode(text, place)
             found.append(Found(place, end, fields))
         except (ValueError, RecursionError):
-            broken = broken or _OPENING.match(text, place) is not None
+            broken = broken or OPENING.match(text, place) is not None
             end = place + 1
         place = text.find("{", end)
     return found, broken
@@ -133,7 +131,7 @@ def without_thinking(text: str) -> str:
 
 def _quoted(text: str, place: int) -> bool:
     """Whether a place lies inside an object: a whole one, or a broken one that opens the text."""
-    if whole_objects(text[:place])[1] and _OPENING.match(text[:200].lstrip("` \t\r\njsonJSON")):
+    if whole_objects(text[:place])[1] and OPENING.match(text[:200].lstrip("` \t\r\njsonJSON")):
         return True
     return any(found.start < place < found.end for found in whole_objects(text)[0])
 
@@ -146,7 +144,7 @@ def verdicts_in(fields: dict[str, Any], depth: int = 3) -> Iterator[tuple[str, o
             yield decision, fields.get("reasoning", "")
     elif depth:
         for name, value in fields.items():
-            if name in _ARGUMENTS and isinstance(value, str):
+            if name in ARGUMENTS and isinstance(value, str):
                 value = next((f.fields for f in whole_objects(value)[0]), None)
             for inner in value if isinstance(value, list) else [value]:
                 if isinstance(inner, dict):
@@ -167,68 +165,8 @@ def contradicted(text: str, objects: Sequence[Found], decision: str) -> str | No
         return "REJECT"
     edges = [0, *(edge for o in objects for edge in (o.start, o.end)), len(text)]
     outside = [text[a:b] for a, b in zip(edges[::2], edges[1::2], strict=True)]
-    mentions = {_named(m) for part in outside for m in _MENTION.finditer(part)}
+    mentions = {named(m) for part in outside for m in _MENTION.finditer(part)}
     return "doubt" if "REJECT" in mentions else None
-
-
-def loose_decision(text: str) -> str | None:
-    """The decision of a straightened text whose JSON is broken or cut off.
-
-    Objects are followed from opening to decision: a decision inside an object that opened within
-    another is a quotation.  An object that holds both is a REJECT (the OK was quoted in it); two
-    objects that differ are none; an OK stands only where no REJECT is said anywhere.
-    """
-    first = _OPENING.search(text)
-    if first is None:
-        return None
-    top, members, at_end = _follow(text, first.start())
-    if not top:
-        return "REJECT" if members and members[-1] == "REJECT" and at_end else None
-    if set(top) == {"OK"}:
-        return "OK" if "REJECT" not in members else None
-    return "REJECT" if set(top) == {"REJECT"} else None
-
-
-def _follow(text: str, start: int) -> tuple[list[str], list[str], bool]:
-    """Decisions of the outermost objects; all decisions; whether the last one ends the text."""
-    stack: list[list[str]] = []
-    top: list[str] = []
-    members: list[str] = []
-    end, quote = start, '"'  # the quote of the outermost object's keys
-    for match in _EVENT.finditer(text, start):
-        between, end = text[end : match.start()].rstrip("{ "), match.end()
-        if match["open"]:
-            if stack and stack[-1] and between.count("}") > between.count("{"):
-                _close(stack, top)
-            wraps = stack and _WRAPS.search(text[max(start, end - 60) : match.start()])
-            if not wraps:
-                stack.append([])
-            if wraps or len(stack) == 1:
-                quote = first[1] if (first := _KEY_QUOTE.match(text, end)) else ""
-            continue
-        decision = _named(match)
-        if decision == "OK" and (match["key"] or "") != quote:
-            continue  # words in a string
-        members.append(decision)
-        if not stack:  # closes once more: what closed before it was a quotation
-            top = [decision] if decision == "REJECT" else [*top, decision]
-            continue
-        stack[-1].append(decision)
-        if match["close"]:
-            _close(stack, top)
-    if stack and stack[0]:
-        top.append(_one(stack[0]))
-    return top, members, not text[end:].strip("}`] \n\r\t")
-
-
-def _close(stack: list[list[str]], top: list[str]) -> None:
-    closed = stack.pop()
-    if not stack:
-        top.append(_one(closed))
-
-
-def _one(decisions: list[str]) -> str:
-    return "REJECT" if "REJECT" in decisions else "OK"
 
 
 def plain_decision(text: str) -> str | None:
@@ -241,10 +179,10 @@ def plain_decision(text: str) -> str | None:
     lines = [line for line in _LONE_LABEL.sub(r"\1: ", text).splitlines() if line.strip(" \t`")]
     if not lines:
         return None
-    found = {n: _named(m) for n, line in enumerate(lines) if (m := _LINE.fullmatch(line))}
+    found = {n: named(m) for n, line in enumerate(lines) if (m := _LINE.fullmatch(line))}
     said = {found[n] for n in (0, len(lines) - 1) if n in found}
     if (head := _HEAD.match(lines[0])) and not any(_OK_HEAD.match(line) for line in lines):
-        said.add(_named(head))
+        said.add(named(head))
     said |= {d for d in [as_decision(text), _boxed(lines[-1])] if d}
     if said == {"OK"}:
         return "OK" if "reject" not in text.lower() else None
