@@ -20,6 +20,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from config.errors import ConfigError, RunError
+from config.roles import roles_of
 from config.schema import EvalConfig
 from src.background import Background
 from src.dialog.conversation import Conversation
@@ -104,25 +105,27 @@ def run(cfg: EvalConfig, rule: str, labels: Labels) -> Calibration:
 @contextmanager
 def _judge_model(cfg: EvalConfig, loop: Background) -> Iterator[Participant | None]:
     """The participant that judges, None where no rule in force asks a model."""
-    from src.evaluation.local_engines import classroom_roles, local_providers
     from src.inference_providers.budget import Budget
-    from src.inference_providers.hosted import hosted_provider, is_hosted
+    from src.inference_providers.hosted import hosted_provider
+    from src.local_models import open_local_models
     from src.setup import build_participant
 
-    if "judge" not in classroom_roles(cfg):
+    judge = roles_of(cfg).get("judge")
+    if judge is None:
         yield None
         return
-    model = cfg.judge_model
     with ExitStack() as stack:
-        if is_hosted(model):
+        if judge.hosted:
             budget = Budget.from_settings(cfg.engines)
-            role = "judge_model"
-            provider: Provider = hosted_provider(model, cfg.engines, role=role, budget=budget)
+            provider: Provider = hosted_provider(
+                judge.model, cfg.engines, role=judge.setting, budget=budget
+            )
         else:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "engines"
-            provider = local_providers(cfg, ["judge"], folder, stack)["judge"]
+            local = open_local_models(cfg, folder, stack, only=[judge.name])
+            provider = local.providers[judge.name]
         stack.callback(lambda: loop.run(provider.close()))
-        yield build_participant("judge", model, provider)
+        yield build_participant(judge, provider)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

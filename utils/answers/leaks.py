@@ -77,7 +77,7 @@ class Leak:
 def match_leak(problem: str, answer: str, turns: Sequence[tuple[str, str]]) -> Verdict:
     """REJECT with the first tutor turn that tells the answer, how and where; else OK with why.
 
-    `turns`: (role, visible text), role "teacher" or "student".  Raises ValueError for another.
+    `turns`: (speaker, visible text); whoever is not "teacher" is a student.
     """
     found, reason = _read(problem, answer, turns)
     for leak in found:
@@ -98,13 +98,11 @@ def _read(problem: str, answer: str, turns: Sequence[tuple[str, str]]) -> tuple[
     given = frozenset[Fraction](numbers_in(problem)) if kind == "said" else frozenset[Fraction]()
     reason, standing = "No tutor turn tells the answer.", False
     for number, (role, text) in enumerate(turns, 1):
-        if role not in ("teacher", "student"):
-            raise ValueError(f"leak matcher: role of turn {number} is {role!r}")
         said = list(mentions(text, answer))
         spans = [s for s in said if not _in_a_sum(text, s, given)]
-        if role == "student":
+        if role != "teacher":
             if offered(text, spans):
-                standing, reason = True, f"The student offered the answer, in turn {number}."
+                standing, reason = True, f"{_who(role)} offered the answer, in turn {number}."
             elif not said and _offers_another(text):
                 standing = False
             if said and kind == "said":
@@ -112,6 +110,10 @@ def _read(problem: str, answer: str, turns: Sequence[tuple[str, str]]) -> tuple[
         elif not standing:
             found += _told(number, text, answer, spans, kind)
     return found, reason
+
+
+def _who(role: str) -> str:
+    return "The student" if role == "student" else role
 
 
 def _told(number: int, text: str, answer: str, spans: list[Span], kind: Kind) -> Iterator[Leak]:

@@ -60,9 +60,11 @@ def test_the_evidence_names_turn_span_and_words() -> None:
     )
 
 
-def test_another_role_is_an_error() -> None:
-    with pytest.raises(ValueError, match="judge"):
-        match_leak("p", "21", [("judge", "21")])
+def test_a_peer_who_offers_the_answer_is_a_student_too() -> None:
+    told = ("teacher", "So the answer is 21.")
+    assert match_leak("p", "21", [("student", "How?"), told]).decision == "REJECT"
+    turns = [("student", "How?"), ("Noor", "I got 21."), told]
+    assert match_leak("p", "21", turns).decision == "OK"
 
 
 @given(st.integers(0, 999_999))
