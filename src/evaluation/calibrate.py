@@ -31,7 +31,8 @@ from src.together import gather_or_cancel
 from utils.calibrate import show
 from utils.data.problems import Problem
 from utils.metrics.calibration import Calibration, calibrate
-from utils.records import Message, Usage
+from utils.records import Message, Usage, VerdictRecord
+from utils.report.terminal import plain
 from utils.runs.logs import load_environment, redact, set_up_logging
 from utils.seeding import keyed_seed
 from utils.settings.hydra_entry import load_config
@@ -46,18 +47,24 @@ async def calibrate_rule(
     """Ask a judge about every labelled turn, each at the end of its conversation."""
     slots, used, begin = asyncio.Semaphore(at_once), Usage(), time.perf_counter()
 
-    async def one(number: int, row: Labelled) -> list[str | None]:
+    async def one(number: int, row: Labelled) -> list[VerdictRecord]:
         conversation = conversation_of(row, keyed_seed(seed, "calibrate", number))
         async with slots:
             verdicts = await judge.verdicts(conversation)
         _add(used, conversation.usage.get("judge", Usage()))
-        return [verdict.decision for verdict in verdicts]
+        return verdicts
 
     found = await gather_or_cancel([one(n, row) for n, row in enumerate(labels.rows)])
+    if not any(verdict.decision for verdicts in found for verdict in verdicts):
+        last = [verdict.raw for verdicts in found for verdict in verdicts][-1:]
+        raise RunError(f"{rule}: no verdict on any of {len(found)} turns; it said: {plain(last)}")
     return calibrate(
         rule,
         labels.name,
-        zip(labels.rows, found, strict=True),
+        [
+            (row, [verdict.decision for verdict in verdicts])
+            for row, verdicts in zip(labels.rows, found, strict=True)
+        ],
         left_out=dict(labels.left_out),
         usage=used,
         seconds=time.perf_counter() - begin,

@@ -44,17 +44,29 @@ def answer(number: int, body: dict[str, Any]) -> Behaviour:
     return ok(json.dumps(verdict), cost=0.001)
 
 
+async def started(server: FaultServer, labels: Path, out: Path) -> tuple[int | None, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "src.calibrate", RULE, "--labels", str(labels), "--out", str(out),
+        PROMPT, "judge_model.model_name_or_path=m", f"judge_model.base_url={server.base_url}",
+        "generation.number_judge_attempts=2", "generation.judge_retries=1",
+        cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    said = (await process.communicate())[0].decode()
+    return process.returncode, said
+
+
+async def test_a_judge_that_never_gives_a_verdict_is_an_error(labels: Path, tmp_path: Path) -> None:
+    async with FaultServer([ok("I cannot say.")]) as server:
+        code, said = await started(server, labels, tmp_path)
+    assert code == 1, said
+    assert f"error: {RULE}: no verdict on any of 10 turns" in said and "I cannot say." in said
+    assert kept_calibrations(tmp_path) == []
+
+
 async def test_a_hosted_judge_is_measured(labels: Path, tmp_path: Path) -> None:
     async with FaultServer(answer) as server:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "src.calibrate", RULE, "--labels", str(labels),
-            "--out", str(tmp_path / "kept"), PROMPT, "judge_model.model_name_or_path=m",
-            f"judge_model.base_url={server.base_url}", "generation.number_judge_attempts=2",
-            "generation.judge_retries=1",
-            cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        said = (await process.communicate())[0].decode()
-    assert process.returncode == 0, said
+        code, said = await started(server, labels, tmp_path / "kept")
+    assert code == 0, said
     assert f"{RULE} against labels.jsonl" in said and "cost usd" in said
     [entry] = kept_calibrations(tmp_path / "kept")
     assert entry["undecided"] == 1 and entry["turns"] == 9
