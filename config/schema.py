@@ -63,7 +63,7 @@ class ModelSettings:
 
 @dataclass
 class TutorSettings(ModelSettings):
-    lora: LoraSettings = field(default_factory=LoraSettings)
+    lora: LoraSettings = field(default_factory=lambda: LoraSettings(dropout=0.0))
 
 
 @dataclass
@@ -225,7 +225,8 @@ class TrainSettings:
     epsilon: float = 0.2
     batch_size_ref_model: int = 4
     # new
-    dtype: str = "bfloat16"  # of the trained weights; the CPU configs say float32
+    # what is computed in; weights are float32 where no DeepSpeed keeps a float32 copy of them
+    dtype: str = "bfloat16"
     loss_type: str = "dapo"
     scale_rewards: str = "group"
     importance_sampling: str = "token_truncate"  # sampler/trainer correction; none: off

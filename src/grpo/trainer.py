@@ -181,7 +181,7 @@ class ClassroomGRPOTrainer(GRPOTrainer):
         """TRL's, on packed rows; 0 where the tutor did not speak.  Shapes: (rows, completion)."""
         if batch_size is not None:
             batch_size = self._score_rows or batch_size
-        if not self._packing_works(model) or more.get("compute_aux_loss"):
+        if not self._packing_works(model):
             return super()._get_per_token_logps_and_entropies(
                 model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy,
                 **more,

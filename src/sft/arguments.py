@@ -29,7 +29,7 @@ def mdpo_arguments(cfg: TrainSFTConfig, folder: Path) -> DPOConfig:
         beta=cfg.train.beta,
         loss_type=["sigmoid"],
         max_length=None,
-        disable_dropout=True,
+        disable_dropout=not cfg.model.lora.enable,  # adapters have the dropout that they are given
     )
 
 

@@ -15,7 +15,7 @@ from trl import DPOTrainer, SFTTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from config.schema import TrainSFTConfig
-from src.models.training import can_pack, load_model, lora_config
+from src.models.training import accumulate_in_float32, can_pack, load_model, lora_config
 from src.sft.arguments import mdpo_arguments, sft_arguments
 from src.sft.data import Sets
 from src.sft.order import InSeededOrder
@@ -57,22 +57,23 @@ def build_trainer(
         "peft_config": lora_config(cfg.model.lora),
         "callbacks": callbacks,
     }
-    if cfg.train.method == "sft":
-        packing = can_pack(cfg.train.packing)
-        return TutorSFTTrainer(
-            load_model(cfg.model, packing=packing),
-            args=sft_arguments(cfg, run.path, packing=packing),
-            **common,
-        )
+    sft = cfg.train.method == "sft"
+    packing = sft and can_pack(cfg.train.packing)
+    # making the arguments also sets up DeepSpeed, which the model is loaded for
+    args = sft_arguments(cfg, run.path, packing=packing) if sft else mdpo_arguments(cfg, run.path)
+    accumulate_in_float32(args)
+
+    def load() -> PreTrainedModel:
+        deepspeed = args.deepspeed_plugin is not None
+        return load_model(cfg.model, packing=packing, deepspeed=deepspeed)
+
+    if sft:
+        return TutorSFTTrainer(load(), args=args, **common)
     return MDPOTrainer(
-        load_model(cfg.model, packing=False),
-        ref_model=_reference(cfg),
-        args=mdpo_arguments(cfg, run.path),
+        load(),
+        # the starting model; with adapters it is the model without them
+        ref_model=None if cfg.model.lora.enable else load(),
+        args=args,
         data_collator=TutorPairs(pad_token_id=tokenizer.pad_token_id),
         **common,
     )
-
-
-def _reference(cfg: TrainSFTConfig) -> PreTrainedModel | None:
-    """The frozen starting model; with adapters it is the model without them."""
-    return None if cfg.model.lora.enable else load_model(cfg.model, packing=False)
