@@ -77,8 +77,12 @@ def build(
     evaluate_held_out: Callable[[int], dict[str, float]] = lambda step: {},
     callbacks: tuple[TrainerCallback, ...] = (),
     prefetch: Prefetch | None = None,
+    problems_in_all: int | None = None,
 ) -> ClassroomGRPOTrainer:
-    """The trainer on fixed trajectories; small, in fp32 and with plain AdamW."""
+    """The trainer on fixed trajectories; small, in fp32 and with plain AdamW.
+
+    `problems_in_all`: more than make a batch.
+    """
     settings.number_of_problems_per_batch, settings.num_samples_per_problem = PROBLEMS, SAMPLES
     settings.dtype = "float32"
     if settings.optimizer != DEEPSPEED_ADAM:
@@ -86,7 +90,8 @@ def build(
     cfg = TrainRLConfig(train=settings)
     arguments = grpo_arguments(cfg, out, world_size=int(os.environ.get("WORLD_SIZE", "1")))
     arguments.model_init_kwargs = {"dtype": "float32"}
-    problems = [Problem(id=f"p{i}", text="?", answer="1") for i in range(PROBLEMS)]
+    count = problems_in_all or PROBLEMS
+    problems = [Problem(id=f"p{i}", text="?", answer="1") for i in range(count)]
     rollout = Rollout(
         Node(),
         problems,
@@ -107,7 +112,7 @@ def build(
         offload=cfg.train.offload_during_rollouts,
         deepspeed_adam=cfg.train.optimizer == DEEPSPEED_ADAM,
         train_dataset=Dataset.from_dict(
-            {"prompt": [p.id for p in problems], "index": list(range(PROBLEMS))}
+            {"prompt": [p.id for p in problems], "index": list(range(count))}
         ),
         processing_class=AutoTokenizer.from_pretrained(model),
         callbacks=list(callbacks),
