@@ -1,7 +1,8 @@
 """The one schema of all settings: dataclasses from the standard library, one per group.
 
-Groups and keys are those of the paper's own code; what is new is marked so.  Defaults are that
-code's.  Ranges and combinations are checked in `config/validate.py`.
+Groups and keys are those of the paper's own code; what is new is marked so.  Defaults are the
+paper's values; where that code has others, `docs/coming-from-the-original.md` says so.  Ranges and
+combinations are checked in `config/validate.py`.
 """
 
 from __future__ import annotations
@@ -207,7 +208,7 @@ class EngineSettings:
 
 @dataclass
 class TrainSettings:
-    """GRPO (paper, section 4 and appendix)."""
+    """GRPO (paper, section 4 and appendix); the rest of the objective: `src/grpo/arguments.py`."""
 
     gradient_checkpointing: bool = True
     num_samples_per_problem: int = 8
@@ -227,7 +228,7 @@ class TrainSettings:
     # new
     # what is computed in; weights are float32 where no DeepSpeed keeps a float32 copy of them
     dtype: str = "bfloat16"
-    loss_type: str = "dapo"
+    loss_type: str = "dapo"  # mean over the batch's tokens; bnpo: over each micro-batch's
     scale_rewards: str = "group"
     importance_sampling: str = "token_truncate"  # sampler/trainer correction; none: off
     max_grad_norm: float = 1.0

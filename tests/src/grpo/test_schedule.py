@@ -112,9 +112,7 @@ def test_steps_by_hand(
 # id -> what differs, as docs/coming-from-the-original.md says
 ORDER_OF_LATER_EPOCHS = {"s03", "s05"}
 ROUNDED_UP = {"s04"}
-NOT_PLANNED = {
-    "s02"
-}  # there a fifth step is planned for problems that make no batch, and not taken
+NOT_PLANNED = {"s02"}  # there a fifth step is planned, for problems that make no batch
 
 
 def _one_rank(case: oracle.Case) -> bool:
