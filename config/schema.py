@@ -234,6 +234,7 @@ class TrainSettings:
     max_grad_norm: float = 1.0
     warmup_steps: int = 0
     padding_free: bool = True  # rows packed into one, logits only where the mask is 1
+    separate_old_pass: bool = False  # score a batch before its first step, as TRL itself does
     use_deepspeed: bool = True  # false: one process, no DeepSpeed
     offload_during_rollouts: bool = False  # its state lies in RAM while conversations are held
     eval_steps: int = 0  # evaluate on eval_datasets every so many optimizer steps; 0: never

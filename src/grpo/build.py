@@ -73,6 +73,7 @@ def build_trainer(
         score_rows=cfg.train.batch_size_ref_model,
         offload=cfg.train.offload_during_rollouts,
         deepspeed_adam=cfg.train.optimizer == DEEPSPEED_ADAM,
+        separate_old_pass=cfg.train.separate_old_pass,
         train_dataset=data,
         processing_class=tokenizer,
         peft_config=lora_config(lora),

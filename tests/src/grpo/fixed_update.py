@@ -78,10 +78,11 @@ def build(
     callbacks: tuple[TrainerCallback, ...] = (),
     prefetch: Prefetch | None = None,
     problems_in_all: int | None = None,
+    **more: Any,
 ) -> ClassroomGRPOTrainer:
     """The trainer on fixed trajectories; small, in fp32 and with plain AdamW.
 
-    `problems_in_all`: more than make a batch.
+    `problems_in_all`: more than make a batch; `more` is for the trainer.
     """
     settings.number_of_problems_per_batch, settings.num_samples_per_problem = PROBLEMS, SAMPLES
     settings.dtype = "float32"
@@ -111,11 +112,13 @@ def build(
         score_rows=cfg.train.batch_size_ref_model,
         offload=cfg.train.offload_during_rollouts,
         deepspeed_adam=cfg.train.optimizer == DEEPSPEED_ADAM,
+        separate_old_pass=cfg.train.separate_old_pass,
         train_dataset=Dataset.from_dict(
             {"prompt": [p.id for p in problems], "index": list(range(count))}
         ),
         processing_class=AutoTokenizer.from_pretrained(model),
         callbacks=list(callbacks),
+        **more,
     )
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
+from types import MappingProxyType
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
@@ -96,9 +97,10 @@ def run(
     model: str,
     out: Path,
     change: Callable[[ClassroomGRPOTrainer], None] = lambda trainer: None,
+    more: Mapping[str, Any] = MappingProxyType({}),
     **changes: Any,
 ) -> Steps:
-    """`change` does something to the trainer before it trains."""
+    """`change` does something to the trainer before it trains; `more` is for building it."""
     fixed_update.PROBLEMS, fixed_update.SAMPLES = PROBLEMS, SAMPLES
     fixed_update.fixed = conversation
     values: dict[str, Any] = {"max_steps": 2, "mu": 2, "per_device_train_batch_size": 2}
@@ -106,7 +108,7 @@ def run(
     values |= {"beta": 0.1, "epsilon": 0.1}
     steps = Steps()
     settings = TrainSettings(**(values | changes))
-    trainer = fixed_update.build(model, out, settings, callbacks=(steps,))
+    trainer = fixed_update.build(model, out, settings, callbacks=(steps,), **more)
     trainer.args.save_strategy, trainer.args.optim = "no", "sgd"
     steps.trainer = trainer
     change(trainer)
