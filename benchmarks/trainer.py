@@ -5,8 +5,8 @@
 is one step in a process of its own; WAY is packed or padded, `--profile` prints torch's operators.
 
 A step is what follows the conversations: logprobs of the reference, and for TRL's way those of the
-old policy, loss, gradients, AdamW.  Lengths are log-normal between 100 and 4,000 tokens, a fifth of them the
-tutor's in turns of 40.  Peak memory is the process's, less what it holds before the step.
+old policy, loss, gradients, AdamW.  Lengths are log-normal between 100 and 4,000 tokens, a fifth of
+them the tutor's in turns of 40.  Peak memory is the process's, less what it holds before the step.
 """
 
 from __future__ import annotations

@@ -16,6 +16,8 @@ from utils.metrics.conversation import more_is_better
 
 log = logging.getLogger(__name__)
 DEEPSPEED_ADAM = "fused_adam"  # a name of ours: transformers knows none for it
+# as the paper's code has it, which leaves them to transformers
+ADAM = {"adam_beta1": 0.9, "adam_beta2": 0.999, "adam_epsilon": 1e-8, "weight_decay": 0.0}
 
 
 def boundary(steps: int, mu: int) -> int:
@@ -70,7 +72,6 @@ def _batches(cfg: TrainRLConfig, world_size: int) -> dict[str, Any]:
 
 
 def _optimizer(cfg: TrainRLConfig) -> dict[str, Any]:
-    """AdamW as the paper's code has it, which takes these numbers from transformers."""
     train, cuda = cfg.train, torch.cuda.is_available()
     name = "adamw_torch" if train.optimizer == DEEPSPEED_ADAM else train.optimizer
     return {
@@ -78,10 +79,7 @@ def _optimizer(cfg: TrainRLConfig) -> dict[str, Any]:
         "lr_scheduler_type": train.lr_scheduler_type,
         "warmup_steps": train.warmup_steps,
         "optim": optimizer_name(name, cuda),
-        "weight_decay": 0.0,
-        "adam_beta1": 0.9,
-        "adam_beta2": 0.999,
-        "adam_epsilon": 1e-8,
+        **ADAM,
         "max_grad_norm": train.max_grad_norm,
         "gradient_checkpointing": train.gradient_checkpointing,
         "bf16": train.dtype == "bfloat16" and cuda,

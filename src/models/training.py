@@ -118,12 +118,16 @@ def lora_config(settings: LoraSettings) -> LoraConfig | None:
 def save_model(trainer: Any, tokenizer: Any, folder: Path) -> None:
     """Write `folder/model`, a normal checkpoint; adapters are merged, and kept in `adapter`.
 
-    Every rank calls it.  ZeRO-3 holds no whole weights to merge into: there another process, which
-    knows of no ranks, reads the base again.
+    Weights are written in the dtype that was computed in, also where they were held in float32.
+    Every rank calls it; nothing is trained afterwards.  ZeRO-3 holds no whole weights to merge
+    into: there another process, which knows of no ranks, reads the base again.
     """
     target, bare = folder / "model", trainer.accelerator.unwrap_model(trainer.model)
     bare.config.use_cache = True  # off in training only
     if not is_peft_model(bare):
+        args = trainer.args
+        if args.deepspeed_plugin is None and (args.bf16 or args.fp16):
+            bare.to(torch.bfloat16 if args.bf16 else torch.float16)
         trainer.save_model(str(target))
     else:
         trainer.save_model(str(folder / "adapter"))

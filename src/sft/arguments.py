@@ -9,7 +9,7 @@ import torch
 from trl import DPOConfig, SFTConfig
 
 from config.schema import TrainSFTConfig
-from src.grpo.arguments import optimizer_name
+from src.grpo.arguments import ADAM, optimizer_name
 
 
 def sft_arguments(cfg: TrainSFTConfig, folder: Path, *, packing: bool) -> SFTConfig:
@@ -50,6 +50,7 @@ def _common(cfg: TrainSFTConfig, folder: Path) -> dict[str, Any]:
         "learning_rate": train.learning_rate,
         "lr_scheduler_type": train.lr_scheduler_type,
         "warmup_steps": train.warmup_steps,
+        **ADAM,
         "max_grad_norm": train.max_grad_norm,
         "optim": optimizer_name(train.optimizer, cuda),
         "bf16": cuda and cfg.model.dtype == "bfloat16",
