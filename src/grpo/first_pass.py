@@ -38,18 +38,18 @@ class Correction:
 class FirstPass:
     """What the first loss passes over a batch find out, micro-batch by micro-batch.
 
-    `correction`: None where nothing is corrected.
+    `micro_batches`: of a batch, on this rank; `correction`: None where nothing is corrected.
     """
 
     accelerator: Accelerator
+    micro_batches: int
     correction: Correction | None
     log: Log
     _seen: list[Inputs] = field(default_factory=list)
-    _micro_batches: int = 0
 
-    def begin(self, batch: Inputs, micro_batches: int) -> Inputs:
+    def begin(self, batch: Inputs) -> Inputs:
         """A batch that TRL has scored without its old logprobs."""
-        self._seen, self._micro_batches = [], micro_batches
+        self._seen = []
         rows = torch.arange(len(batch["completion_ids"]))
         return batch | {"row": rows}  # TRL shuffles them
 
@@ -67,7 +67,7 @@ class FirstPass:
         sampled = inputs["sampling_per_token_logps"]
         inputs["importance_sampling_ratio"] = self.correction.ratio(old, sampled, mask)
         self._seen.append(inputs)
-        if len(self._seen) == self._micro_batches:
+        if len(self._seen) == self.micro_batches:
             self._log_all()
 
     def _log_all(self) -> None:

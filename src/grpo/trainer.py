@@ -94,6 +94,8 @@ class ClassroomGRPOTrainer(GRPOTrainer):
     `separate_old_pass`: TRL's own way, which scores a batch once more (src/grpo/first_pass.py).
     """
 
+    args: GRPOConfig
+
     def __init__(
         self,
         *,
@@ -138,17 +140,18 @@ class ClassroomGRPOTrainer(GRPOTrainer):
     def _old_from_first_pass(self) -> FirstPass | None:
         """None where a batch is several optimizer steps, or TRL needs no old logprobs."""
         args, correction = self.args, None
+        steps, most = args.steps_per_generation, args.vllm_importance_sampling_clip_max
+        assert steps is not None and most is not None  # src/grpo/arguments.py says both
         if args.vllm_importance_sampling_correction:
-            correction = Correction(
-                mode=args.vllm_importance_sampling_mode, most=args.vllm_importance_sampling_clip_max
-            )
+            correction = Correction(mode=args.vllm_importance_sampling_mode, most=most)
         elif args.num_iterations == 1:
             return None
-        if args.gradient_accumulation_steps % args.steps_per_generation:
+        if args.gradient_accumulation_steps % steps:
             return None
         log = self._metrics["train"]
         return FirstPass(
             accelerator=self.accelerator,
+            micro_batches=steps,
             correction=correction,
             log=lambda name, value: log[name].append(value),
         )
@@ -173,7 +176,7 @@ class ClassroomGRPOTrainer(GRPOTrainer):
             batch = super()._generate_and_score_completions(inputs)
         finally:
             self.num_iterations, self.vllm_importance_sampling_correction = kept
-        return self._first_pass.begin(batch, self.args.steps_per_generation)
+        return self._first_pass.begin(batch)
 
     def _run_conversations(self, prompts: list[str], trainer: GRPOTrainer) -> dict[str, Any]:
         batch = Batch(indices=self._rows, step=self.state.global_step, epoch=self._epoch())

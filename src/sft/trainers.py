@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, TrainingArguments
 from trl import DPOTrainer, SFTTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from config.schema import TrainSFTConfig
-from src.models.training import accumulate_in_float32, can_pack, load_model, lora_config
+from src.models.training import can_pack, load_model, lora_config
 from src.sft.arguments import mdpo_arguments, sft_arguments
 from src.sft.data import Sets
 from src.sft.order import InSeededOrder
@@ -57,23 +57,24 @@ def build_trainer(
         "peft_config": lora_config(cfg.model.lora),
         "callbacks": callbacks,
     }
-    sft = cfg.train.method == "sft"
-    packing = sft and can_pack(cfg.train.packing)
-    # making the arguments also sets up DeepSpeed, which the model is loaded for
-    args = sft_arguments(cfg, run.path, packing=packing) if sft else mdpo_arguments(cfg, run.path)
-    accumulate_in_float32(args)
-
-    def load() -> PreTrainedModel:
-        deepspeed = args.deepspeed_plugin is not None
-        return load_model(cfg.model, packing=packing, deepspeed=deepspeed)
-
-    if sft:
-        return TutorSFTTrainer(load(), args=args, **common)
+    if cfg.train.method == "sft":
+        packing = can_pack(cfg.train.packing)
+        args = sft_arguments(cfg, run.path, packing=packing)
+        return TutorSFTTrainer(_load(cfg, args, packing=packing), args=args, **common)
+    pairs = mdpo_arguments(cfg, run.path)
+    model = _load(cfg, pairs)
     return MDPOTrainer(
-        load(),
+        model,
         # the starting model; with adapters it is the model without them
-        ref_model=None if cfg.model.lora.enable else load(),
-        args=args,
+        ref_model=None if cfg.model.lora.enable else _load(cfg, pairs),
+        args=pairs,
         data_collator=TutorPairs(pad_token_id=tokenizer.pad_token_id),
         **common,
     )
+
+
+def _load(
+    cfg: TrainSFTConfig, args: TrainingArguments, *, packing: bool = False
+) -> PreTrainedModel:
+    """For `args`, which have set DeepSpeed up if it is there."""
+    return load_model(cfg.model, packing=packing, deepspeed=args.deepspeed_plugin is not None)
