@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 from types import MappingProxyType
 from typing import Any
+from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
@@ -101,18 +102,16 @@ def run(
     **changes: Any,
 ) -> Steps:
     """`change` does something to the trainer before it trains; `more` is for building it."""
-    fixed_update.PROBLEMS, fixed_update.SAMPLES = PROBLEMS, SAMPLES
-    fixed_update.fixed = conversation
     values: dict[str, Any] = {"max_steps": 2, "mu": 2, "per_device_train_batch_size": 2}
     values |= {"max_grad_norm": 1e9, "learning_rate": RATE, "gradient_checkpointing": False}
     values |= {"beta": 0.1, "epsilon": 0.1}
-    steps = Steps()
-    settings = TrainSettings(**(values | changes))
-    trainer = fixed_update.build(model, out, settings, callbacks=(steps,), **more)
-    trainer.args.save_strategy, trainer.args.optim = "no", "sgd"
-    steps.trainer = trainer
-    change(trainer)
-    trainer.train()
+    steps, settings = Steps(), TrainSettings(**(values | changes))
+    with patch.multiple(fixed_update, PROBLEMS=PROBLEMS, SAMPLES=SAMPLES, fixed=conversation):
+        trainer = fixed_update.build(model, out, settings, callbacks=(steps,), **more)
+        trainer.args.save_strategy, trainer.args.optim = "no", "sgd"
+        steps.trainer = trainer
+        change(trainer)
+        trainer.train()
     return steps
 
 

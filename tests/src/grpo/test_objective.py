@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -41,9 +42,9 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
 
     @cache
     def made(problems: int, samples: int, **changes: Any) -> ClassroomGRPOTrainer:
-        fixed_update.PROBLEMS, fixed_update.SAMPLES = problems, samples
         settings = TrainSettings(gradient_checkpointing=False, padding_free=False, **changes)
-        return fixed_update.build(model, Path(folder), settings)
+        with patch.multiple(fixed_update, PROBLEMS=problems, SAMPLES=samples):
+            return fixed_update.build(model, Path(folder), settings)
 
     return made
 
