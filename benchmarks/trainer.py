@@ -4,9 +4,9 @@
 
 is one step in a process of its own; WAY is packed or padded, `--profile` prints torch's operators.
 
-A step is what follows the conversations: logprobs of the old policy and of the reference, loss,
-gradients, AdamW.  Lengths are log-normal between 100 and 4,000 tokens, a fifth of them the
-tutor's in turns of 40.  Peak memory is the process's, less what it holds before the step.
+A step is what follows the conversations: logprobs of the reference, and for TRL's way those of the
+old policy, loss, gradients, AdamW.  Lengths are log-normal between 100 and 4,000 tokens, a fifth of
+them the tutor's in turns of 40.  Peak memory is the process's, less what it holds before the step.
 """
 
 from __future__ import annotations
@@ -117,6 +117,7 @@ def _trainer(packed: bool, model: str, checkpointing: bool, out: Path) -> Any:
         rollout=rollout,
         sampler=SharedWeights(),
         padding_free=packed,
+        separate_old_pass=not packed,
         train_dataset=Dataset.from_dict(columns),
         processing_class=AutoTokenizer.from_pretrained(model),
     )

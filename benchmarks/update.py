@@ -109,7 +109,8 @@ def updates(
     """Seconds of `count` updates; the first of the run, which warms up, is not among them."""
     with tempfile.TemporaryDirectory() as runs, ExitStack() as stack:
         cfg.logging.save_dir, cfg.run_name = runs, "update"
-        cfg.train.padding_free, cfg.train.max_steps = not plain, (count + 1) * cfg.train.mu
+        cfg.train.padding_free, cfg.train.separate_old_pass = not plain, plain
+        cfg.train.max_steps = (count + 1) * cfg.train.mu
         folder = stack.enter_context(open_run(cfg))
         node, trained, problems = Node(), TrainedModule(), training_problems(cfg)
         tokenizer = load_tokenizer(cfg.teacher_model, "teacher_model")
@@ -128,7 +129,7 @@ def updates(
         trainer.add_callback(clock)
         book.watch(trainer._rollout, "run_batch", CONVERSATIONS)
         book.watch(trainer.vllm_generation, "sync_weights", NEW_WEIGHTS)
-        book.watch(trainer, "_generate_and_score_completions", "old and reference logprobs")
+        book.watch(trainer, "_generate_and_score_completions", "logprobs without gradient")
         book.watch(trainer, "compute_loss", "loss")
         book.watch(trainer.accelerator, "backward", "gradients")
         trainer.train()

@@ -15,7 +15,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "train.scale_rewards": ("group", "batch", "none"),
     # whole conversations fall out of the loss with the sequence-level modes
     "train.importance_sampling": ("token_truncate", "token_mask", "none"),
-    "train.dtype": ("bfloat16", "float16", "float32"),
+    "train.dtype": ("bfloat16", "float32"),  # float16 would need its loss scaled
     "train.method": ("sft", "mdpo"),
     "dataset.bad_rows": ("stop", "drop"),
     "model.dtype": ("bfloat16", "float16", "float32"),

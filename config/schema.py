@@ -1,7 +1,8 @@
 """The one schema of all settings: dataclasses from the standard library, one per group.
 
-Groups and keys are those of the paper's own code; what is new is marked so.  Defaults are that
-code's.  Ranges and combinations are checked in `config/validate.py`.
+Groups and keys are those of the paper's own code; what is new is marked so.  Defaults are the
+paper's values; where that code has others, `docs/coming-from-the-original.md` says so.  Ranges and
+combinations are checked in `config/validate.py`.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class ModelSettings:
 
 @dataclass
 class TutorSettings(ModelSettings):
-    lora: LoraSettings = field(default_factory=LoraSettings)
+    lora: LoraSettings = field(default_factory=lambda: LoraSettings(dropout=0.0))
 
 
 @dataclass
@@ -207,7 +208,7 @@ class EngineSettings:
 
 @dataclass
 class TrainSettings:
-    """GRPO (paper, section 4 and appendix)."""
+    """GRPO (paper, section 4 and appendix); the rest of the objective: `src/grpo/arguments.py`."""
 
     gradient_checkpointing: bool = True
     num_samples_per_problem: int = 8
@@ -225,13 +226,15 @@ class TrainSettings:
     epsilon: float = 0.2
     batch_size_ref_model: int = 4
     # new
-    dtype: str = "bfloat16"  # of the trained weights; the CPU configs say float32
-    loss_type: str = "dapo"
+    # what is computed in; weights are float32 where no DeepSpeed keeps a float32 copy of them
+    dtype: str = "bfloat16"
+    loss_type: str = "dapo"  # mean over the batch's tokens; bnpo: over each micro-batch's
     scale_rewards: str = "group"
     importance_sampling: str = "token_truncate"  # sampler/trainer correction; none: off
     max_grad_norm: float = 1.0
     warmup_steps: int = 0
     padding_free: bool = True  # rows packed into one, logits only where the mask is 1
+    separate_old_pass: bool = False  # score a batch before its first step, as TRL itself does
     use_deepspeed: bool = True  # false: one process, no DeepSpeed
     offload_during_rollouts: bool = False  # its state lies in RAM while conversations are held
     eval_steps: int = 0  # evaluate on eval_datasets every so many optimizer steps; 0: never

@@ -248,6 +248,11 @@ def _check_training(settings: TrainRLConfig) -> None:
                 f"teacher_model.vllm.{name}: off in training ({'0' if name == 'top_k' else '1.0'}):"
                 " the trainer's distribution must be the sampler's"
             )
+    if tutor.lora.enable and tutor.lora.dropout:
+        raise ConfigError(
+            f"teacher_model.lora.dropout: 0 in GRPO, got {tutor.lora.dropout}: the ratio of two "
+            "passes over the same tokens would be one of their dropout masks"
+        )
     if tutor.vllm.temperature <= 0:
         raise ConfigError("teacher_model.vllm.temperature: must be greater than 0 in training")
     if generation.max_tokens_per_turn >= tutor.vllm.max_length:

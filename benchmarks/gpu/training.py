@@ -194,6 +194,7 @@ def build(
         sampler=SharedWeights(),
         padding_free=cfg.train.padding_free,
         score_rows=cfg.train.batch_size_ref_model,
+        separate_old_pass=True,  # the whole batch is scored first: `Watched.logps`
         train_dataset=Dataset.from_dict(columns),
         processing_class=AutoTokenizer.from_pretrained(tokenizer),
         peft_config=lora_config(cfg.teacher_model.lora),

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import torch
 from trl import GRPOConfig
 
-from config.errors import ConfigError
 from config.schema import TrainRLConfig
 from config.validate import micro_batches
+from src.models.training import accumulate_in_float32
 from utils.metrics.conversation import more_is_better
 
 log = logging.getLogger(__name__)
 DEEPSPEED_ADAM = "fused_adam"  # a name of ours: transformers knows none for it
+# as the paper's code has it, which leaves them to transformers
+ADAM = {"adam_beta1": 0.9, "adam_beta2": 0.999, "adam_epsilon": 1e-8, "weight_decay": 0.0}
 
 
 def boundary(steps: int, mu: int) -> int:
@@ -34,69 +37,115 @@ def optimizer_name(wanted: str, cuda: bool) -> str:
     return "adamw_torch"
 
 
-def torch_dtype(name: str) -> torch.dtype:
-    """The dtype of the trained weights."""
-    dtype = getattr(torch, name, None)
-    if not isinstance(dtype, torch.dtype):
-        raise ConfigError(f"train.dtype: {name} is not one of bfloat16, float16, float32")
-    return dtype
-
-
 def grpo_arguments(cfg: TrainRLConfig, folder: Path, *, world_size: int) -> GRPOConfig:
-    """Paper values come from the config; technical.md, Training, says why the rest is fixed."""
-    train, generation, cuda = cfg.train, cfg.generation, torch.cuda.is_available()
-    bf16 = train.dtype == "bfloat16"
-    return GRPOConfig(
-        output_dir=str(folder / "checkpoints"),
-        seed=cfg.seed,
-        data_seed=cfg.seed,
-        # one batch of conversations is one optimizer step, taken mu times
-        per_device_train_batch_size=train.per_device_train_batch_size,
-        gradient_accumulation_steps=micro_batches(cfg, world_size),
-        num_generations=train.num_samples_per_problem,
-        num_iterations=train.mu,
-        num_train_epochs=train.epochs,
-        max_steps=boundary(train.max_steps, train.mu) if train.max_steps > 0 else -1,
-        # optimization
-        learning_rate=train.learning_rate,
-        lr_scheduler_type=train.lr_scheduler_type,
-        warmup_steps=train.warmup_steps,
-        optim=optimizer_name(
-            "adamw_torch" if train.optimizer == DEEPSPEED_ADAM else train.optimizer, cuda
-        ),
-        max_grad_norm=train.max_grad_norm,
-        gradient_checkpointing=train.gradient_checkpointing,
-        bf16=bf16 and cuda,
-        use_cpu=not cuda,
-        # the loss (paper, section 4: clipped ratio, KL to the start, token mean)
-        beta=train.beta,
-        epsilon=train.epsilon,
-        loss_type=train.loss_type,
-        scale_rewards=train.scale_rewards,
-        importance_sampling_level="token",
-        multi_objective_aggregation="sum_then_normalize",
-        mask_truncated_completions=False,
-        disable_dropout=True,
-        # the sampler: TRL divides its logits by the same temperature, and corrects the rest
-        temperature=cfg.teacher_model.vllm.temperature,
-        vllm_importance_sampling_correction=train.importance_sampling != "none",
-        vllm_importance_sampling_mode=(
-            "token_truncate" if train.importance_sampling == "none" else train.importance_sampling
-        ),
-        max_completion_length=generation.max_tokens_in_conversation,
-        # bookkeeping
-        remove_unused_columns=False,
-        shuffle_dataset=True,
-        logging_steps=1,
-        save_strategy="steps",
-        save_steps=boundary(cfg.logging.save_steps, train.mu),
-        save_total_limit=cfg.logging.save_total_limit,
-        eval_strategy="no",  # src/grpo/held_out.py says when
-        metric_for_best_model=train.best_metric if train.eval_steps else None,
-        greater_is_better=more_is_better(train.best_metric),
-        report_to=["wandb"] if cfg.logging.wandb else [],
-        run_name=cfg.logging.wandb_run_name or cfg.run_name,
-        disable_tqdm=True,
-        push_to_hub=False,  # done at the end, by us, private unless said otherwise
-        ddp_timeout=1800,  # s; rollouts are not waited for inside collectives (src/grpo/node.py)
+    """Paper values come from the config; what is fixed has its reason beside it.
+
+    A test lists the fields of GRPOConfig that are not named here, each with its reason.
+    """
+    arguments = GRPOConfig(
+        **_batches(cfg, world_size),
+        **_optimizer(cfg),
+        **_loss(cfg),
+        **_sampler(cfg),
+        **_bookkeeping(cfg, folder),
     )
+    accumulate_in_float32(arguments)
+    return arguments
+
+
+def _batches(cfg: TrainRLConfig, world_size: int) -> dict[str, Any]:
+    """One batch of conversations is one optimizer step, taken mu times."""
+    train, steps = cfg.train, micro_batches(cfg, world_size)
+    return {
+        "seed": cfg.seed,
+        "data_seed": cfg.seed,
+        "per_device_train_batch_size": train.per_device_train_batch_size,
+        "gradient_accumulation_steps": steps,
+        "steps_per_generation": steps,
+        "num_generations": train.num_samples_per_problem,
+        "num_iterations": train.mu,
+        "num_train_epochs": train.epochs,
+        "max_steps": boundary(train.max_steps, train.mu) if train.max_steps > 0 else -1,
+        "shuffle_dataset": True,
+        "remove_unused_columns": False,
+    }
+
+
+def _optimizer(cfg: TrainRLConfig) -> dict[str, Any]:
+    train, cuda = cfg.train, torch.cuda.is_available()
+    name = "adamw_torch" if train.optimizer == DEEPSPEED_ADAM else train.optimizer
+    return {
+        "learning_rate": train.learning_rate,
+        "lr_scheduler_type": train.lr_scheduler_type,
+        "warmup_steps": train.warmup_steps,
+        "optim": optimizer_name(name, cuda),
+        **ADAM,
+        "max_grad_norm": train.max_grad_norm,
+        "gradient_checkpointing": train.gradient_checkpointing,
+        "bf16": train.dtype == "bfloat16" and cuda,
+        "fp16": False,
+        "use_cpu": not cuda,
+    }
+
+
+def _loss(cfg: TrainRLConfig) -> dict[str, Any]:
+    """The paper's objective: clipped ratio of each tutor token, KL to the start, token mean."""
+    train = cfg.train
+    return {
+        "beta": train.beta,
+        # plain k3; True multiplies it by the ratio, whose gradient is another one even on-policy
+        "use_bias_correction_kl": False,
+        "sync_ref_model": False,  # the reference is the starting tutor throughout
+        "epsilon": train.epsilon,
+        "epsilon_high": train.epsilon,  # clipped alike on both sides
+        "delta": None,  # no second bound for negative advantages
+        "loss_type": train.loss_type,
+        "importance_sampling_level": "token",
+        "scale_rewards": train.scale_rewards,
+        "multi_objective_aggregation": "sum_then_normalize",  # of `total`, the only one with weight
+        "mask_truncated_completions": False,  # a long conversation has its reward; see `length`
+        # what the paper's objective does not have
+        "off_policy_mask_threshold": None,
+        "top_entropy_quantile": 1.0,
+        "entropy_coef": 0.0,
+        "use_adaptive_entropy": False,
+        "router_aux_loss_coef": 0.0,  # None would add an architecture's own
+        # ratios are between passes over the same tokens: dropout would be their only difference
+        "disable_dropout": True,
+        "cast_lm_head_to_fp32": False,  # the engine's head is not, and both should agree
+    }
+
+
+def _sampler(cfg: TrainRLConfig) -> dict[str, Any]:
+    """TRL divides its logits by the sampler's temperature, and corrects for what else differs.
+
+    The paper's code does not correct.  3 is TRL's bound of the correction: of a token's ratio.
+    """
+    wanted = cfg.train.importance_sampling
+    return {
+        "temperature": cfg.teacher_model.vllm.temperature,
+        "vllm_importance_sampling_correction": wanted != "none",
+        "vllm_importance_sampling_mode": "token_truncate" if wanted == "none" else wanted,
+        "vllm_importance_sampling_clip_max": 3.0,
+        "vllm_importance_sampling_clip_min": None,
+        "max_completion_length": cfg.generation.max_tokens_in_conversation,
+    }
+
+
+def _bookkeeping(cfg: TrainRLConfig, folder: Path) -> dict[str, Any]:
+    train, logging_ = cfg.train, cfg.logging
+    return {
+        "output_dir": str(folder / "checkpoints"),
+        "logging_steps": 1,
+        "save_strategy": "steps",
+        "save_steps": boundary(logging_.save_steps, train.mu),
+        "save_total_limit": logging_.save_total_limit,
+        "eval_strategy": "no",  # src/grpo/held_out.py says when
+        "metric_for_best_model": train.best_metric if train.eval_steps else None,
+        "greater_is_better": more_is_better(train.best_metric),
+        "report_to": ["wandb"] if logging_.wandb else [],
+        "run_name": logging_.wandb_run_name or cfg.run_name,
+        "disable_tqdm": True,
+        "push_to_hub": False,  # done at the end, by us, private unless said otherwise
+        "ddp_timeout": 1800,  # s; rollouts are not waited for inside collectives (src/grpo/node.py)
+    }

@@ -11,7 +11,7 @@ from trl import GRPOConfig
 
 from config.errors import ConfigError
 from config.schema import TrainRLConfig
-from src.grpo.arguments import DEEPSPEED_ADAM, torch_dtype
+from src.grpo.arguments import DEEPSPEED_ADAM
 from src.grpo.callbacks import MetricsFile, PoliteStop, StepLine
 from src.grpo.held_out import EvaluateEvery, pool
 from src.grpo.lead import Lead
@@ -20,7 +20,7 @@ from src.grpo.rollout import Rollout
 from src.grpo.trainer import ClassroomGRPOTrainer, Sampler, SharedWeights
 from src.grpo.tutor_in_training import TrainedModule
 from src.grpo.weights import EngineWeights
-from src.models.training import lora_config
+from src.models.training import lora_config, weights_dtype
 from utils.data.problems import Problem
 from utils.metrics.training_metrics import rollout_metrics
 from utils.records import ConversationRecord
@@ -51,8 +51,9 @@ def build_trainer(
     `lead` is None on ranks that do not lead their node.  `trained` is told the trainer's module.
     `sampler`: who receives new weights (none given: as the settings say).
     """
+    lora, deepspeed = cfg.teacher_model.lora, arguments.deepspeed_plugin is not None
     arguments.model_init_kwargs = {
-        "dtype": torch_dtype(cfg.train.dtype),
+        "dtype": weights_dtype(cfg.train.dtype, adapters=lora.enable, deepspeed=deepspeed),
         "revision": cfg.teacher_model.revision,
         "use_safetensors": True,
     }
@@ -72,9 +73,10 @@ def build_trainer(
         score_rows=cfg.train.batch_size_ref_model,
         offload=cfg.train.offload_during_rollouts,
         deepspeed_adam=cfg.train.optimizer == DEEPSPEED_ADAM,
+        separate_old_pass=cfg.train.separate_old_pass,
         train_dataset=data,
         processing_class=tokenizer,
-        peft_config=lora_config(cfg.teacher_model.lora),
+        peft_config=lora_config(lora),
         callbacks=[
             MetricsFile(folder),
             StepLine(),

@@ -18,6 +18,7 @@ from torch import Tensor
 from trl import GRPOConfig, GRPOTrainer
 
 from src.grpo import packing
+from src.grpo.first_pass import Correction, FirstPass
 from src.grpo.offload import at_rest, fused_adam
 from src.grpo.order import EpochSampler, Order
 from src.grpo.prefetch import Batch
@@ -90,7 +91,10 @@ class ClassroomGRPOTrainer(GRPOTrainer):
     `score_rows`: conversations at a time where no gradient is needed; None: a micro-batch.
     `offload`: what DeepSpeed can move lies in RAM while conversations are held.
     `deepspeed_adam`: its own AdamW in place of the one that `args` name.
+    `separate_old_pass`: TRL's own way, which scores a batch once more (src/grpo/first_pass.py).
     """
+
+    args: GRPOConfig
 
     def __init__(
         self,
@@ -103,6 +107,7 @@ class ClassroomGRPOTrainer(GRPOTrainer):
         score_rows: int | None = None,
         offload: bool = False,
         deepspeed_adam: bool = False,
+        separate_old_pass: bool = False,
         **arguments: Any,
     ) -> None:
         self._rollout, self._evaluate_held_out = rollout, evaluate_held_out
@@ -129,6 +134,27 @@ class ClassroomGRPOTrainer(GRPOTrainer):
         if padding_free and not self._packs:
             log.warning("train.padding_free: this model's attention takes no packed rows; padded")
         self._tried = False
+        self._first_pass = None if separate_old_pass else self._old_from_first_pass()
+        self._scored: dict[str, Tensor] | None = None  # the micro-batch whose loss is computed
+
+    def _old_from_first_pass(self) -> FirstPass | None:
+        """None where a batch is several optimizer steps, or TRL needs no old logprobs."""
+        args, correction = self.args, None
+        steps, most = args.steps_per_generation, args.vllm_importance_sampling_clip_max
+        assert steps is not None and most is not None  # src/grpo/arguments.py says both
+        if args.vllm_importance_sampling_correction:
+            correction = Correction(mode=args.vllm_importance_sampling_mode, most=most)
+        elif args.num_iterations == 1:
+            return None
+        if args.gradient_accumulation_steps % steps:
+            return None
+        log = self._metrics["train"]
+        return FirstPass(
+            accelerator=self.accelerator,
+            micro_batches=steps,
+            correction=correction,
+            log=lambda name, value: log[name].append(value),
+        )
 
     def _get_train_sampler(self, dataset: Any = None) -> EpochSampler:
         like: Any = super()._get_train_sampler(dataset)
@@ -141,7 +167,16 @@ class ClassroomGRPOTrainer(GRPOTrainer):
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         # `rollout_func` is not shown the dataset's columns.
         self._rows = [row["index"] for row in inputs]
-        return super()._generate_and_score_completions(inputs)
+        if self._first_pass is None:
+            return super()._generate_and_score_completions(inputs)
+        kept = self.num_iterations, self.vllm_importance_sampling_correction
+        # TRL asks both whether it has to score the batch with the weights as they are
+        self.num_iterations, self.vllm_importance_sampling_correction = 1, False
+        try:
+            batch = super()._generate_and_score_completions(inputs)
+        finally:
+            self.num_iterations, self.vllm_importance_sampling_correction = kept
+        return self._first_pass.begin(batch)
 
     def _run_conversations(self, prompts: list[str], trainer: GRPOTrainer) -> dict[str, Any]:
         batch = Batch(indices=self._rows, step=self.state.global_step, epoch=self._epoch())
@@ -154,7 +189,7 @@ class ClassroomGRPOTrainer(GRPOTrainer):
 
     def _following(self, batch: Batch) -> Batch | None:
         """This rank's rows of the batch that will be trained on next; None after the last."""
-        step = batch.step + self.num_iterations
+        step = batch.step + self.args.num_iterations
         if step >= self.state.max_steps:
             return None
         if self._order is None:
@@ -166,6 +201,7 @@ class ClassroomGRPOTrainer(GRPOTrainer):
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         self._tutor_mask = inputs["tool_mask"]
+        self._scored = inputs if self._first_pass is not None else None
         return super()._compute_loss(model, inputs)
 
     def _get_per_token_logps_and_entropies(
@@ -181,11 +217,29 @@ class ClassroomGRPOTrainer(GRPOTrainer):
         """TRL's, on packed rows; 0 where the tutor did not speak.  Shapes: (rows, completion)."""
         if batch_size is not None:
             batch_size = self._score_rows or batch_size
-        if not self._packing_works(model) or more.get("compute_aux_loss"):
-            return super()._get_per_token_logps_and_entropies(
+        if self._packing_works(model):
+            found = self._packed_logps(
+                model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy
+            )
+        else:
+            found = super()._get_per_token_logps_and_entropies(
                 model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy,
                 **more,
             )  # fmt: skip
+        if self._first_pass is not None and self._scored is not None:
+            self._first_pass.fill(self._scored, found[0])
+            self._scored = None
+        return found
+
+    def _packed_logps(
+        self,
+        model: Any,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        logits_to_keep: int,
+        batch_size: int | None,
+        compute_entropy: bool,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         assert self._tutor_mask is not None
         labels = torch.full_like(input_ids, -100)
         tutor = self._tutor_mask.bool()

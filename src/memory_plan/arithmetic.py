@@ -118,8 +118,9 @@ def trainer_state(
     """Bytes of one rank, by what they are.  `trained`: how many weights are (LoRA: the adapters').
 
     Under DeepSpeed half-precision weights have a float32 master copy (float32 ones too, but for
-    ZeRO-3), and their gradients become float32 for the step, at most a sub-group of 1e9 at a time
-    (ZeRO: arXiv 1910.02054, section 3).  A CPU has of a buffer only what was written to.
+    ZeRO-3); shards of gradients are summed in float32, and copied for the step, at most a sub-group
+    of 1e9 at a time (ZeRO: arXiv 1910.02054, section 3).  A CPU has of a buffer only what was
+    written to.
     """
     each, whole = BYTES[dtype], shape.parameters + (trained if trained < shape.parameters else 0)
     deepspeed, mine = sharding.stage > 0, sharding.share(trained, 1)
@@ -130,7 +131,7 @@ def trainer_state(
         "KL reference": sharding.share(shape.parameters, 3) * each if reference else 0.0,
         "master weights": mine * 4.0 if master else 0.0,
         "moments": mine * moments,
-        "gradients": sharding.share(trained, 2) * each,
+        "gradients": sharding.share(trained, 2) * (4.0 if sharding.stage >= 2 else each),
         "gradient bucket": 0.0,
         "step": 4.0 * min(mine, SUB_GROUP) if deepspeed else 0.0,
         "gathered": 0.0,

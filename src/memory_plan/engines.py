@@ -103,7 +103,7 @@ def _add_published(plan: Plan, phase: Phase, spec: EngineSpec, shape: ModelShape
     if spec.lora_rank:
         size = 4.0 * shape.lora_parameters(spec.lora_rank)  # adapters are trained in float32
     else:
-        size = shape.weight_bytes(spec.dtype)
+        size = shape.weight_bytes(plan.trained_dtype)
     _add_ram(phase, spec, "published weights", 2 * size)
 
 

@@ -64,9 +64,13 @@ class Phase:
 
 @dataclass(slots=True, kw_only=True)
 class Plan:
-    """A run on a machine; `held` says of each engine how many tokens its KV cache holds."""
+    """A run on a machine; `held` says of each engine how many tokens its KV cache holds.
+
+    `trained_dtype`: of the weights that are handed over; `weights_in_ram`: their folder is there.
+    """
 
     described: Described
+    trained_dtype: str
     weights_in_ram: bool = True
     phases: list[Phase] = field(default_factory=list)
     held: dict[str, tuple[int, int]] = field(default_factory=dict)  # tokens, whole requests

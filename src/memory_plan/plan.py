@@ -15,7 +15,7 @@ from config.roles import needs_judge, roles_of
 from config.schema import TrainRLConfig
 from src.memory_plan.engines import add_engine
 from src.memory_plan.parts import Described, Phase, Plan, Training, shape_of, summed, total
-from src.memory_plan.trainer import add_trainer
+from src.memory_plan.trainer import add_trainer, weights_dtype
 from src.vllm.gate import groups_of
 from src.vllm.server import GIB
 from src.vllm.spec import EngineSpec, plan_engines
@@ -24,7 +24,8 @@ from src.vllm.spec import EngineSpec, plan_engines
 def plan_memory(cfg: TrainRLConfig, described: Described, training: Training) -> Plan:
     """The plan of a run.  Raises ConfigError where a model's shape or its GPUs cannot be had."""
     in_ram = cfg.engines.weights_dir.startswith("/dev/shm")
-    plan = Plan(described=described, weights_in_ram=in_ram)
+    dtype = weights_dtype(cfg, training)
+    plan = Plan(described=described, trained_dtype=dtype, weights_in_ram=in_ram)
     specs = plan_engines(cfg)
     shapes = {s.name: shape_of(s.model, s.setting, s.trust_remote_code) for s in specs}
     sleeping = {s.name: s.phases for s in specs if s.sleeps}

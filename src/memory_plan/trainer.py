@@ -84,7 +84,14 @@ def _tutor(cfg: TrainRLConfig) -> ModelShape:
 
 
 def _dtype(cfg: TrainRLConfig, training: Training) -> str:
+    """What is computed in."""
     return "float32" if training.on_cpu else cfg.train.dtype
+
+
+def weights_dtype(cfg: TrainRLConfig, training: Training) -> str:
+    """What weights are held in, as `src/models/training.py` has it."""
+    stepped_as_they_are = not (training.zero.stage or cfg.teacher_model.lora.enable)
+    return "float32" if stepped_as_they_are else _dtype(cfg, training)
 
 
 def _state(cfg: TrainRLConfig, training: Training) -> dict[str, float]:
@@ -96,7 +103,7 @@ def _state(cfg: TrainRLConfig, training: Training) -> dict[str, float]:
         shape,
         training.zero,
         trained=trained,
-        dtype=_dtype(cfg, training),
+        dtype=weights_dtype(cfg, training),
         optimizer="adamw_torch" if training.on_cpu else cfg.train.optimizer,
         # with adapters the reference is the same model without them
         reference=cfg.train.beta > 0 and not lora.enable,
@@ -109,9 +116,12 @@ def _activations(cfg: TrainRLConfig, training: Training) -> dict[str, float]:
     train, shape, dtype = cfg.train, _tutor(cfg), _dtype(cfg, training)
     longest = min(cfg.generation.max_tokens_in_conversation, cfg.teacher_model.vllm.max_length)
     tokens = train.per_device_train_batch_size * longest
-    return {
+    found = {
         "activations": shape.activation_bytes(tokens, dtype, train.gradient_checkpointing),
         "logits": shape.logit_bytes(
             tokens, dtype, head_is_trained=not cfg.teacher_model.lora.enable, on_cpu=training.on_cpu
         ),
     }
+    if weights_dtype(cfg, training) != dtype:  # autocast's copies, until the backward pass ends
+        found["weights as computed with"] = shape.weight_bytes(dtype)
+    return found

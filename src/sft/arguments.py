@@ -9,28 +9,33 @@ import torch
 from trl import DPOConfig, SFTConfig
 
 from config.schema import TrainSFTConfig
-from src.grpo.arguments import optimizer_name
+from src.grpo.arguments import ADAM, optimizer_name
+from src.models.training import accumulate_in_float32
 
 
 def sft_arguments(cfg: TrainSFTConfig, folder: Path, *, packing: bool) -> SFTConfig:
     """Rows come with their labels, already checked for length: nothing is cut or masked here."""
-    return SFTConfig(
+    arguments = SFTConfig(
         **_common(cfg, folder),
         packing=packing,
         eval_packing=False,
         max_length=cfg.model.max_length if packing else None,
     )
+    accumulate_in_float32(arguments)
+    return arguments
 
 
 def mdpo_arguments(cfg: TrainSFTConfig, folder: Path) -> DPOConfig:
     """Sigmoid loss on whole conversations, KL to the starting model with `train.beta`."""
-    return DPOConfig(
+    arguments = DPOConfig(
         **_common(cfg, folder),
         beta=cfg.train.beta,
         loss_type=["sigmoid"],
         max_length=None,
-        disable_dropout=True,
+        disable_dropout=not cfg.model.lora.enable,  # adapters have the dropout that they are given
     )
+    accumulate_in_float32(arguments)
+    return arguments
 
 
 def _common(cfg: TrainSFTConfig, folder: Path) -> dict[str, Any]:
@@ -50,6 +55,7 @@ def _common(cfg: TrainSFTConfig, folder: Path) -> dict[str, Any]:
         "learning_rate": train.learning_rate,
         "lr_scheduler_type": train.lr_scheduler_type,
         "warmup_steps": train.warmup_steps,
+        **ADAM,
         "max_grad_norm": train.max_grad_norm,
         "optim": optimizer_name(train.optimizer, cuda),
         "bf16": cuda and cfg.model.dtype == "bfloat16",

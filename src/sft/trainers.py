@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, TrainingArguments
 from trl import DPOTrainer, SFTTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
@@ -59,20 +59,22 @@ def build_trainer(
     }
     if cfg.train.method == "sft":
         packing = can_pack(cfg.train.packing)
-        return TutorSFTTrainer(
-            load_model(cfg.model, packing=packing),
-            args=sft_arguments(cfg, run.path, packing=packing),
-            **common,
-        )
+        args = sft_arguments(cfg, run.path, packing=packing)
+        return TutorSFTTrainer(_load(cfg, args, packing=packing), args=args, **common)
+    pairs = mdpo_arguments(cfg, run.path)
+    model = _load(cfg, pairs)
     return MDPOTrainer(
-        load_model(cfg.model, packing=False),
-        ref_model=_reference(cfg),
-        args=mdpo_arguments(cfg, run.path),
+        model,
+        # the starting model; with adapters it is the model without them
+        ref_model=None if cfg.model.lora.enable else _load(cfg, pairs),
+        args=pairs,
         data_collator=TutorPairs(pad_token_id=tokenizer.pad_token_id),
         **common,
     )
 
 
-def _reference(cfg: TrainSFTConfig) -> PreTrainedModel | None:
-    """The frozen starting model; with adapters it is the model without them."""
-    return None if cfg.model.lora.enable else load_model(cfg.model, packing=False)
+def _load(
+    cfg: TrainSFTConfig, args: TrainingArguments, *, packing: bool = False
+) -> PreTrainedModel:
+    """For `args`, which have set DeepSpeed up if it is there."""
+    return load_model(cfg.model, packing=packing, deepspeed=args.deepspeed_plugin is not None)

@@ -77,8 +77,13 @@ def build(
     evaluate_held_out: Callable[[int], dict[str, float]] = lambda step: {},
     callbacks: tuple[TrainerCallback, ...] = (),
     prefetch: Prefetch | None = None,
+    problems_in_all: int | None = None,
+    **more: Any,
 ) -> ClassroomGRPOTrainer:
-    """The trainer on fixed trajectories; small, in fp32 and with plain AdamW."""
+    """The trainer on fixed trajectories; small, in fp32 and with plain AdamW.
+
+    `problems_in_all`: more than make a batch; `more` is for the trainer.
+    """
     settings.number_of_problems_per_batch, settings.num_samples_per_problem = PROBLEMS, SAMPLES
     settings.dtype = "float32"
     if settings.optimizer != DEEPSPEED_ADAM:
@@ -86,7 +91,8 @@ def build(
     cfg = TrainRLConfig(train=settings)
     arguments = grpo_arguments(cfg, out, world_size=int(os.environ.get("WORLD_SIZE", "1")))
     arguments.model_init_kwargs = {"dtype": "float32"}
-    problems = [Problem(id=f"p{i}", text="?", answer="1") for i in range(PROBLEMS)]
+    count = problems_in_all or PROBLEMS
+    problems = [Problem(id=f"p{i}", text="?", answer="1") for i in range(count)]
     rollout = Rollout(
         Node(),
         problems,
@@ -106,11 +112,13 @@ def build(
         score_rows=cfg.train.batch_size_ref_model,
         offload=cfg.train.offload_during_rollouts,
         deepspeed_adam=cfg.train.optimizer == DEEPSPEED_ADAM,
+        separate_old_pass=cfg.train.separate_old_pass,
         train_dataset=Dataset.from_dict(
-            {"prompt": [p.id for p in problems], "index": list(range(PROBLEMS))}
+            {"prompt": [p.id for p in problems], "index": list(range(count))}
         ),
         processing_class=AutoTokenizer.from_pretrained(model),
         callbacks=list(callbacks),
+        **more,
     )
 
 

@@ -70,7 +70,7 @@ def test_each_stage_of_zero_cuts_one_thing_more() -> None:
         "master weights": 152 * 4, "moments": 152 * 8,
     }  # fmt: skip
     two = state(2, 4, on_cpu=True)
-    assert two == {**one, "gradients": 304, "gradient bucket": 1216}
+    assert two == {**one, "gradients": 608, "gradient bucket": 1216}  # shards, in float32
     assert state(2, 4) == {**two, "gradient bucket": 10**9}  # the whole buffer, on a GPU
     three = state(3, 4, on_cpu=True)
     assert three == {**two, "weights": 304, "KL reference": 304, "gathered": 1216}
@@ -82,8 +82,8 @@ def test_float32_has_no_master_copy_and_adapters_little_state() -> None:
     assert state(2, 2, dtype="float32")["master weights"] == 304 * 4  # below ZeRO-3 all the same
     eight = state(1, 1, optimizer="paged_adamw_8bit")
     assert (eight["moments"], eight["master weights"]) == (608 * 2, 608 * 4)
-    alone = state(0, 1)
-    assert (alone["moments"], alone["gradients"]) == (608 * 4, 608 * 2)  # in the weights' dtype
+    alone = state(0, 1, dtype="float32")
+    assert (alone["moments"], alone["gradients"]) == (608 * 8, 608 * 4)  # in the weights' dtype
     lora = state(2, 1, trained=100, reference=False)
     assert lora["weights"] == 708 * 2 and "KL reference" not in lora
     assert lora["moments"] + lora["master weights"] == 100 * 12

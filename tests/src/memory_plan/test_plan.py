@@ -53,7 +53,7 @@ def test_adapters_fit_one_gpu_where_whole_weights_do_not(planned: Planned) -> No
     assert planned("7b_lora_1gpu", gpus=1)[0].fits
     assert planned("small_lora_1gpu", gpus=1, memory=24)[0].fits
     with pytest.raises(ConfigError, match=r"^[\w.]+: GPU 0 would hold"):
-        planned("7b_lora_1gpu", "teacher_model.lora.enable=false", gpus=1)
+        planned("7b_lora_1gpu", "teacher_model.lora.enable=false", gpus=1, memory=120)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,8 @@ def test_who_is_awake_when(planned: Planned) -> None:
         "turns: tutor": {"teacher"}, "turns: student": {"student"}, "judging": judge,
         "solving": {"student"}, "training": set(),
     }  # fmt: skip
-    assert caches("7b", "engines.residency=phase") == {
+    fewer = [f"{r}_model.vllm.gpu_memory_utilization=0.25" for r in ("teacher", "student")]
+    assert caches("7b", "engines.residency=phase", *fewer) == {
         "turns": both, "judging": judge, "solving": both, "training": set(),
     }  # fmt: skip
     room = "train.per_device_train_batch_size=1"
@@ -156,6 +157,24 @@ def test_sizes_that_can_be_done_by_hand(planned: Planned) -> None:
     assert len(asleep) == 3
 
 
+def test_whole_weights_that_nobody_keeps_in_float32_are_float32(planned: Planned) -> None:
+    """One process without DeepSpeed on a GPU: autocast computes with copies in bfloat16."""
+    alone = (
+        "train.use_deepspeed=false",
+        "teacher_model.model_name_or_path=Qwen/Qwen2.5-1.5B-Instruct",
+    )
+    plan, _ = planned("7b_lora_1gpu", *alone, "teacher_model.lora.enable=false", gpus=1, memory=120)
+    training = {item.what: item.size for item in plan.phases[-1].gpus[0]}
+    parameters = training["trainer weights"] / 4
+    assert training["trainer gradients"] == training["trainer moments"] / 2 == 4 * parameters
+    assert training["trainer weights as computed with"] == 2 * parameters
+    ram = [item.size for item in plan.phases[-1].ram if item.what == "teacher published weights"]
+    assert ram == [2 * 4 * parameters]
+    adapters, _ = planned("7b_lora_1gpu", *alone, gpus=1)
+    of_adapters = {item.what: item.size for item in adapters.phases[-1].gpus[0]}
+    assert of_adapters["trainer weights"] < 2.2 * parameters  # their base is frozen: bfloat16
+
+
 def test_offloading_makes_room_while_conversations_are_held(planned: Planned) -> None:
     """ZeRO-3: everything with DeepSpeed's own Adam; without it not what the optimizer holds."""
     share = 7_615_616_512 / 4
@@ -177,7 +196,8 @@ def test_offloading_makes_room_while_conversations_are_held(planned: Planned) ->
     assert lies.keys() - stays.keys() == {
         "trainer weights", "trainer gradients", "trainer gradient bucket",
     }  # fmt: skip
-    assert moved["trainer weights"] == moved["trainer gradients"] == 4 * share * 2
+    assert moved["trainer weights"] == 4 * share * 2
+    assert moved["trainer gradients"] == 4 * share * 4  # float32
     stays, moved = turns(offload, adam)
     assert stays.keys() == {"trainer KL reference", "trainer CUDA, NCCL"}
     assert moved["trainer moments"] == 4 * share * 8

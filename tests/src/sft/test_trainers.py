@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from config.schema import DatasetEntry, DatasetSettings, SftModelSettings, SftTrainSettings
 from config.schema import TrainSFTConfig as Config
-from src.models.training import load_tokenizer, training_dtype
+from src.models.training import load_tokenizer
 from src.sft.data import Sets, load_sets
 from src.sft.trainers import build_trainer
 from tests.tiny import save_tiny_model
@@ -120,6 +120,6 @@ def test_the_students_words_are_seen_but_not_learnt(prepared: Any) -> None:
 def test_what_a_cpu_cannot_do_is_replaced(prepared: Any) -> None:
     _, trainer, _, _ = prepared
     assert trainer.args.optim == "adamw_torch"  # paged_adamw_8bit needs CUDA
-    assert training_dtype("bfloat16") == torch.float32
+    assert trainer.model.dtype == torch.float32  # model.dtype says bfloat16
     assert not getattr(trainer.args, "packing", False)
     assert not trainer.args.push_to_hub
