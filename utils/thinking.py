@@ -3,45 +3,99 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+
+from utils.thinking_formats import FINAL_RESPONSE, KNOWN, TAGS, ThinkingFormat, marker_pattern
 
 END_TAG = "<end_of_conversation>"
-THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
+THINK_OPEN, THINK_CLOSE = TAGS.begin, TAGS.end
+_THINK = re.compile(f"{TAGS.begins_pattern}|{TAGS.ends_pattern}", re.IGNORECASE)
 # no two neighbours may match the same blanks: a turn of 100,000 of them would be hours of work
-_THINK = re.compile(r"<\s*(?:(/)\s*)?think\s*>", re.IGNORECASE)
 _END = re.compile(r"<\s*(?:/\s*)?end_of_conversation\s*(?:/\s*)?>", re.IGNORECASE)
 
 
-def hide_thinking(text: str) -> str:
-    """The text without its hidden planning.
+class Thinking:
+    """What one model's text hides: planning in any of `formats`, and the markers `around` answers.
 
-    Hidden is what stands between the tags, nested or not; an unclosed opening tag hides the rest
-    of the turn, and a closing tag that nothing opened hides all before it: in doubt, hidden.
+    The tutor's own <think> tags are always among the formats.
     """
-    shown: list[str] = []
-    depth, position = 0, 0
-    for tag in _THINK.finditer(text):
-        if depth == 0:
-            shown.append(text[position : tag.start()])
-        if tag.group(1):
-            if depth == 0:
-                shown.clear()
-            depth = max(0, depth - 1)
-        else:
-            depth += 1
-        position = tag.end()
-    if depth == 0:
-        shown.append(text[position:])
-    return "".join(shown)
+
+    def __init__(self, formats: Iterable[ThinkingFormat] = (), around: Iterable[str] = ()) -> None:
+        self.formats = tuple(dict.fromkeys((TAGS, *formats)))
+        self.around = tuple(around)
+        kinds = [
+            f"(?P<begin{i}>{each.begins_pattern})|(?P<end{i}>{each.ends_pattern})"
+            for i, each in enumerate(self.formats)
+        ]
+        kinds += [f"(?P<around{i}>{marker_pattern(m)})" for i, m in enumerate(self.around)]
+        self._marks = re.compile("|".join(kinds), re.IGNORECASE)
+
+    def hide(self, text: str) -> str:
+        """The text without its hidden planning.
+
+        Hidden is what stands between the markers, nested or not; an unclosed opening hides the
+        rest of the turn, and a closing that nothing opened hides all before it: in doubt, hidden.
+        """
+        shown: list[str] = []
+        inside: str | None = None  # the format that has been opened
+        depth, position = 0, 0
+        for mark in self._marks.finditer(text):
+            kind, which = re.fullmatch(r"(\D+)(\d+)", mark.lastgroup or "").groups()  # type: ignore[union-attr]
+            if inside is None:
+                shown.append(text[position : mark.start()])
+                if kind == "end":
+                    shown.clear()
+                elif kind == "begin":
+                    inside, depth = which, 1
+                position = mark.end()
+            elif which == inside and kind != "around":
+                nests = self.formats[int(which)].nests
+                depth = depth + 1 if kind == "begin" and nests else depth
+                depth = (depth - 1 if nests else 0) if kind == "end" else depth
+                if depth == 0:
+                    inside, position = None, mark.end()
+        if inside is None:
+            shown.append(text[position:])
+        return "".join(shown)
+
+    def visible(self, text: str) -> str:
+        """What the other role and the judges see of a turn: no planning, no end tag."""
+        return _END.sub("", self.hide(text)).strip()
+
+    def says_the_end(self, text: str) -> bool:
+        """Whether a tutor turn ends the conversation: the tag outside its planning."""
+        return _END.search(self.hide(text)) is not None
+
+    def opened_in(self, text: str) -> tuple[str, ThinkingFormat] | None:
+        """What a text leaves open at its end: the opening marker and all after it, its format."""
+        last: tuple[str, ThinkingFormat] | None = None
+        for mark in self._marks.finditer(text):
+            kind, which = re.fullmatch(r"(\D+)(\d+)", mark.lastgroup or "").groups()  # type: ignore[union-attr]
+            if kind == "begin":
+                last = (text[mark.start() :], self.formats[int(which)])
+            elif kind == "end":
+                last = None
+        return last
+
+
+TAGGED = Thinking()
+# A hosted model's template is not ours to read: whatever can only be a marker is hidden.
+HOSTED = Thinking([*(each for each in KNOWN if not each.words), FINAL_RESPONSE])
+
+
+def hide_thinking(text: str) -> str:
+    """The text without what stands in <think> tags, see `Thinking.hide`."""
+    return TAGGED.hide(text)
 
 
 def visible_text(text: str) -> str:
-    """What the other role and the judges see of a turn: no planning, no end tag."""
-    return _END.sub("", hide_thinking(text)).strip()
+    """What others see of a turn with <think> tags: no planning, no end tag."""
+    return TAGGED.visible(text)
 
 
 def says_the_end(text: str) -> bool:
-    """Whether a tutor turn ends the conversation: the tag outside its planning."""
-    return _END.search(hide_thinking(text)) is not None
+    """Whether a tutor turn with <think> tags ends the conversation."""
+    return TAGGED.says_the_end(text)
 
 
 def thinking_is_well_formed(text: str) -> bool:

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from config.errors import ConfigError
 from src.inference_providers.base import ChatMessage
-from src.tokens.template_family import WORDS, Family, Refused, Template, probe
+from src.tokens.template import WORDS, Refused, Template
+from src.tokens.template_family import Family, probe
 from src.tokens.text_codec import TextCodec
 
 _LETTERS = {word: letter for letter, word in WORDS.items()}
@@ -41,8 +42,10 @@ class ChatRenderer:
     notes: what gives way for this family, a line each.
     stop_token_ids: what ends an assistant's turn.
     needs_user_first: prompts must hold a user message before any assistant's, and at least one.
-    opening: text that the generation prompt already wrote of the assistant's turn, an unclosed
-        `<think>`; a turn reads as opening + sampled text.  Empty for nearly all families.
+    thinking: what of the model's text is hidden from the others.
+    opening: thinking that the generation prompt leaves open, such as `<think>`; a turn reads as
+        opening + sampled text.  Empty for nearly all families.
+    thought_end: what ends that thinking where an answer has to come without one.
     """
 
     def __init__(
@@ -67,13 +70,16 @@ class ChatRenderer:
         self._template = Template(tokenizer, options | dict(chat_template_kwargs or {}))
         try:
             self.codec = TextCodec(tokenizer)
-            self.family: Family = probe(self._template)
+            tokens = tokenizer.get_added_vocab()
+            self.family: Family = probe(self._template, source, tokens)
             self._closing = self._piece(self.family.closing, after=True)
             self.stop_token_ids = self._find_stops(tokenizer.eos_token_id, extra_stop_ids)
+            self._refuse_broken_thoughts()
         except (Refused, ValueError) as error:
             raise self._unsupported(str(error)) from error
         self.notes = list(self.family.notes)
-        self.needs_user_first, self.opening = self.family.user_first, self.family.opening
+        self.needs_user_first, self.thinking = self.family.user_first, self.family.thinking
+        self.opening, self.thought_end = self.family.opening, self.family.thought_end
         self._shapes: dict[str, list[_Piece]] = {}
         self._request = self._shape(("s" if self.family.own_system else "") + "uau")[-1].ids
 
@@ -131,6 +137,13 @@ class ChatRenderer:
         place = {i: closing.index(i) + 1 for i in stops if i in closing}
         self._closed = {last: place[end]} | place
         return stops
+
+    def _refuse_broken_thoughts(self) -> None:
+        """A turn that ends with its thinking would leave nothing for the others."""
+        ends = set(self.codec.markup(self.family.thought_end)) & set(self.stop_token_ids)
+        if ends and not self.family.prefill:
+            token = self.codec.decode(ends, keep_special=True)
+            raise Refused(f"ends a thought by {token}, which ends the turn as well")
 
     def _arranged(self, messages: Sequence[ChatMessage]) -> tuple[str, list[str]]:
         roles, folded = "", False

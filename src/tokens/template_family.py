@@ -1,71 +1,17 @@
 """What a chat template can do, found out by trying it on dummy conversations.
 
-Sequences of roles are written as strings of `s` (system), `u` (user) and `a` (assistant).
+Sequences of roles are strings of `s` (system), `u` (user) and `a` (assistant).
 """
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import takewhile
-from typing import Any
 
-from jinja2 import TemplateError
-
-WORDS = {"s": "system", "u": "user", "a": "assistant"}
-_DATES = (datetime(2024, 7, 26), datetime(2001, 1, 1))  # the first for every prompt: same run,
-# same prompts, whatever the day; the second only to see whether the template asks
-_THOUGHTS = (("<think>\n", "\n</think>\n\n"), ("<|channel>thought\n", "<channel|>"))
-_ERRORS = (TemplateError, TypeError, ValueError, LookupError, AttributeError)
-
-
-class Refused(Exception):
-    """The template does not render a sequence of roles as it should; the reason in words."""
-
-
-class Template:
-    """The text that a chat template writes around messages."""
-
-    def __init__(self, tokenizer: Any, options: Mapping[str, Any]) -> None:
-        self._tokenizer, self._options = tokenizer, dict(options)
-        self._key = f"m{secrets.token_hex(8)}n"  # nothing that a template could look for
-        self.parts = False  # contents as a list of typed parts, as vision models want them
-
-    def pieces(self, roles: str, *, opens: bool = True) -> list[str]:
-        """The len(roles) + 1 texts around the messages; `opens`: up to an assistant's turn."""
-        marks = [f"{self._key}{i}x" for i in range(len(roles))]
-        text, pieces = self.render(list(zip(roles, marks, strict=True)), opens), []
-        for role, mark in zip(roles, marks, strict=True):
-            before, found, text = text.partition(mark)
-            if not found or mark in text:
-                how = "writes twice" if found else "silently drops or moves"
-                raise Refused(f"it {how} the {WORDS[role]} message")
-            pieces.append(before)
-        return [*pieces, text]
-
-    def render(self, turns: list[tuple[str, str]], opens: bool, date: datetime = _DATES[0]) -> str:
-        """The template's text for these (role, content)."""
-        messages = [{"role": WORDS[r], "content": self._content(c)} for r, c in turns]
-        options = {"strftime_now": date.strftime} | self._options
-        try:
-            return self._tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=opens, **options
-            )
-        except _ERRORS as error:
-            raise Refused(f"it says '{' '.join(str(error).split())}'") from error
-
-    def refusal(self, roles: str) -> str | None:
-        """Why this sequence does not render up to an assistant's turn, or None."""
-        try:
-            self.pieces(roles)
-        except Refused as error:
-            return str(error)
-        return None
-
-    def _content(self, text: str) -> Any:
-        return [{"type": "text", "text": text}] if self.parts else text
+from src.tokens.declared_thinking import declared_thinking
+from src.tokens.template import DATES, WORDS, Refused, Template
+from utils.thinking import Thinking
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +27,17 @@ class Family:
     header: str  # what opens an assistant's turn, whatever stands before it
     prefill: str  # added to it: what the history has before the message, and the model would write
     lead: str  # the white space that the model itself writes before its words, as in the history
-    opening: str  # an unclosed <think> that header and prefill leave open
+    opening: str  # thinking that header and prefill leave open, from its marker
+    thought_end: str  # what stands between a thought and the answer, if it takes thoughts
+    thinking: Thinking  # what of the model's text is hidden from the others
     notes: tuple[str, ...]  # what gives way
 
 
-def probe(template: Template) -> Family:
-    """Try the template out; raises Refused where no conversation can be carried."""
+def probe(template: Template, source: str, tokens: Iterable[str]) -> Family:
+    """Try the template out; raises Refused where no conversation can be carried.
+
+    `source` is its text, `tokens` the tokenizer's added ones: what they declare as thinking counts.
+    """
     notes: list[str] = []
     _choose_content(template, notes)
     own_system = _probe_system(template, notes)
@@ -96,13 +47,16 @@ def probe(template: Template) -> Family:
     header = _header(template, base + "u")
     user_first = _probe_first(template, base, header, notes)
     closing = _stable_closing(template, base, user_first)
-    prefill, lead, opening = _probe_opening(template, base, notes)
-    keeps_thinking = _probe_thinking(template, notes)
+    prefill, lead, asked = _probe_prefill(template, base, notes)
+    thinking, between = declared_thinking(template, source, tokens)
+    opening, thought_end = _probe_opening(thinking, asked + prefill, between, notes)
+    keeps_thinking = _probe_thinking(template, thinking, notes)
     _probe_date(template, base, notes)
     return Family(
         own_system=own_system, user_first=user_first, joins=joins, keeps_thinking=keeps_thinking,
         closing=closing, ending=template.pieces(base + "ua", opens=False)[-1], header=header,
-        prefill=prefill, lead=lead, opening=opening, notes=tuple(notes),
+        prefill=prefill, lead=lead, opening=opening, thought_end=thought_end, thinking=thinking,
+        notes=tuple(notes),
     )  # fmt: skip
 
 
@@ -124,6 +78,10 @@ def _choose_content(template: Template, notes: list[str]) -> None:
 
 def _probe_system(template: Template, notes: list[str]) -> bool:
     reason = template.refusal("su")
+    if reason is None and template.refusal("suau") and template.refusal("uau") is None:
+        # an early Mistral template puts it before the last user's message, wherever that is
+        moved = template.order("suau")[:1] == [1]
+        reason = "it puts the system text before the last user message" if moved else None
     if reason:
         notes.append(f"no system role ({reason}): the system text begins the first user message")
     return reason is None
@@ -139,13 +97,7 @@ def _probe_joins(template: Template, base: str, notes: list[str]) -> bool:
 def _header(template: Template, roles: str) -> str:
     """What the request for an assistant's turn adds, beyond the end of a user's."""
     opened, closed = (template.pieces(roles, opens=o)[-1] for o in (True, False))
-    return _beyond(opened, closed) or opened
-
-
-def _beyond(text: str, other: str) -> str:
-    """The text from where it differs from the other one."""
-    same = takewhile(lambda pair: pair[0] == pair[1], zip(text, other, strict=False))
-    return text[sum(1 for _ in same) :]
+    return template.beyond(opened, closed) or opened
 
 
 def _probe_first(template: Template, base: str, header: str, notes: list[str]) -> bool:
@@ -173,7 +125,8 @@ def _stable_closing(template: Template, base: str, user_first: bool) -> str:
     return closings.pop()
 
 
-def _probe_opening(template: Template, base: str, notes: list[str]) -> tuple[str, str, str]:
+def _probe_prefill(template: Template, base: str, notes: list[str]) -> tuple[str, str, str]:
+    """(prefill, lead, what the request for a turn writes after the user's message)."""
     pieces = template.pieces(base + "uau")
     asked, shown = pieces[-1], pieces[len(base) + 1]
     more = shown.removeprefix(asked) if shown.startswith(asked) else ""
@@ -181,19 +134,34 @@ def _probe_opening(template: Template, base: str, notes: list[str]) -> tuple[str
     if prefill:
         notes.append(f"each assistant's turn is opened with {prefill!r}, as in its history")
     elif not shown.startswith(asked):
-        lost = _beyond(asked, shown)
+        lost = template.beyond(asked, shown)
         notes.append(f"the history loses {lost!r}, which opened the turn; the ledger keeps it")
-    _, tag, after = (asked + prefill).rpartition("<think>")
-    opening = tag + after if tag and "</think>" not in after else ""
-    if opening:
-        notes.append("every assistant's turn begins inside a <think> block; there is no switch")
-    return prefill, more[len(prefill) :], opening
+    return prefill, more[len(prefill) :], asked
 
 
-def _probe_thinking(template: Template, notes: list[str]) -> bool:
-    spoken = [f"{before}thoughtful{after}answer" for before, after in _THOUGHTS]
-    turns = [[("u", "q"), ("a", text), ("u", "r")] for text in spoken]
-    kept = all("thoughtful" in template.render(each, True) for each in turns)
+def _probe_opening(
+    thinking: Thinking, asked: str, between: str, notes: list[str]
+) -> tuple[str, str]:
+    """(what stands open when the model begins to write, what ends a thought)."""
+    if spoken := [f"{f.begin.strip()} … {f.end}" for f in thinking.formats[1:]]:
+        notes.append(f"hidden from the others: {', '.join(spoken)}")
+    found = thinking.opened_in(asked)
+    if found is None:
+        return "", between
+    opening, format_ = found
+    notes.append(f"every assistant's turn begins inside {opening.strip()!r}; there is no switch")
+    return opening, between if between.strip() else f"{format_.end}\n\n"
+
+
+def _probe_thinking(template: Template, thinking: Thinking, notes: list[str]) -> bool:
+    """Whether the history keeps every earlier thought, of one tutor turn and of two."""
+    kept = True
+    for each in thinking.formats:
+        text = f"{each.begin}\nthoughtful\n{each.end}\n\nanswer"
+        for n in (1, 2):
+            with suppress(Refused):  # gpt-oss wants no channels in contents
+                turns = [("u", "q"), *[("a", text), ("u", "r")] * n]
+                kept = kept and template.render(turns, True).count("thoughtful") == n
     if not kept:
         notes.append("the history loses what was thought earlier; the ledger keeps it")
     return kept
@@ -202,6 +170,6 @@ def _probe_thinking(template: Template, notes: list[str]) -> bool:
 def _probe_date(template: Template, base: str, notes: list[str]) -> None:
     for roles in {"u", base + "u"}:
         turns = [(role, "text") for role in roles]
-        if len({template.render(turns, True, date) for date in _DATES}) > 1:
-            notes.append(f"it writes today's date: always {_DATES[0]:%-d %B %Y}")
+        if len({template.render(turns, True, date) for date in DATES}) > 1:
+            notes.append(f"it writes today's date: always {DATES[0]:%-d %B %Y}")
             return

@@ -1,10 +1,12 @@
-"""Every chat template that TRL ships, each with a small tokenizer made for it.
+"""Every chat template that TRL ships, and more, each with a small tokenizer made for it.
 
 python -m tests.src.tokens.template_families    prints what happens with each, as a Markdown table
+CHAT_TEMPLATES=FOLDER python -m tests...        the same for every *.jinja file below FOLDER
 """
 
 from __future__ import annotations
 
+import os
 import re
 from functools import lru_cache
 from importlib.util import find_spec
@@ -17,13 +19,21 @@ from src.tokens.chat_template import ChatRenderer, UnsupportedTemplate
 
 TEMPLATES = Path(find_spec("trl").submodule_search_locations[0]) / "chat_templates"  # type: ignore
 NAMES = sorted(path.stem for path in TEMPLATES.glob("*.jinja"))
+# More of them, as *.jinja files below a folder: those of llama.cpp (models/templates) and of vLLM
+# (examples), say.
+FOLDER = os.environ.get("CHAT_TEMPLATES", "")
+MORE = sorted(str(path.relative_to(FOLDER)) for path in Path(FOLDER or "/nowhere").rglob("*.jinja"))
 END_OF_TEXT = {"llava_next": "</s>", "gptoss": "<|return|>", "qwen2_5": "<|im_end|>"}
 
 _MARKER = re.compile(
-    r"<\|[^<>|\s]{1,40}\|>|<\uff5c[^<>\uff5c\s]{1,40}\uff5c>|<\|[a-z_]+>|<[a-z_]+\|>"
-    r"|<(?:start|end|image|video|audio|sop|eop)[a-z_]*>|</s>|\[gMASK\]"
+    r"<\|[^<>|\s]{1,40}\|>|<\uff5c[^<>\uff5c\s]{1,40}\uff5c>|<\|[a-z_]+>|<[a-z_]+\|>|</?s>"
+    r"|<(?:start|end|begin|image|video|audio|sop|eop|sep|reserved|SPECIAL|_)[a-z_]*(?:_\d+)?>"
+    r"|<[a-z]+:(?:bos|eos|pad)>|\[/?[A-Z][A-Z_]+\]|\[e~\[|\]~!?b[\[\]]|\[gMASK\]"
 )
-_SOFT = re.compile(r"</?(?:think|tool_call|tool_response)>|<\|(?:START|END)_RESPONSE\|>")
+_SOFT = re.compile(
+    r"</?(?:[a-z]+:)?(?:think|tool_call|tool_response|cot_budget_reflect)>"
+    r"|<\|(?:START|END)_RESPONSE\|>|\u25c1/?think\u25b7"
+)
 _CORPUS = [
     "Let us think about it step by step. What is 7 x 8? Seven times eight is fifty-six.\n\n",
     "user assistant system model System: User: Assistant: developer message final\n\n",
@@ -32,7 +42,8 @@ _CORPUS = [
 
 
 def source(name: str) -> str:
-    return (TEMPLATES / f"{name}.jinja").read_text(encoding="utf-8")
+    path = Path(FOLDER) / name if name.endswith(".jinja") else TEMPLATES / f"{name}.jinja"
+    return path.read_text(encoding="utf-8")
 
 
 @lru_cache(1)
@@ -93,7 +104,7 @@ def main() -> None:
     print("| family | system role | tutor may open | earlier thinking kept | notes |")
     print("|---|---|---|---|---|")
     rows: dict[str, list[str]] = {}
-    for name in NAMES:
+    for name in MORE or NAMES:
         _, _, rest = row(name)[2:].partition(" | ")
         rows.setdefault(rest, []).append(name)
     for rest, names in rows.items():
