@@ -45,6 +45,8 @@ class ChatRenderer:
     thinking: what of the model's text is hidden from the others.
     opening: thinking that the generation prompt leaves open, such as `<think>`; a turn reads as
         opening + sampled text.  Empty for nearly all families.
+    tail: what the template writes between a turn's words and its end token; in a ledger it stands
+        where the model wrote it.  Empty for nearly all families.
     thought_end: what ends that thinking where an answer has to come without one.
     """
 
@@ -78,6 +80,7 @@ class ChatRenderer:
         except (Refused, ValueError) as error:
             raise self._unsupported(str(error)) from error
         self.notes = list(self.family.notes)
+        self.tail = self._find_tail()
         self.needs_user_first, self.thinking = self.family.user_first, self.family.thinking
         self.opening, self.thought_end = self.family.opening, self.family.thought_end
         self._shapes: dict[str, list[_Piece]] = {}
@@ -137,6 +140,14 @@ class ChatRenderer:
         place = {i: closing.index(i) + 1 for i in stops if i in closing}
         self._closed = {last: place[end]} | place
         return stops
+
+    def _find_tail(self) -> str:
+        closing = self._closing.ids
+        before = closing[: next(n for n, i in enumerate(closing) if i in self.codec.added_ids)]
+        tail = self.codec.decode(before)
+        if tail:
+            self.notes.append(f"the history ends a turn with {tail!r}; the ledger as it was said")
+        return tail
 
     def _refuse_broken_thoughts(self) -> None:
         """A turn that ends with its thinking would leave nothing for the others."""
