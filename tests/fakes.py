@@ -8,6 +8,7 @@ from typing import Any
 from src.dialog.participants import Participant
 from src.inference_providers.base import ChatMessage
 from src.inference_providers.scripted import ByteCodec, ScriptedProvider
+from utils.thinking import TAGGED
 
 SYSTEM, USER, ASSISTANT, END = 256, 257, 258, 259
 _ROLES = {"system": SYSTEM, "user": USER, "assistant": ASSISTANT}
@@ -18,7 +19,8 @@ class ByteRenderer(ByteCodec):
 
     stop_token_ids: tuple[int, ...] = (END,)
     needs_user_first = False
-    opening = ""
+    thinking = TAGGED
+    opening = thought_end = ""
 
     def prompt(self, messages: Sequence[ChatMessage]) -> list[int]:
         ids: list[int] = []

@@ -37,10 +37,10 @@ class Thinking:
         rest of the turn, and a closing that nothing opened hides all before it: in doubt, hidden.
         """
         shown: list[str] = []
-        inside: str | None = None  # the format that has been opened
+        inside: int | None = None  # the format that has been opened
         depth, position = 0, 0
         for mark in self._marks.finditer(text):
-            kind, which = re.fullmatch(r"(\D+)(\d+)", mark.lastgroup or "").groups()  # type: ignore[union-attr]
+            kind, which = self._kind(mark)
             if inside is None:
                 shown.append(text[position : mark.start()])
                 if kind == "end":
@@ -49,7 +49,7 @@ class Thinking:
                     inside, depth = which, 1
                 position = mark.end()
             elif which == inside and kind != "around":
-                nests = self.formats[int(which)].nests
+                nests = self.formats[which].nests
                 depth = depth + 1 if kind == "begin" and nests else depth
                 depth = (depth - 1 if nests else 0) if kind == "end" else depth
                 if depth == 0:
@@ -66,16 +66,28 @@ class Thinking:
         """Whether a tutor turn ends the conversation: the tag outside its planning."""
         return _END.search(self.hide(text)) is not None
 
+    def in_tags(self, text: str) -> str:
+        """The text with its planning in <think> tags, whatever its format: one reader for all."""
+        kinds = {"begin": THINK_OPEN, "end": THINK_CLOSE, "around": ""}
+        return self._marks.sub(lambda mark: kinds[self._kind(mark)[0]], text)
+
     def opened_in(self, text: str) -> tuple[str, ThinkingFormat] | None:
         """What a text leaves open at its end: the opening marker and all after it, its format."""
         last: tuple[str, ThinkingFormat] | None = None
         for mark in self._marks.finditer(text):
-            kind, which = re.fullmatch(r"(\D+)(\d+)", mark.lastgroup or "").groups()  # type: ignore[union-attr]
+            kind, which = self._kind(mark)
             if kind == "begin":
-                last = (text[mark.start() :], self.formats[int(which)])
+                last = (text[mark.start() :], self.formats[which])
             elif kind == "end":
                 last = None
         return last
+
+    @staticmethod
+    def _kind(mark: re.Match[str]) -> tuple[str, int]:
+        """(begin, end or around; which one) of a marker that was found."""
+        name = mark.lastgroup or ""
+        kind = name.rstrip("0123456789")
+        return kind, int(name.removeprefix(kind))
 
 
 TAGGED = Thinking()

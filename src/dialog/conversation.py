@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from utils.data.problems import Problem
 from utils.records import ConversationRecord, Message, Solution, Usage, VerdictRecord
-from utils.thinking import says_the_end, visible_text
+from utils.thinking import TAGGED, Thinking
 
 StopReason = Literal["tutor_ended", "max_turns", "max_tokens", "error"]
 ConversationType = Literal["guided", "attempted"]
@@ -67,18 +67,22 @@ class Conversation:
         tokens: int,
         stop_reason: Literal["stop", "length"],
         speaker: str = "",
+        thinking: Thinking = TAGGED,
     ) -> Message:
-        """Append a turn.  Only the tutor's own tag ends the conversation."""
+        """Append a turn; `thinking` is how its speaker's model writes what nobody else sees.
+
+        Only the tutor's own tag ends the conversation.
+        """
         message = Message(
             role=role,
             speaker=speaker,
             content=content,
-            visible=visible_text(content),
+            visible=thinking.visible(content),
             tokens=tokens,
             stop_reason=stop_reason,
         )
         self.messages.append(message)
-        if role == "teacher" and says_the_end(content):
+        if role == "teacher" and thinking.says_the_end(content):
             self.stop_reason = "tutor_ended"
         return message
 

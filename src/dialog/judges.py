@@ -105,7 +105,7 @@ class ModelJudge:
                 return VerdictRecord(decision=None, raw=str(error), attempts=tried + 1)
             spend(conversation, "judge", answer)
             raw = answer.text
-            verdict = parse_verdict(raw)
+            verdict = parse_verdict(self.participant.thinking.in_tags(raw))
             if verdict is not None:
                 return VerdictRecord(
                     decision=verdict.decision,

@@ -155,7 +155,7 @@ class Lesson:
         )
         for answer in answers:
             spend(self.conversation, "student", answer)
-        return await graded(problem, answers)
+        return await graded(problem, answers, self.plan.participants.student.thinking)
 
     # -- the conversation --------------------------------------------------------------------
 
@@ -205,12 +205,14 @@ class Lesson:
         self._add(role, speaker, turn)
 
     def _add(self, role: Literal["teacher", "student"], speaker: str, turn: Turn) -> None:
+        models = self.plan.participants
         self.conversation.add(
             role,
             turn.content,
             tokens=turn.tokens,
             stop_reason=turn.stop_reason,
             speaker="" if speaker == role else speaker,
+            thinking=(models.teacher if role == "teacher" else models.student).thinking,
         )
         self._told[speaker] = len(self.conversation.messages)
         if speaker == "student":
@@ -256,7 +258,8 @@ class Lesson:
         )
         for answer in answers:
             spend(conversation, "student", answer)
-        conversation.solutions = await graded(conversation.problem, answers)
+        student = self.plan.participants.student
+        conversation.solutions = await graded(conversation.problem, answers, student.thinking)
         scorer = self.plan.participants.scorer
         if scorer is not None:
             texts = [s.text for s in conversation.solutions]

@@ -74,7 +74,8 @@ class MessageView:
 
         async def one(each: Sampling) -> Completion:
             answer = await self._participant.provider.complete_messages(messages, each)
-            if ending is not None and ending.is_missing(answer.text):
+            shown = self._participant.thinking.visible(answer.text)
+            if ending is not None and ending.is_missing(shown):
                 opened: ChatMessage = {"role": "assistant", "content": answer.text + ending.text}
                 short = replace(each, max_tokens=ending.max_tokens)
                 more = await self._participant.provider.complete_messages(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from src.inference_providers.base import ChatMessage, Provider, Sampling
+from utils.thinking import HOSTED, Thinking
 
 
 class Renderer(Protocol):
@@ -14,7 +15,9 @@ class Renderer(Protocol):
 
     stop_token_ids: tuple[int, ...]
     needs_user_first: bool
+    thinking: Thinking  # what of the model's text is hidden from the others
     opening: str  # what the generation prompt already wrote of the turn: an unclosed <think>
+    thought_end: str  # what ends that thinking where an answer has to come without any
 
     def prompt(self, messages: Sequence[ChatMessage]) -> list[int]: ...
     def reply(self, text: str, last_ids: Sequence[int]) -> list[int]: ...
@@ -32,6 +35,11 @@ class Participant:
     top_p: float = 1.0
     top_k: int = 0
     renderer: Renderer | None = None  # None: a hosted model, spoken to in messages
+
+    @property
+    def thinking(self) -> Thinking:
+        """What of this model's text nobody else may see."""
+        return self.renderer.thinking if self.renderer is not None else HOSTED
 
     def sampling(self, *, max_tokens: int, seed: int, **more: Any) -> Sampling:
         stops = self.renderer.stop_token_ids if self.renderer else ()

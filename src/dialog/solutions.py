@@ -12,7 +12,7 @@ from src.inference_providers.base import Completion
 from utils.answers.equality import is_correct, last_boxed
 from utils.data.problems import Problem
 from utils.records import Solution
-from utils.thinking import visible_text
+from utils.thinking import TAGGED, Thinking
 
 
 class Scorer(Protocol):
@@ -28,11 +28,13 @@ def solution_ending(settings: GenerationSettings) -> Ending | None:
     return Ending(text=settings.solution_ending, is_missing=lambda said: not last_boxed(said))
 
 
-async def graded(problem: Problem, answers: Sequence[Completion]) -> list[Solution]:
+async def graded(
+    problem: Problem, answers: Sequence[Completion], thinking: Thinking = TAGGED
+) -> list[Solution]:
     """Solutions with their boxed answer and whether it is right; what was planned is not read."""
 
     def grade() -> list[Solution]:
-        texts = [visible_text(answer.text) for answer in answers]
+        texts = [thinking.visible(answer.text) for answer in answers]
         return [
             Solution(text=t, answer=last_boxed(t), correct=is_correct(t, problem.answer))
             for t in texts

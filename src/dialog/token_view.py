@@ -12,7 +12,6 @@ from src.dialog.trajectory import TokenLedger
 from src.dialog.view import Ending, Turn, as_heard, independent, joined, together, turn_of
 from src.inference_providers.base import ChatMessage, Completion, ProviderError, Sampling
 from utils.records import Trajectory
-from utils.thinking import THINK_CLOSE
 
 
 class TokenView:
@@ -113,7 +112,7 @@ class TokenView:
         ids, opening = self._next(heard), self._renderer.opening
         if opening and json_schema is not None:
             # The schema constrains the answer itself: no planning can come before it.
-            ids += self._renderer.markup(f"{THINK_CLOSE}\n\n")
+            ids += self._renderer.markup(self._renderer.thought_end)
             opening = ""
         room = self._participant.context_length - len(ids)
         if room <= 0:
@@ -128,7 +127,8 @@ class TokenView:
 
         async def one(each: Sampling) -> Completion:
             answer = await self._participant.provider.complete_tokens(ids, each)
-            if ending is not None and ending.is_missing(answer.text):
+            shown = self._participant.thinking.visible(opening + answer.text)
+            if ending is not None and ending.is_missing(shown):
                 said = [t for t in answer.token_ids or () if t not in each.stop_token_ids]
                 given = [*ids, *said, *self._renderer.markup(ending.text)]
                 if len(given) + ending.max_tokens <= self._participant.context_length:

@@ -32,7 +32,7 @@ class Ending:
     """Words given to an answer that lacks its end, from which it goes on a little."""
 
     text: str
-    is_missing: Callable[[str], bool]
+    is_missing: Callable[[str], bool]  # of what others see of the answer
     max_tokens: int = 16
 
 

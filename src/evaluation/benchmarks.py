@@ -30,7 +30,7 @@ from utils.records import (
 from utils.runs.folder import RunFolder
 from utils.runs.record_writer import RecordWriter
 from utils.seeding import keyed_seed
-from utils.thinking import visible_text
+from utils.thinking import TAGGED, Thinking
 
 log = logging.getLogger(__name__)
 Question = tuple[Item, int]
@@ -91,27 +91,32 @@ async def ask_all(
                     None, n=1, max_tokens=cfg.eval.max_new_tokens, seed=seed
                 )
             except GaveUp as error:
-                writer.add(to_record(item, sample, run, None, str(error)))
+                writer.add(to_record(item, sample, run, None, participant.thinking, str(error)))
                 return
-        record = await asyncio.to_thread(to_record, item, sample, run, answer)
+        record = await asyncio.to_thread(to_record, item, sample, run, answer, participant.thinking)
         writer.add(record)
 
     await gather_or_cancel([one(item, sample) for item, sample in questions])
 
 
 def to_record(
-    item: Item, sample: int, run: str, answer: Completion | None, error: str | None = None
+    item: Item,
+    sample: int,
+    run: str,
+    answer: Completion | None,
+    thinking: Thinking = TAGGED,
+    error: str | None = None,
 ) -> ConversationRecord:
     """An answer as a record: a graded solution, or one more tutor turn after the history."""
     messages, solutions = list(item.history), list[Solution]()
     if answer is not None and item.read is not None:
-        solutions = [item.read(answer.text)]
+        solutions = [item.read(thinking.visible(answer.text))]
     elif answer is not None:
         messages.append(
             Message(
                 role="teacher",
                 content=answer.text,
-                visible=visible_text(answer.text),
+                visible=thinking.visible(answer.text),
                 tokens=answer.completion_tokens,
                 stop_reason=answer.stop_reason,
             )

@@ -96,7 +96,8 @@ async def _try_again(
         usage.completion_tokens += answer.completion_tokens
         usage.cost_usd += answer.cost_usd
     problem = Problem(id=record.problem_id, text=record.problem, answer=record.answer)
-    return fresh.model_copy(update={"solutions": await graded(problem, answers)})
+    thinking = classroom.plan.participants.student.thinking
+    return fresh.model_copy(update={"solutions": await graded(problem, answers, thinking)})
 
 
 async def _ask(

@@ -21,7 +21,6 @@ from utils.data.overlap import say_shared
 from utils.data.problems import Problem
 from utils.prompts import load_prompt
 from utils.records import Message, Solution
-from utils.thinking import visible_text
 
 FOLDER = "prompt_templates/benchmarks"
 LETTERS = "ABCDEFGHIJ"
@@ -30,7 +29,10 @@ _CHOSEN = re.compile(r"(?:answer|option|choice)\W{0,6}(?:is\W{0,6})?\(?([A-J])\b
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One question.  `history` is what was said before; `read` turns an answer into a solution."""
+    """One question.  `history` is what was said before.
+
+    `read` turns what others see of an answer into a solution.
+    """
 
     problem: Problem
     chat: list[ChatMessage]
@@ -113,19 +115,17 @@ def reasoning_item(problem: Problem, shots: Sequence[ChatMessage]) -> Item:
 
 def grade_answer(text: str, answer: str) -> Solution:
     """By the last box; an answer without any box by the last number that it says."""
-    shown = visible_text(text)
-    boxed = last_boxed(shown)
+    boxed = last_boxed(text)
     if boxed is not None:
-        return Solution(text=shown, answer=boxed, correct=is_correct(shown, answer))
-    numbers = numbers_in(shown)
+        return Solution(text=text, answer=boxed, correct=is_correct(text, answer))
+    numbers = numbers_in(text)
     last = str(numbers[-1]) if numbers else None
-    return Solution(text=shown, answer=last, correct=last is not None and equal(last, answer))
+    return Solution(text=text, answer=last, correct=last is not None and equal(last, answer))
 
 
 def grade_choice(text: str, answer: str) -> Solution:
     """By the letter in the last box, else the last letter said to be the answer."""
-    shown = visible_text(text)
-    boxed = re.search(r"\b([A-J])\b", last_boxed(shown) or "")
-    said = _CHOSEN.findall(shown)
+    boxed = re.search(r"\b([A-J])\b", last_boxed(text) or "")
+    said = _CHOSEN.findall(text)
     letter = boxed[1] if boxed else said[-1].upper() if said else None
-    return Solution(text=shown, answer=letter, correct=letter == answer)
+    return Solution(text=text, answer=letter, correct=letter == answer)

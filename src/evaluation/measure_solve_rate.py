@@ -60,7 +60,7 @@ async def solve_rate(
     except GaveUp as error:
         log.warning("%s: not measured: %s", problem.id, error)
         return None
-    solutions = await graded(problem, answers)
+    solutions = await graded(problem, answers, participant.thinking)
     return fmean(solution.correct for solution in solutions)
 
 

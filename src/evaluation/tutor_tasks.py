@@ -18,7 +18,6 @@ from utils.data.problems import Problem
 from utils.data.references import read_reference
 from utils.metrics.benchmark_metrics import GOLD, HUMAN_TURN
 from utils.records import Message, Solution
-from utils.thinking import visible_text
 
 
 def tutor_items(cfg: EvalConfig) -> list[Item]:
@@ -119,10 +118,9 @@ def _steps(solution: object) -> str:
 
 def _verdict_reader(gold: str) -> Callable[[str], Solution]:
     def read(text: str) -> Solution:
-        shown = visible_text(text)
-        said = re.findall(r"\b(correct|wrong|incorrect)\b", shown.lower())
+        said = re.findall(r"\b(correct|wrong|incorrect)\b", text.lower())
         answer = {"incorrect": "wrong"}.get(said[-1], said[-1]) if said else None
-        return Solution(text=shown, answer=answer, correct=answer == gold)
+        return Solution(text=text, answer=answer, correct=answer == gold)
 
     return read
 

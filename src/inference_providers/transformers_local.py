@@ -189,8 +189,10 @@ class TransformersProvider:
         _fail(batch, error or ProviderError(f"{self.name}: closed"))
 
     def _completion(self, row: Row, sampled: Sampled) -> Completion:
+        # As written, but for the end of the turn: special tokens can be the marks of thinking.
+        said = sampled.token_ids[:-1] if sampled.stopped else sampled.token_ids
         return Completion(
-            text=self.tokenizer.decode(list(sampled.token_ids), skip_special_tokens=True),
+            text=self.tokenizer.decode(list(said), skip_special_tokens=False),
             stop_reason="stop" if sampled.stopped else "length",
             token_ids=sampled.token_ids,
             logprobs=sampled.logprobs if row.sampling.logprobs else None,

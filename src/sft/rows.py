@@ -87,11 +87,13 @@ class ConversationTokenizer:
 
     def _turn(self, text: str) -> list[int]:
         """What the tutor would have sampled: its words after what the template opened for it."""
-        opening = self.renderer.opening
+        opening, unthought = self.renderer.opening, list[int]()
         if opening:
             unopened = text.removeprefix(opening.strip())
-            text = unopened.lstrip() if unopened != text else f"</think>\n\n{text}"
-        return [*self.renderer.encode(text), *self._end]
+            if unopened == text:
+                unthought = self.renderer.markup(self.renderer.thought_end)
+            text = unopened.lstrip()
+        return [*unthought, *self.renderer.encode(text), *self._end]
 
     @staticmethod
     def _add(tokens: Tokens, ids: Sequence[int], mask: int) -> None:

@@ -46,7 +46,6 @@ def say(text: str) -> Completion:
         (r"First \boxed{1}, no: \boxed{\frac{1}{2}}", "0.5", True),
         ("The answer is 1,000 dollars.", "1000", True),
         ("It is 12, or rather 13.", "12", False),
-        (r"<think>\boxed{72}</think> I do not know.", "72", False),
         ("", "72", False),
     ],
 )
