@@ -7,24 +7,32 @@ import json
 import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
+from src.inference_providers.adaptations import about_this_prompt, can_do_without, refused_fields
 from src.inference_providers.api_key import ApiKey
 from src.inference_providers.base import Completion, GaveUp, ProviderError
 from utils.whole_text import whole_text
 
-# Fields that an endpoint may refuse without the request losing its sense, and how it names them.
-OPTIONAL_FIELDS = {
-    "response_format": re.compile(
-        r"response_?format|json_?schema|structured.?outputs?|guided|grammar", re.IGNORECASE
-    ),
-    "top_k": re.compile(r"\btop_?k\b", re.IGNORECASE),
-    "seed": re.compile(r"\bseed\b", re.IGNORECASE),
-}
-
 LONGEST_WAIT_S = 300.0
+_CUT_SHORT = {"length", "max_tokens", "max_output_tokens", "max_completion_tokens", "model_length"}
+_STATUS_WORDS = {  # in place of a number, as OpenAI and Google say it
+    "insufficient_quota": 402,
+    "rate_limit": 429,
+    "resource_exhausted": 429,
+    "too_many_requests": 429,
+    "authentication": 401,
+    "unauthenticated": 401,
+    "invalid_api_key": 401,
+    "permission_denied": 403,
+    "not_found": 404,
+    "invalid_argument": 400,
+    "invalid_request": 400,
+    "context_length": 400,
+}
 _BAD_KEY = re.compile(r"api.?key.{0,40}(valid|expired|missing)", re.IGNORECASE)
 
 
@@ -55,7 +63,7 @@ class Transient(Exception):
 
 
 class FieldRefused(Exception):
-    """The endpoint takes the request without these optional fields."""
+    """The endpoint takes the request without these fields, or with what stands in for them."""
 
     def __init__(self, fields: frozenset[str], reason: str) -> None:
         super().__init__(reason)
@@ -76,7 +84,7 @@ class Answer:
 class Endpoint:
     """Whom errors talk about."""
 
-    model: str
+    who: str  # the role, and the model that plays it
     base_url: str
     key: ApiKey
 
@@ -86,19 +94,16 @@ class Endpoint:
         bad_key = status == 400 and _BAD_KEY.search(message)  # as Gemini says it
         key_name = self.key.variable or "no key is set: name its variable in api_key_env"
         if status == 401 or bad_key:
-            return ProviderError(f"{self.model}: {status}, the key was refused ({key_name})")
+            return ProviderError(f"{self.who}: {status}, the key was refused ({key_name})")
         if status == 402 or _field(body, "code") == "insufficient_quota":
-            return ProviderError(
-                f"{self.model}: {status}, no credit is left on the key ({key_name})"
-            )
+            return ProviderError(f"{self.who}: {status}, no credit is left on the key ({key_name})")
         if status == 403 and _flagged(body):
-            return GaveUp(f"{self.model}: the endpoint's moderation refused the prompt: {message}")
+            return GaveUp(f"{self.who}: the endpoint's moderation refused the prompt: {message}")
         if status == 403:
-            return ProviderError(
-                f"{self.model}: 403, the key ({key_name}) has no access: {message}"
-            )
+            return ProviderError(f"{self.who}: 403, the key ({key_name}) has no access: {message}")
         if status == 404:
-            return ProviderError(f"{self.model}: 404, no such model at {self.base_url}: {message}")
+            where = f"no such model at {self.base_url}: {message}{self.hint}"
+            return ProviderError(f"{self.who}: 404, {where}")
         if status == 429:
             wait = _retry_after(headers, body)
             return Transient(f"429 {message}", throttled=True, retry_after_s=wait)
@@ -106,15 +111,33 @@ class Endpoint:
             wait = _retry_after(headers, body)
             return Transient(f"{status} {message}", retry_after_s=wait, lost=status in (408, 504))
         if status in (400, 422):
-            refused = {
-                f for f, names in OPTIONAL_FIELDS.items() if f in sent and names.search(message)
-            }
-            if refused:
-                return FieldRefused(frozenset(refused), message)
-            return GaveUp(f"{self.model}: {status}, the request was refused: {message}")
+            return self._refusal(status, message, str(_field(body, "param") or ""), sent)
+        if status == 413:
+            return GaveUp(f"{self.who}: 413, the prompt is too large: {message}")
+        place = headers.get("Location")
+        moved = f"; it moved: set base_url to where {place} is" if place else self.hint
         return ProviderError(
-            f"{self.model}: unexpected status {status} from {self.base_url}: {message}"
+            f"{self.who}: unexpected status {status} from {self.base_url}: {message}{moved}"
         )
+
+    def _refusal(self, status: int, message: str, param: str, sent: Any) -> Exception:
+        """Of the prompt: the conversation is lost; of a field: without it, or the run's end."""
+        if not about_this_prompt(message):
+            fields = refused_fields(message, param, sent)
+            stuck = [field for field in sorted(fields) if not can_do_without(field, message)]
+            if stuck:
+                what = f"the endpoint refuses {', '.join(stuck)}={_shown(sent, stuck)}"
+                return ProviderError(f"{self.who}: {status}, {what}: {message}")
+            if fields:
+                return FieldRefused(fields, message)
+        return GaveUp(f"{self.who}: {status}, the request was refused: {message}")
+
+    @property
+    def hint(self) -> str:
+        """What may be wrong with an address under which no such thing is."""
+        if re.search(r"/v\d", urlsplit(self.base_url).path) or self.base_url.startswith("unix:"):
+            return ""
+        return f"; most endpoints are at .../v1: try base_url={self.base_url.rstrip('/')}/v1"
 
     def excerpt(self, text: str) -> str:
         """One short line without the key."""
@@ -131,15 +154,17 @@ def read_answer(body: Any) -> Answer:
         prompt = int(usage.get("prompt_tokens") or 0)
         written = int(usage.get("completion_tokens") or 0)
         cost = _price(usage.get("cost"))
-        reason = choice.get("finish_reason")
+        reason = str(choice.get("finish_reason") or "").lower()
         text = _text(message.get("content"))
     except (KeyError, IndexError, TypeError, AttributeError, ValueError):
         raise Transient("the answer is no chat completion", lost=True) from None
-    if text is None:
+    if reason == "error":
+        raise Transient("the answer broke off (finish_reason error)", lost=True)
+    if text is None or (not text and reason == "content_filter"):
         return Answer(None, prompt + written, cost, f"null content (finish_reason {reason})")
     completion = Completion(
         text=whole_text(text),
-        stop_reason="length" if reason == "length" else "stop",
+        stop_reason="length" if reason in _CUT_SHORT else "stop",
         prompt_tokens=prompt,
         completion_tokens=written,
         cost_usd=cost or 0.0,
@@ -152,8 +177,17 @@ def status_inside(body: Any) -> int | None:
     error = _error(body)
     if error is body or error is None:
         return None
-    code = error.get("code") if isinstance(error, dict) else None
-    return code if isinstance(code, int) and 400 <= code < 600 else 502
+    fields = error if isinstance(error, dict) else {}
+    for said in (fields.get(name) for name in ("code", "status", "type")):
+        word = str(said).lower()
+        code = (
+            int(word)
+            if word.isdigit()
+            else next((status for name, status in _STATUS_WORDS.items() if name in word), 0)
+        )
+        if 400 <= code < 600:
+            return code
+    return 502
 
 
 def _price(cost: Any) -> float | None:
@@ -191,6 +225,10 @@ def _message(body: Any) -> str:
 def _field(body: Any, name: str) -> Any:
     error = _error(body)
     return error.get(name) if isinstance(error, dict) else None
+
+
+def _shown(sent: Mapping[str, Any], fields: Sequence[str]) -> str:
+    return ", ".join(repr(sent[f]) if f not in ("messages",) else "…" for f in fields if f in sent)
 
 
 def _flagged(body: Any) -> bool:

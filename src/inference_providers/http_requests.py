@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from config.errors import ConfigError
+from src.inference_providers.adaptations import ITS_OTHER_NAME, TOKEN_LIMIT
 from src.inference_providers.base import ChatMessage, Sampling
 
 
@@ -19,13 +20,17 @@ def address(base_url: str, setting: str) -> tuple[str | None, str]:
         raise ConfigError(f"{setting}: must be http(s)://... or unix:///socket")
     if parts.username or parts.password or parts.query:
         raise ConfigError(f"{setting}: must hold no key; name its variable in api_key_env")
-    return None, base_url.rstrip("/") + "/chat/completions"
+    url = base_url.rstrip("/")
+    if url.endswith("/completions"):
+        raise ConfigError(f"{setting}: must end before /chat/completions, which is added to it")
+    return None, url + "/chat/completions"
 
 
 def most_tokens(body: dict[str, Any]) -> int:
     """The most that a request can take: no tokenizer makes more tokens than there are bytes."""
     texts = [m["content"] for m in body["messages"]]
-    return sum(len(t.encode()) + 16 for t in texts) + 16 + int(body["max_tokens"])
+    answer = body.get(TOKEN_LIMIT) or body[ITS_OTHER_NAME]
+    return sum(len(t.encode()) + 16 for t in texts) + 16 + int(answer)
 
 
 def chat_body(model: str, messages: Sequence[ChatMessage], sampling: Sampling) -> dict[str, Any]:

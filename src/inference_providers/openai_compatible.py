@@ -16,6 +16,7 @@ from tenacity import AsyncRetrying, RetryCallState
 from tenacity.retry import retry_if_exception
 from tenacity.wait import wait_random_exponential
 
+from src.inference_providers.adaptations import adapted, what_is_done
 from src.inference_providers.api_key import ApiKey
 from src.inference_providers.base import ChatMessage, Completion, GaveUp, ProviderError, Sampling
 from src.inference_providers.budget import Budget
@@ -53,8 +54,9 @@ class OpenAICompatibleProvider:
 
     `base_url` may be `unix:///path/to/socket`.  Retried, `attempts` times in all: 429 (after what
     Retry-After says), 408, 5xx, time-outs, cut or unreadable bodies, null content.  At once the
-    run's end (ProviderError): 401, 402, 403, 404.  `timeout_s` bounds each attempt, and three times
-    that the attempts of one call together.
+    run's end (ProviderError): 401, 402, 403, 404, and a field that is refused and that no request
+    can do without; other refused fields give way once, for the run, and are noted.  `timeout_s`
+    bounds each attempt, and three times that the attempts of one call together.
     """
 
     gives_tokens = False
@@ -79,7 +81,9 @@ class OpenAICompatibleProvider:
         self.budget = budget or Budget()
         self.notes: list[str] = []  # what this endpoint turned out not to take
         self._socket, self._url = address(base_url, setting)
-        self._endpoint = Endpoint(model, base_url, ApiKey(api_key_env, setting))
+        role, dot, _ = setting.partition(".")
+        who = f"{role} ({model})" if dot else model
+        self._endpoint = Endpoint(who, base_url, ApiKey(api_key_env, setting))
         self._extra_body = dict(extra_body or {})
         self._timeout_s = timeout_s
         self._attempts = attempts
@@ -114,10 +118,10 @@ class OpenAICompatibleProvider:
         except Transient as fault:
             if fault.unreachable and not self._answered:
                 raise ProviderError(
-                    f"{self.name}: cannot reach {self._endpoint.base_url}: {fault}"
+                    f"{self._endpoint.who}: cannot reach {self._endpoint.base_url}: {fault}"
                 ) from None
             raise GaveUp(
-                f"{self.name}: gave up after {effort.requests} requests: {fault}"
+                f"{self._endpoint.who}: gave up after {effort.requests} requests: {fault}"
             ) from None
         return replace(completion, cost_usd=completion.cost_usd + effort.wasted_usd)
 
@@ -139,11 +143,10 @@ class OpenAICompatibleProvider:
         return too_slow or state.attempt_number >= self._attempts
 
     async def _attempt(self, body: dict[str, Any], effort: _Effort) -> Completion:
-        """One try; more than one request only while the endpoint refuses optional fields."""
+        """One try; more than one request only while the endpoint refuses fields."""
         while True:
-            fields = {k: v for k, v in body.items() if k not in self._refused}
             try:
-                return await self._request(fields, effort)
+                return await self._request(adapted(body, self._refused), effort)
             except FieldRefused as refusal:
                 self._remember(refusal)
 
@@ -151,7 +154,11 @@ class OpenAICompatibleProvider:
         fresh = sorted(refusal.fields - self._refused)
         self._refused |= refusal.fields
         if fresh:
-            note = f"{self.name}: goes on without {', '.join(fresh)}: {refusal}"
+            done = ", ".join(what_is_done(field) for field in fresh)
+            self._say_once(f"{self._endpoint.who}: {done}: the endpoint said: {refusal}")
+
+    def _say_once(self, note: str) -> None:
+        if note not in self.notes:
             self.notes.append(note)
             log.warning(note)
 
@@ -181,6 +188,11 @@ class OpenAICompatibleProvider:
             if answer.completion is None:
                 effort.wasted_usd += answer.cost_usd or 0.0
                 raise Transient(answer.why_empty)
+            if not answer.completion.text and answer.completion.stop_reason == "length":
+                self._say_once(
+                    f"{self._endpoint.who}: an answer of {answer.completion.completion_tokens} "
+                    "tokens had no words: thinking took them all; allow it more tokens"
+                )
             return answer.completion
 
     async def _post(self, body: dict[str, Any]) -> Any:
@@ -208,7 +220,8 @@ class OpenAICompatibleProvider:
             answer = json.loads(text)
         except ValueError:
             if good:
-                raise Transient("the answer is not JSON", lost=True) from None
+                hint = self._endpoint.hint
+                raise Transient(f"the answer is not JSON{hint}", lost=True) from None
             answer = text
         failed = status_inside(answer) if good else status
         if failed:
