@@ -19,6 +19,7 @@ from config.schema import GenerationSettings
 from src.dialog.conversation import Conversation, ConversationType, Limits, State, next_state
 from src.dialog.lesson import Batch, Lesson
 from src.dialog.lesson_plan import Participants, Plan
+from src.dialog.participants import Participant
 from src.dialog.prompts import Prompts
 from src.inference_providers.base import GaveUp
 from src.inference_providers.budget import BudgetReached
@@ -75,7 +76,8 @@ class Classroom:
 
         `samples`: how many of each problem; or, one entry for each of `problems`, which sample
         that entry is.  A conversation whose requests fail for good is recorded with its error and
-        left out of its group; ProviderError ends them all.  At a cap on what hosted models cost,
+        left out of its group; ProviderError ends them all, and so does a role that was asked and
+        has never once answered.  At a cap on what hosted models cost,
         those that need no more requests are finished first.
         """
         if isinstance(samples, int):
@@ -109,20 +111,19 @@ class Classroom:
             batch.cancel()
         if capped:
             raise capped[0]
+        for participant in self._asked():
+            participant.refuse_silence()
         return [record for record in records if record is not None]
 
     async def close(self) -> None:
         """Give back the connections of all participants."""
-        participants = self.plan.participants
-        asked = [
-            participants.teacher,
-            participants.student,
-            *(j.participant for j in participants.judges if j.participant),
-        ]
-        for provider in {
-            id(participant.provider): participant.provider for participant in asked
-        }.values():
+        for provider in {id(each.provider): each.provider for each in self._asked()}.values():
             await provider.close()
+
+    def _asked(self) -> list[Participant]:
+        participants = self.plan.participants
+        judges = [j.participant for j in participants.judges if j.participant]
+        return [participants.teacher, participants.student, *judges]
 
     def _begin(self, problem: Problem, sample: int, epoch: int) -> Conversation:
         """A new conversation; all that varies by problem comes from the problem's address."""

@@ -49,7 +49,7 @@ class MessageView:
     ) -> tuple[Turn, Completion]:
         self._read()
         sampling = self._participant.sampling(max_tokens=min(max_tokens, self.room()), seed=seed)
-        completion = await self._participant.provider.complete_messages(self._messages, sampling)
+        completion = await self._participant.answer(self._messages, sampling)
         self._messages.append({"role": "assistant", "content": completion.text})
         self._tokens = completion.prompt_tokens + completion.completion_tokens
         return turn_of(completion, ""), completion
@@ -73,14 +73,12 @@ class MessageView:
         )
 
         async def one(each: Sampling) -> Completion:
-            answer = await self._participant.provider.complete_messages(messages, each)
+            answer = await self._participant.answer(messages, each)
             shown = self._participant.thinking.visible(answer.text)
             if ending is not None and ending.is_missing(shown):
                 opened: ChatMessage = {"role": "assistant", "content": answer.text + ending.text}
                 short = replace(each, max_tokens=ending.max_tokens)
-                more = await self._participant.provider.complete_messages(
-                    [*messages, opened], short
-                )
+                more = await self._participant.answer([*messages, opened], short)
                 answer = joined(answer, ending.text, more)
             return answer
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from src.inference_providers.base import ChatMessage, Provider, Sampling
+from src.inference_providers.base import (
+    ChatMessage,
+    Completion,
+    GaveUp,
+    Provider,
+    ProviderError,
+    Sampling,
+)
 from utils.thinking import HOSTED, Thinking
 
 
@@ -24,6 +31,14 @@ class Renderer(Protocol):
     def markup(self, text: str) -> list[int]: ...
 
 
+@dataclass(slots=True)
+class Attendance:
+    """How often a model has answered, and why its last request that failed did."""
+
+    answers: int = 0
+    failure: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Participant:
     """A role's model and how it samples; every conversation opens its own view on it."""
@@ -35,11 +50,37 @@ class Participant:
     top_p: float = 1.0
     top_k: int = 0
     renderer: Renderer | None = None  # None: a hosted model, spoken to in messages
+    attendance: Attendance = field(default_factory=Attendance, compare=False)
 
     @property
     def thinking(self) -> Thinking:
         """What of this model's text nobody else may see."""
         return self.renderer.thinking if self.renderer is not None else HOSTED
+
+    async def continue_ids(self, ids: Sequence[int], sampling: Sampling) -> Completion:
+        """Ask the model by token ids."""
+        return await self._heard(self.provider.complete_tokens(ids, sampling))
+
+    async def answer(self, messages: Sequence[ChatMessage], sampling: Sampling) -> Completion:
+        """Ask the model by chat messages."""
+        return await self._heard(self.provider.complete_messages(messages, sampling))
+
+    async def _heard(self, asked: Awaitable[Completion]) -> Completion:
+        try:
+            completion = await asked
+        except GaveUp as error:
+            self.attendance.failure = str(error)
+            raise
+        self.attendance.answers += 1
+        return completion
+
+    def refuse_silence(self) -> None:
+        """Raise ProviderError if the model was asked and has never once answered."""
+        if self.attendance.failure and not self.attendance.answers:
+            raise ProviderError(
+                f"{self.role}_model: {self.provider.name} has never once answered; "
+                f"the last time: {self.attendance.failure}"
+            )
 
     def sampling(self, *, max_tokens: int, seed: int, **more: Any) -> Sampling:
         stops = self.renderer.stop_token_ids if self.renderer else ()

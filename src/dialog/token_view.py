@@ -79,7 +79,7 @@ class TokenView:
         sampling = self._participant.sampling(
             max_tokens=min(max_tokens, self.room()), seed=seed, logprobs=logprobs
         )
-        completion = await self._participant.provider.complete_tokens(ledger.ids, sampling)
+        completion = await self._participant.continue_ids(ledger.ids, sampling)
         ids, scores = completion.token_ids, completion.logprobs
         if ids is None:
             raise self._broken("no token ids came back")
@@ -126,14 +126,14 @@ class TokenView:
         )
 
         async def one(each: Sampling) -> Completion:
-            answer = await self._participant.provider.complete_tokens(ids, each)
+            answer = await self._participant.continue_ids(ids, each)
             shown = self._participant.thinking.visible(opening + answer.text)
             if ending is not None and ending.is_missing(shown):
                 said = [t for t in answer.token_ids or () if t not in each.stop_token_ids]
                 given = [*ids, *said, *self._renderer.markup(ending.text)]
                 if len(given) + ending.max_tokens <= self._participant.context_length:
                     short = replace(each, max_tokens=ending.max_tokens)
-                    more = await self._participant.provider.complete_tokens(given, short)
+                    more = await self._participant.continue_ids(given, short)
                     answer = joined(answer, ending.text, more)
             return replace(answer, text=opening + answer.text)
 

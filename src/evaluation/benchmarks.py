@@ -97,6 +97,7 @@ async def ask_all(
         writer.add(record)
 
     await gather_or_cancel([one(item, sample) for item, sample in questions])
+    participant.refuse_silence()
 
 
 def to_record(

@@ -95,7 +95,9 @@ def measure(
     batches = [missing[i : i + BATCH] for i in range(0, len(missing), BATCH)]
     with part.open("a", encoding="utf-8") as file:
         for batch in track(batches, description="measuring", transient=True):
-            for problem, rate in zip(batch, loop.run(ask(batch)), strict=True):
+            rates = loop.run(ask(batch))
+            participant.refuse_silence()
+            for problem, rate in zip(batch, rates, strict=True):
                 if rate is not None:
                     rows[problem.id] = row_of(problem, rate, samples)
                     file.write(json.dumps(rows[problem.id], ensure_ascii=False, default=str) + "\n")

@@ -218,7 +218,10 @@ def _error(body: Any) -> Any:
 def _message(body: Any) -> str:
     error = _error(body)
     if isinstance(error, dict):
-        return str(error.get("message") or json.dumps(error))
+        metadata = error.get("metadata")
+        inner = metadata.get("raw") if isinstance(metadata, dict) else None  # a gateway's upstream
+        said = str(error.get("message") or json.dumps(error))
+        return f"{said}: {inner}" if inner else said
     return str(error or "")
 
 
