@@ -97,8 +97,8 @@ KNOWN = (
     ThinkingFormat(  # Muse Glimmer
         "to=self<|message|>",
         "to=user<|message|>",
-        r"\bto=self<\|message\|>",
-        r"\bto=user<\|message\|>",
+        r"to=self<\|message\|>",
+        r"to=user<\|message\|>",
         nests=False,
     ),
     ThinkingFormat(  # Apriel
@@ -111,8 +111,8 @@ KNOWN = (
     ThinkingFormat(  # Granite 3.2
         "Here is my thought process:",
         "Here is my response:",
-        r"\bHere(?:'s| is) my thought process:",
-        r"\bHere(?:'s| is) my response:",
+        r"Here(?:'s| is) my thought process:",
+        r"Here(?:'s| is) my response:",
         nests=False,
         words=True,
     ),

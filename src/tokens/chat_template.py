@@ -123,8 +123,9 @@ class ChatRenderer:
         return list(self.codec.markup(text, after=True))
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Text of sampled ids, without special tokens and the end of the turn."""
-        return self.codec.decode(i for i in ids if i not in self.stop_token_ids)
+        """Text of sampled ids as written, without the end of the turn."""
+        said = (i for i in ids if i not in self.stop_token_ids)
+        return self.codec.decode(said, keep_special=True)
 
     def _find_stops(self, eos: int | None, extra: Sequence[int]) -> tuple[int, ...]:
         """The tokens that end a turn; notes how much of the closing each has already written."""

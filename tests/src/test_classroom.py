@@ -521,3 +521,23 @@ def test_a_solution_that_boxes_nothing_goes_on_from_the_given_ending() -> None:
         for solution in [*record.solutions, *record.initial_solutions]:
             assert solution.text == "It is four, I think. So it is \\boxed{4}"
             assert solution.correct
+
+
+@pytest.mark.parametrize("role", ["teacher", "student", "judge"])
+def test_a_role_that_never_once_answers_ends_the_run_with_its_first_batch(role: str) -> None:
+    def refuse(_: Ask) -> str:
+        raise GaveUp("400, the request was refused: no")
+
+    verdict = '{"reasoning": "fine", "decision": "OK"}'
+    roles = {"teacher": says("Go on."), "student": says("Hm."), "judge": says(verdict)}
+    roles[role] = ScriptedProvider(refuse, name="some/model")
+    judged = {"does_not_leak_answer": "prompt_templates/judges/does_not_leak_answer.txt"}
+    made = generation(judges_rules_prompts_paths=judged, rules_that_see_the_answer=[])
+    held: list[ConversationRecord] = []
+    with pytest.raises(ProviderError) as caught:
+        run_all(classroom(made, **roles), on_finished=held.append)
+    assert str(caught.value) == (
+        f"{role}_model: some/model has never once answered; "
+        "the last time: 400, the request was refused: no"
+    )
+    assert len(held) == 12, "what was held is recorded all the same"

@@ -1,10 +1,23 @@
 """Hidden text stays hidden, however its tags are written."""
 
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.thinking import hide_thinking, says_the_end, thinking_is_well_formed, visible_text
+from utils.thinking import (
+    HOSTED,
+    TAGGED,
+    Thinking,
+    hide_thinking,
+    says_the_end,
+    thinking_is_well_formed,
+    visible_text,
+)
+from utils.thinking_formats import AROUND_ANSWERS, KNOWN, TAGS, ThinkingFormat
 
 
 @pytest.mark.parametrize(
@@ -71,3 +84,94 @@ def test_a_turn_of_blanks_is_read_at_once(begin: str) -> None:
     """Regular expressions that try every split of the blanks would take hours here."""
     turn = begin + " " * 400_000 + "Hello"
     visible_text(turn), says_the_end(turn), thinking_is_well_formed(turn)
+
+
+EVERY = pytest.mark.parametrize("format_", [TAGS, *KNOWN], ids=lambda f: f.begin.strip())
+WORDS = st.text(alphabet="abc 7\n", max_size=12)
+
+
+@EVERY
+@given(plan=WORDS, answer=WORDS)
+def test_every_format_hides_its_plan_and_shows_the_answer(
+    format_: ThinkingFormat, plan: str, answer: str
+) -> None:
+    own = Thinking([format_])
+    assert own.hide(f"{format_.begin}{plan}{format_.end}{answer}") == answer
+    assert own.hide(f"{format_.begin}{plan}") == "", "unclosed: all the rest"
+    assert own.hide(f"{plan}{format_.end}{answer}") == answer, "opened by the template"
+    assert own.hide(answer) == answer
+    assert own.hide(f"<think>{plan}</think>{answer}") == answer, "the tutor's own tags always"
+
+
+@EVERY
+def test_a_format_is_known_by_its_own_markers_alone(format_: ThinkingFormat) -> None:
+    assert format_.declared_in(f"... {format_.begin} ... {format_.end} ...")
+    assert not format_.declared_in("Let us think about it. My answer, and my response: <b>")
+    others = "".join(f"{f.begin} {f.end}" for f in (TAGS, *KNOWN) if f is not format_)
+    assert not format_.declared_in(others)
+
+
+def test_channels_do_not_nest_and_only_the_final_one_is_shown() -> None:
+    said = (
+        "<|channel|>analysis<|message|>It is 56.<|end|><|start|>assistant<|channel|>commentary"
+        "<|message|>Do not tell.<|end|><|start|>assistant<|channel|>final<|message|>What is it?"
+    )
+    assert HOSTED.visible(said) == "What is it?"
+    assert HOSTED.visible("<|channel>thought\nIt is 56.<channel|>What is it?") == "What is it?"
+    assert HOSTED.visible("<|channel>a<|channel>b<channel|>What is it?") == "What is it?"
+
+
+def test_a_plan_that_speaks_of_other_markers_stays_one_plan() -> None:
+    text = "[THINK]Shall I write <think> or </think>? It is 56.[/THINK]What is it?"
+    assert HOSTED.visible(text) == "What is it?"
+
+
+def test_markers_are_found_however_they_are_written() -> None:
+    for begin, end in (("[ think ]", "[ / Think ]"), ("< Seed:Think >", "</seed:think >")):
+        assert HOSTED.visible(f"{begin}It is 56.{end}What is it?") == "What is it?"
+
+
+def test_what_stands_around_an_answer_is_no_part_of_it() -> None:
+    own = Thinking([], AROUND_ANSWERS)
+    assert own.visible("<|START_RESPONSE|>What is it?<|END_RESPONSE|>") == "What is it?"
+    assert own.visible("<think>x</think>\n<answer>\nWhat is it?\n</answer>") == "What is it?"
+    assert TAGGED.visible("<answer>5</answer>") == "<answer>5</answer>"
+
+
+def test_a_hosted_student_may_say_what_others_think_with() -> None:
+    """Words are no markers, unless what follows shows that they were."""
+    steps = "Here are my reasoning steps:\n3 + 4 = 7"
+    assert HOSTED.visible(steps) == steps
+    assert HOSTED.visible(f"{steps}\n[BEGIN FINAL RESPONSE]\nIt is 7.") == "It is 7."
+    granite = "Here is my thought process: 3 + 4. Here is my response: 7"
+    assert HOSTED.visible(granite) == granite
+
+
+def test_planning_in_tags_is_planning_in_any_format() -> None:
+    assert HOSTED.in_tags("[THINK]a[/THINK]{}") == "<think>a</think>{}"
+    assert HOSTED.in_tags("{}") == "{}"
+
+
+@pytest.mark.parametrize(
+    ("text", "opened"),
+    [("x[THINK]\n", "[THINK]\n"), ("[THINK]a[/THINK]", None), ("a", None), ("<think>", "<think>")],
+)
+def test_what_a_prompt_leaves_open(text: str, opened: str | None) -> None:
+    found = HOSTED.opened_in(text)
+    assert (found[0] if found else None) == opened
+
+
+def test_every_marker_of_vllms_reasoning_parsers_is_known() -> None:
+    """A new version of vLLM brings new models: their way to think has to be added here."""
+    spec = find_spec("vllm")
+    if spec is None or not spec.submodule_search_locations:
+        pytest.skip("vllm is not installed")
+    package = Path(spec.submodule_search_locations[0])
+    files = [*package.glob("reasoning/*.py"), *package.glob("parser/*.py")]
+    assert len(files) > 30
+    text = "".join(path.read_text(encoding="utf-8") for path in files)
+    marker = r"<[^<>\s\"'{}()?*\\]*think[^<>\s\"'{}()?*\\]*>|\[/?THINK\]"
+    marks = set(re.findall(f"[\"'`]({marker})", text, re.IGNORECASE))
+    known = Thinking(KNOWN)
+    assert {"<think>", "<mm:think>", "<|content_thinking|>"} <= marks
+    assert {mark for mark in marks if known.hide(mark) == mark} == set()
