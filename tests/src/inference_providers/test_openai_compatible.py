@@ -11,45 +11,15 @@ from typing import Any
 import pytest
 
 from config.errors import ConfigError
-from src.inference_providers.base import ChatMessage, GaveUp, ProviderError, Sampling
+from src.inference_providers.base import GaveUp, ProviderError, Sampling
 from src.inference_providers.openai_compatible import OpenAICompatibleProvider
-from tests.fault_server import FaultServer, Script, cut, echo_headers, hang, ok, raw, status
-
-KEY = "sk-very-secret-0123456789"
-SAMPLING = Sampling(temperature=0.6, max_tokens=20, seed=5)
-CHAT: list[ChatMessage] = [
-    {"role": "system", "content": "be kind"},
-    {"role": "user", "content": "2+2?"},
-]
+from tests.fault_server import FaultServer, cut, echo_headers, hang, ok, raw, status
+from tests.src.inference_providers.hosted_calls import CHAT, KEY, SAMPLING, ask, provider
 
 
 @pytest.fixture(autouse=True)
 def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_API_KEY", KEY)
-
-
-def provider(server: FaultServer, **changes: Any) -> OpenAICompatibleProvider:
-    values: dict[str, Any] = {
-        "base_url": server.base_url,
-        "api_key_env": "TEST_API_KEY",
-        "timeout_s": 5.0,
-        "attempts": 3,
-        "backoff_s": 0.01,
-    }
-    return OpenAICompatibleProvider("some/model", **(values | changes))
-
-
-async def ask(script: Script, sampling: Sampling = SAMPLING, **changes: Any) -> Any:
-    """(what came of one call, the server): a completion or the exception."""
-    async with FaultServer(script) as server:
-        model = provider(server, **changes)
-        try:
-            outcome: Any = await model.complete_messages(CHAT, sampling)
-        except Exception as error:
-            outcome = error
-        await model.close()
-        await model.close()  # idempotent
-        return outcome, server
 
 
 async def test_a_good_answer_is_read_and_the_request_is_as_documented() -> None:
