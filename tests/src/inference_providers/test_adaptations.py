@@ -1,4 +1,4 @@
-"""Fields that an endpoint refuses: they give way once, or the run ends; a prompt is another matter."""
+"""Fields that an endpoint refuses give way once, or end the run; a refused prompt does neither."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ CHAT_TEMPLATES=FOLDER python -m tests...        the same for every *.jinja file 
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 from functools import lru_cache
@@ -100,11 +101,11 @@ def row(name: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def main() -> None:
+def main(names: list[str] = MORE or NAMES) -> None:
     print("| family | system role | tutor may open | earlier thinking kept | notes |")
     print("|---|---|---|---|---|")
     rows: dict[str, list[str]] = {}
-    for name in MORE or NAMES:
+    for name in names:
         _, _, rest = row(name)[2:].partition(" | ")
         rows.setdefault(rest, []).append(name)
     for rest, names in rows.items():
@@ -116,4 +117,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(
+        prog="python -m tests.src.tokens.template_families",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
     main()
