@@ -36,27 +36,34 @@ class Thinking:
         Hidden is what stands between the markers, nested or not; an unclosed opening hides the
         rest of the turn, and a closing that nothing opened hides all before it: in doubt, hidden.
         """
-        shown: list[str] = []
+        return "".join(part for part, is_hidden in self._parts(text) if not is_hidden)
+
+    def hidden(self, text: str) -> str:
+        """The planning that `hide` leaves out, a line each, without its markers."""
+        parts = [part.strip() for part, is_hidden in self._parts(text) if is_hidden]
+        return "\n".join(part for part in parts if part)
+
+    def _parts(self, text: str) -> list[tuple[str, bool]]:
+        """The text between its markers, each part with whether it is hidden."""
+        parts: list[tuple[str, bool]] = []
         inside: int | None = None  # the format that has been opened
         depth, position = 0, 0
         for mark in self._marks.finditer(text):
             kind, which = self._kind(mark)
-            if inside is None:
-                shown.append(text[position : mark.start()])
-                if kind == "end":
-                    shown.clear()
-                elif kind == "begin":
-                    inside, depth = which, 1
-                position = mark.end()
-            elif which == inside and kind != "around":
-                nests = self.formats[which].nests
-                depth = depth + 1 if kind == "begin" and nests else depth
-                depth = (depth - 1 if nests else 0) if kind == "end" else depth
-                if depth == 0:
-                    inside, position = None, mark.end()
-        if inside is None:
-            shown.append(text[position:])
-        return "".join(shown)
+            if inside is not None and (which != inside or kind == "around"):
+                continue  # another format's marker is part of the plan
+            parts.append((text[position : mark.start()], inside is not None))
+            position = mark.end()
+            if inside is None and kind == "end":
+                parts = [(part, True) for part, _ in parts]
+            elif inside is None and kind == "begin":
+                inside, depth = which, 1
+            elif inside is not None and kind == "begin":
+                depth += self.formats[inside].nests
+            elif inside is not None:
+                depth -= 1
+                inside = inside if depth else None
+        return [*parts, (text[position:], inside is not None)]
 
     def visible(self, text: str) -> str:
         """What the other role and the judges see of a turn: no planning, no end tag."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
@@ -19,11 +18,13 @@ from utils.metrics.conversation import delta, leaked, missing, rejected, solve_a
 from utils.records import ConversationRecord, Message, Solution, Trajectory
 from utils.runs.read import Run
 from utils.seeding import keyed_seed
+from utils.thinking import Thinking
+from utils.thinking_formats import KNOWN
 
 CHUNK = 32  # conversations in a chunk: opening one unpacks about half a megabyte
 MAX_TEXT = 20_000  # characters of one text in the page; the record has all of it
 Decode = Callable[[Sequence[int]], str]
-_THINK_TAG = re.compile(r"<\s*/?\s*think\s*>", re.IGNORECASE)
+_ANY_FORMAT = Thinking(KNOWN)  # a record does not say which one its models have
 _BROKEN = "\ufffd"  # what an incomplete UTF-8 sequence decodes to
 
 
@@ -165,27 +166,18 @@ def _message(m: Message) -> dict[str, Any]:
     entry: dict[str, Any] = {"role": m.role, "text": _cut(m.visible), "tokens": m.tokens}
     if m.stop_reason == "length":
         entry["cut"] = True
-    hidden = hidden_text(m.content) if m.content != m.visible else ""
+    hidden = hidden_text(m.content, m.visible) if m.content != m.visible else ""
     if hidden:
         entry["hidden"] = _cut(hidden)
     return entry
 
 
-def hidden_text(content: str) -> str:
-    """The planning in a turn, without its tags: what `utils.thinking` hides, nested or unclosed."""
-    parts = _THINK_TAG.split(content)
-    closes = ["/" in tag.group() for tag in _THINK_TAG.finditer(content)]
-    hidden: list[str] = []
-    depth = 0
-    for at, closing in enumerate(closes):
-        if closing and depth == 0:
-            hidden = parts[: at + 1]  # nothing opened it: all before it is hidden
-        elif depth > 0:
-            hidden.append(parts[at])
-        depth = max(0, depth - 1) if closing else depth + 1
-    if depth > 0:
-        hidden.append(parts[-1])
-    return "\n".join(part.strip() for part in hidden if part.strip())
+def hidden_text(content: str, visible: str) -> str:
+    """The planning in a turn, without its marks; of marks unknown here, all that was not shown."""
+    known = _ANY_FORMAT.hidden(content)
+    if known or not visible or _ANY_FORMAT.visible(content) == visible:
+        return known
+    return content.replace(visible, "", 1).strip()
 
 
 def sampled_segments(row: Trajectory) -> list[tuple[list[int], list[float]]]:

@@ -19,7 +19,7 @@ from utils.report.runs import labels, paper_points, path_in_plane, plane
 from utils.report.write import find_runs, main, write_report
 from utils.runs.read import Run, open_run
 from utils.runs.record_writer import RecordWriter
-from utils.thinking import hide_thinking
+from utils.thinking import hide_thinking, visible_text
 
 
 def run_of(folder: Path, count: int = 12, **settings: object) -> Run:
@@ -84,9 +84,22 @@ def test_data_block_cannot_be_left() -> None:
     ],
 )
 def test_hidden_text_is_what_the_others_did_not_see(content: str, hidden: str) -> None:
-    assert hidden_text(content) == hidden
+    assert hidden_text(content, visible_text(content)) == hidden
     for line in hidden.splitlines():
         assert line not in hide_thinking(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "visible", "hidden"),
+    [
+        ("[THINK]plan[/THINK]Hello", "Hello", "plan"),
+        ("<|channel>plan<channel|>Hello", "Hello", "plan"),
+        ("<my:plan>plan</my:plan>Hello", "Hello", "<my:plan>plan</my:plan>"),
+        ("Hello <end_of_conversation>", "Hello", ""),
+    ],
+)
+def test_hidden_text_in_any_format(content: str, visible: str, hidden: str) -> None:
+    assert hidden_text(content, visible) == hidden
 
 
 def test_segments_are_the_tutors_turns() -> None:
