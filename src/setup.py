@@ -51,15 +51,20 @@ def more_stop_ids(model: ModelSettings, setting: str) -> list[int]:
     return [found] if isinstance(found, int) else list(found or [])
 
 
+def build_renderer(role: Role, tokenizer: Any | None = None) -> ChatRenderer:
+    """What renders a local model's prompts.  Raises ConfigError for a template that cannot."""
+    return ChatRenderer(
+        tokenizer or load_tokenizer(role.model, role.setting),
+        model_name=f"{role.setting}.model_name_or_path",
+        extra_stop_ids=more_stop_ids(role.model, role.setting),
+    )
+
+
 def build_participant(role: Role, provider: Provider, tokenizer: Any | None = None) -> Participant:
     """A role's participant; a local model is spoken to in ids of its own chat template."""
     model, renderer = role.model, None
     if provider.gives_tokens:
-        renderer = ChatRenderer(
-            tokenizer or load_tokenizer(model, role.setting),
-            model_name=f"{role.setting}.model_name_or_path",
-            extra_stop_ids=more_stop_ids(model, role.setting),
-        )
+        renderer = build_renderer(role, tokenizer)
         for note in renderer.notes:
             log.info("%s (%s): %s", role.name, model.model_name_or_path, note)
     return Participant(
@@ -74,13 +79,18 @@ def build_participant(role: Role, provider: Provider, tokenizer: Any | None = No
 
 
 def check_classroom(cfg: Config) -> None:
-    """Load every prompt, and see that solutions can be scored, before anything slow begins.
+    """See to prompts, chat templates, keys and reward model, before anything slow begins.
 
     Raises ConfigError.
     """
     load_rules(cfg.generation)
     Prompts.load(cfg.generation)
     check_reward_model(cfg.reward_model)
+    for role in roles_of(cfg).values():
+        if role.hosted:
+            hosted_provider(role.model, cfg.engines, role=role.setting)
+        else:
+            build_renderer(role)
 
 
 def run_budget(cfg: Config, folder: Path) -> Budget:

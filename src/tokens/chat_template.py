@@ -8,6 +8,7 @@ only ever grows.  What a family does not allow gives way at construction, and is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from src.tokens.template_family import Family, probe
 from src.tokens.text_codec import TextCodec
 
 _LETTERS = {word: letter for letter, word in WORDS.items()}
+_SWITCHES = ("thinking", "reasoning")  # beside enable_thinking, which is off wherever it is
 _JOINT = "\n\n"  # between texts that have to share one message
 
 
@@ -34,6 +36,19 @@ class _Piece(NamedTuple):
     ids: tuple[int, ...]
     space: str = ""
     continues: bool = False  # the message goes on within a line
+
+
+def _unthinking(tokenizer: Any, source: str, options: Mapping[str, Any]) -> tuple[Template, Family]:
+    """The template with its thinking off, where it begins every turn with it and has a switch."""
+    template, tokens = Template(tokenizer, options), tokenizer.get_added_vocab()
+    family = probe(template, source, tokens)
+    for switch in _SWITCHES:
+        if family.opening and switch not in options and re.search(rf"\b{switch}\b", source):
+            other = Template(tokenizer, {**options, switch: False})
+            found = probe(other, source, tokens)
+            if not found.opening:
+                return other, found
+    return template, family
 
 
 class ChatRenderer:
@@ -69,11 +84,10 @@ class ChatRenderer:
         if not source:
             raise self._unsupported("is missing: take a model tuned for chat")
         options = {"enable_thinking": False} if "enable_thinking" in source else {}
-        self._template = Template(tokenizer, options | dict(chat_template_kwargs or {}))
+        options |= dict(chat_template_kwargs or {})
         try:
             self.codec = TextCodec(tokenizer)
-            tokens = tokenizer.get_added_vocab()
-            self.family: Family = probe(self._template, source, tokens)
+            self._template, self.family = _unthinking(tokenizer, source, options)
             self._closing = self._piece(self.family.closing, after=True)
             self.stop_token_ids = self._find_stops(tokenizer.eos_token_id, extra_stop_ids)
             self._refuse_broken_thoughts()

@@ -212,3 +212,15 @@ def test_words_before_the_end_of_a_turn_are_said() -> None:
     own = renderer(template(end="\\n"))
     assert own.tail == "\n"
     assert any("the history ends a turn with '\\n'" in note for note in own.notes)
+
+
+def test_thinking_that_opens_every_turn_is_switched_off_where_there_is_a_switch() -> None:
+    opens = "' + ('<|hm|>' if reasoning is not defined or reasoning else '<|hm|><|/hm|>') + '"
+    source = template(field("<|hm|>", "<|/hm|>"), opens=opens)
+    off = renderer(source)
+    assert off.opening == "" and off.codec.decode(off.reply("x", []), keep_special=True).endswith(
+        "assistant\n<|hm|><|/hm|>"
+    )
+    asked = {"reasoning": True}
+    on = ChatRenderer(families.tokenizer(source), model_name=NAME, chat_template_kwargs=asked)
+    assert on.opening == "<|hm|>" and any("there is no switch" in note for note in on.notes)
