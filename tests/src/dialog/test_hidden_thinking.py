@@ -124,3 +124,25 @@ def test_an_end_tag_in_the_plan_ends_nothing() -> None:
     plan = "[THINK]Shall I write <end_of_conversation>?[/THINK]"
     record = Room(FORMATS["[THINK]"][1], plan + QUESTION, "Hm.", "{}").run()
     assert record.stop_reason == "max_turns"
+
+
+def test_an_answer_bound_to_a_schema_comes_after_the_thinking() -> None:
+    """A template that opens every turn inside thinking: no JSON could be written there."""
+    opens = "<|START_THINKING|>"
+    source = (
+        "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' }}"
+        "{% if m.reasoning %}{{ '<|START_THINKING|>' + m.reasoning + '<|END_THINKING|>\\n' }}"
+        "{% endif %}"
+        "{{ m.content + '<|im_end|>\\n' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n" + opens + "' }}{% endif %}"
+    )
+    verdict = json.dumps({"reasoning": "It asks.", "decision": "OK"})
+    played = Room(
+        source, f"{PLAN}<|END_THINKING|>\n{QUESTION}", f"{PLAN}<|END_THINKING|>Hm.", verdict
+    )
+    record = played.run()
+    for ask in played.asked["judge"].calls:
+        assert ask.text.endswith(f"{opens}<|END_THINKING|>\n") and ask.sampling.json_schema
+    assert {v.decision for v in record.verdicts["does_not_leak_answer"]} == {"OK"}
+    assert [m.visible for m in record.messages] == [QUESTION, "Hm."] * 2
+    assert all(m.content.startswith(opens + PLAN) for m in record.messages)

@@ -168,6 +168,17 @@ async def test_the_end_of_turn_is_in_the_ids_but_not_in_the_text(provider: Any) 
     assert answer.token_ids == (end,) and answer.text == "" and answer.stop_reason == "stop"
 
 
+async def test_other_special_tokens_are_in_the_text(provider: Any) -> None:
+    """They may be what tells thinking from an answer."""
+    start = TOKENIZER.convert_tokens_to_ids("<|im_start|>")
+    with torch.no_grad():
+        provider.model.model.norm.weight.zero_()
+        provider.model.lm_head = torch.nn.Linear(64, 288)
+        provider.model.lm_head.bias[start] = 50.0
+    answer = await provider.complete_tokens([1, 2], replace(HOT, max_tokens=2))
+    assert answer.text == "<|im_start|>" * 2
+
+
 async def test_max_tokens_is_honoured_per_row_and_rows_finish_early(provider: Any) -> None:
     lengths = [1, 40, 3, 17]
     finished: list[int] = []
