@@ -33,7 +33,7 @@ from src.grpo.arguments import grpo_arguments
 from src.grpo.build import build_trainer
 from src.grpo.lead import Lead, open_lead
 from src.grpo.node import Node
-from src.grpo.run import training_problems
+from src.grpo.problems import training_problems
 from src.grpo.tutor_in_training import TrainedModule
 from src.local_models import LocalModels
 from src.setup import build_classroom, load_tokenizer, run_budget

@@ -58,11 +58,6 @@ RANGES: dict[str, Range] = {
     "train.learning_rate": POSITIVE,
     "train.batch_size_ref_model": AT_LEAST_1,
     "train.max_grad_norm": POSITIVE,
-    # what an older config may ask for and nobody does
-    "train.deepspeed_config_path": (
-        lambda v: v is None,
-        "DeepSpeed is set up by the launcher's --config_file; leave this out",
-    ),
     "train.warmup_steps": NOT_NEGATIVE,
     "train.eval_steps": NOT_NEGATIVE,
     "model.max_length": AT_LEAST_1,

@@ -1,8 +1,8 @@
 """The one schema of all settings: dataclasses from the standard library, one per group.
 
 Groups and keys are those of the paper's own code; what is new is marked so.  Defaults are the
-paper's values; where that code has others, `docs/coming-from-the-original.md` says so.  Ranges and
-combinations are checked in `config/validate.py`.
+paper's values; where that code has others, `docs/coming-from-the-original.md` says so and
+`config/*/original.yaml` has them.  Ranges and combinations are checked in `config/validate.py`.
 """
 
 from __future__ import annotations
@@ -98,6 +98,7 @@ class GenerationSettings:
             "follows_pedagogical_values": "prompt_templates/judges/follows_pedagogical_values.txt",
         }
     )
+    # what opens an "attempted" conversation, inside the wrapper below
     student_initial_attempt_prompt_path: str = "prompt_templates/student_initial_attempt.txt"
     student_final_prompt_path: str = "prompt_templates/student_final.txt"
     student_final_system_prompt_path: str = (  # new; `persona`: the persona's text stays in force
@@ -105,6 +106,7 @@ class GenerationSettings:
     )
     teacher_prompt_path: str = "prompt_templates/teacher.txt"
     initial_attempt_wrapper_prompt_path: str = "prompt_templates/initial_attempt_wrapper.txt"
+    # the bare problem, before any conversation: number_initial_attempts times
     student_attempt_prompt_path: str = "prompt_templates/student_attempt.txt"
     max_turns: int = 16  # messages of both roles
     max_tokens_in_conversation: int = 8192
@@ -185,7 +187,9 @@ class LoggingSettings:
     wandb_tags: list[str] = field(default_factory=list)
     save_dir: str = "runs"  # each run is a folder in it
     save_steps: int = 10  # optimizer steps; rounded up to a generation boundary
-    save_total_limit: int = 2  # new
+    # new
+    save_total_limit: int = 2
+    wandb_offline: bool = False  # its files stay in the run folder; `wandb sync` sends them later
 
 
 @dataclass
@@ -219,7 +223,6 @@ class TrainSettings:
     optimizer: str = "paged_adamw_8bit"
     epochs: int = 1
     max_steps: int = -1  # optimizer steps
-    deepspeed_config_path: str | None = None
     beta: float = 0.001  # KL to the starting tutor
     learning_rate: float = 5e-7
     mu: int = 2  # optimizer steps on each batch of conversations

@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from config.errors import ConfigError
+from config.normalise import CONVERSATION_TYPES, is_file
 from config.ranges import CHOICES, MODEL_RANGES, RANGES
 from config.roles import configured, is_code, roles_of
 from config.schema import (
@@ -19,41 +19,11 @@ from config.schema import (
     TrainSFTConfig,
 )
 
-ROOT = Path(__file__).resolve().parents[1]
 UNSET = "???"
 PERSONA = "persona"  # as generation.student_final_system_prompt_path: the persona's own text
-CONVERSATION_TYPES = {"guided": "guided", "attempted": "attempted", "attempt": "attempted"}
-REWARDS_WITHOUT_MODEL = {"answer": "Answer", "none": "None"}
 QUANTISED_NAME = re.compile(r"(?i)\b(awq|gptq|fp8|int[48]|nf4|bnb-4bit|w4a16|w8a8|gguf)\b")
 
 Settings = TrainRLConfig | EvalConfig | TrainSFTConfig
-
-
-def normalise(settings: Any) -> None:
-    """Bring spellings that mean the same to one, in place.
-
-    `attempt` becomes `attempted`; a rule or persona whose file is `none` is dropped (a config can
-    override an entry that it inherits but not remove it); the in-process backend has one process;
-    `train.bad_rows` is `dataset.bad_rows`.
-    """
-    for reward_model in _get(settings, "reward_model"):
-        given = reward_model.model_name_or_path
-        reward_model.model_name_or_path = REWARDS_WITHOUT_MODEL.get(given.lower(), given)
-    generation: GenerationSettings | None = getattr(settings, "generation", None)
-    if generation is not None:
-        given = generation.forced_conversation_type
-        if given is not None:
-            generation.forced_conversation_type = CONVERSATION_TYPES.get(given, given)
-        for paths in (
-            generation.judges_rules_prompts_paths,
-            generation.student_personas_prompts_paths,
-        ):
-            for name in [n for n, path in paths.items() if path.lower() == "none"]:
-                del paths[name]
-    if isinstance(settings, TrainRLConfig) and settings.engines.backend == "transformers":
-        settings.train.use_deepspeed = False
-    if isinstance(settings, TrainSFTConfig) and settings.train.bad_rows is not None:
-        settings.dataset.bad_rows, settings.train.bad_rows = settings.train.bad_rows, None
 
 
 def validate(settings: Any) -> None:
@@ -196,7 +166,7 @@ def _check_generation(generation: GenerationSettings) -> None:
             "at least 2, or generation.forced_conversation_type=guided"
         )
     for key, path in _prompt_files(generation):
-        if not (Path(path).is_file() or (ROOT / path).is_file()):
+        if not is_file(path):
             raise ConfigError(f"{key}: no such prompt file: {path}")
 
 
@@ -223,7 +193,20 @@ def _check_roles(settings: TrainRLConfig | EvalConfig) -> None:
             raise ConfigError(f"{role}.{hosts[1]}: cannot be combined with {role}.{hosts[0]}")
     for asked in roles_of(settings).values():
         if asked.model.model_name_or_path in ("", UNSET):
-            raise ConfigError(f"{asked.setting}.model_name_or_path: no value given")
+            why = _why(asked.setting, settings.generation)
+            raise ConfigError(f"{asked.setting}.model_name_or_path: no value given{why}")
+
+
+def _why(role: str, generation: GenerationSettings) -> str:
+    """Which rule makes a run need a judge, and how to do without."""
+    if role != "judge_model":
+        return ""
+    rules = generation.judges_rules_prompts_paths
+    rule = next(name for name, source in sorted(rules.items()) if not is_code(source))
+    return (
+        f"; the rule {rule} is a prompt ({rules[rule]}), which a model must judge "
+        f"(generation.judges_rules_prompts_paths.{rule}=none takes it away)"
+    )
 
 
 def _check_training(settings: TrainRLConfig) -> None:

@@ -56,7 +56,7 @@ def student(split: str, seed: int, count: int = 8192) -> Iterator[Conversation]:
 
 def _student_messages(problem: Sum, rng: Random) -> list[dict[str, str]]:
     if rng.random() < 0.1:
-        bare = prompt("student_initial_attempt", problem=problem.text)
+        bare = prompt("student_attempt", problem=problem.text)
         return [_say("user", bare), _say("assistant", solve(problem, [], rng))]
     messages = [_say("system", prompt("student", problem=problem.text))]
     turns = [_heard_turn(kind, problem, rng) for kind in _student_moves(rng)]

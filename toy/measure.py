@@ -75,7 +75,7 @@ def student_rates(sampler: Sampler, samples: int) -> dict[str, float]:
 
 def _student_chat(state: str, problem: Sum, rng: Random) -> Chat:
     if state == "cold":
-        bare = prompt("student_initial_attempt", problem=problem.text)
+        bare = prompt("student_attempt", problem=problem.text)
         return [{"role": "user", "content": bare}]
     chat = [{"role": "system", "content": prompt("student", problem=problem.text)}]
     for kind in STATES[state]:

@@ -231,7 +231,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConfigError, ValueError) as error:
         print(f"utils.compare: {plain(error, 500)}", file=sys.stderr)
         return 2
-    show(a, b, rows, changes, options.show, Console())
+    piped = Console(width=200, soft_wrap=True)  # lines in a file are not folded
+    show(a, b, rows, changes, options.show, Console() if sys.stdout.isatty() else piped)
     if options.json:
         write_json(options.json, to_json(a, b, rows, changes))
     return 0

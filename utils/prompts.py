@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,12 @@ from config.errors import ConfigError
 ROOT = Path(__file__).resolve().parent.parent
 _JINJA = ImmutableSandboxedEnvironment(
     undefined=StrictUndefined, autoescape=False, trim_blocks=True, lstrip_blocks=True
+)
+TUTOR_VARIABLES = frozenset(
+    {
+        *("problem", "answer", "student_name", "student_persona"),
+        *("use_thinking", "include_thinking", "force_thinking"),
+    }
 )
 # what a template's own expressions can raise, `{{ 1 / 0 }}` or a file to include, say
 _ERRORS = (TemplateError, ArithmeticError, TypeError, ValueError, LookupError, AttributeError)
@@ -36,6 +43,12 @@ class Prompt:
             raise ConfigError(f"{self.setting}: {self.path}: {reason}") from error
 
 
+def thinking_values(*, use: bool, force: bool) -> dict[str, object]:
+    """What a tutor's prompt is told of thinking; `include_thinking` is the paper's own name."""
+    thinks = use or force
+    return {"use_thinking": thinks, "include_thinking": thinks, "force_thinking": force}
+
+
 @lru_cache
 def _compiled(source: str) -> Template:
     """Compiling takes a thousand times as long as rendering."""
@@ -48,15 +61,18 @@ def load_prompt(
     setting: str,
     variables: frozenset[str],
     needs: frozenset[str] = frozenset(),
+    unless: str | None = None,
     optional: frozenset[str] = frozenset(),
     trial: bool = True,
+    samples: Mapping[str, object] | None = None,
 ) -> Prompt:
     """Read a prompt file (relative paths: from the working folder, else from the project).
 
-    Of its `variables` it must use those it `needs`; the `optional` ones may be None; a
-    `trial` rendering shows what else is wrong, unless they are no plain texts.  Raises
-    ConfigError naming `setting` if the file is missing or empty, does not parse, uses a name that
-    this prompt is not given or not one that it needs, or cannot be rendered.
+    Of its `variables` it must use those it `needs` (`unless` it uses this one); the `optional` ones
+    may be None.  A `trial` rendering shows what else is wrong; `samples` are for variables that
+    hold no plain text.  Raises ConfigError naming `setting` if the file is missing or empty, does
+    not parse, uses a name that this prompt is not given or not one that it needs, or cannot be
+    rendered.
     """
     source = _read(path, setting)
     try:
@@ -68,11 +84,11 @@ def load_prompt(
             f"{setting}: {path} uses {', '.join(sorted(unknown))}; "
             f"it may use {', '.join(sorted(variables))}"
         )
-    if missing := needs - used:
+    if unless not in used and (missing := needs - used):
         raise ConfigError(f"{setting}: {path} must say {{{{ {min(missing)} }}}} somewhere")
     prompt = Prompt(path, source, setting)
     if trial:
-        given: dict[str, str | None] = dict.fromkeys(variables, "1")
+        given: dict[str, object] = dict.fromkeys(variables, "1") | dict(samples or {})
         prompt.render(**given)
         prompt.render(**(given | dict.fromkeys(optional, None)))
     return prompt

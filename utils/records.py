@@ -4,7 +4,7 @@ JSON Lines, one conversation a line, in `conversations.jsonl`.  While a batch ru
 journal as conversations finish; when it is whole they are settled into the record in canonical
 order, so that the file does not depend on who finished first.  A field added later has a default.
 
-    python -m utils.records check FILE
+    python -m utils.records check FILE_OR_RUN_FOLDER
 """
 
 from __future__ import annotations
@@ -149,6 +149,14 @@ def load_run(folder: Path) -> list[ConversationRecord]:
     return list(found.values())
 
 
+def record_files(path: Path) -> list[Path]:
+    """The settled record files of a run folder, or the file itself."""
+    if not path.is_dir():
+        return [path]
+    others = sorted(path.glob("conversations.node*.jsonl"))
+    return [file for file in (path / RECORD_NAME, *others) if file.is_file()]
+
+
 def check(path: Path) -> list[str]:
     """What is wrong with a record file, a line each; empty where nothing is."""
     problems: list[str] = []
@@ -180,15 +188,19 @@ def _inconsistencies(conversation: ConversationRecord) -> Iterable[str]:
 
 def main(arguments: list[str]) -> int:
     if len(arguments) != 2 or arguments[0] != "check":
-        print("usage: python -m utils.records check FILE", file=sys.stderr)
+        print("usage: python -m utils.records check FILE_OR_RUN_FOLDER", file=sys.stderr)
         return 2
-    path = Path(arguments[1])
-    problems = check(path)
-    for problem in problems:
-        print(problem, file=sys.stderr)
-    if not problems:
-        print(f"{path}: {sum(1 for _ in read(path))} conversations, all valid")
-    return 1 if problems else 0
+    files = record_files(Path(arguments[1]))
+    if not files:
+        print(f"{arguments[1]}: there is no {RECORD_NAME} in this folder", file=sys.stderr)
+        return 1
+    found = {path: check(path) for path in files}
+    for path, problems in found.items():
+        for problem in problems:
+            print(problem, file=sys.stderr)
+        if not problems:
+            print(f"{path}: {sum(1 for _ in read(path))} conversations, all valid")
+    return 1 if any(found.values()) else 0
 
 
 if __name__ == "__main__":

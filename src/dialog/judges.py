@@ -26,10 +26,12 @@ from utils.records import VerdictRecord
 from utils.seeding import keyed_seed
 from utils.verdicts.judging import VERDICT_SCHEMA, Verdict, parse_verdict
 from utils.verdicts.rules import active_rules
-from utils.verdicts.transcript import render_transcript
+from utils.verdicts.transcript import indented_messages, render_transcript
 
 Matcher = Callable[[str, str, Sequence[tuple[str, str]]], Verdict]
-JUDGE_VARIABLES = frozenset({"problem", "answer", "transcript"})
+# `conversation`: the paper's own prompts write its messages out themselves
+JUDGE_VARIABLES = frozenset({"problem", "answer", "transcript", "conversation"})
+JUDGE_NEEDS = frozenset({"problem", "transcript"})
 
 
 class Judge(Protocol):
@@ -81,12 +83,12 @@ class ModelJudge:
     sees_answer: bool
 
     async def verdicts(self, conversation: Conversation) -> list[VerdictRecord]:
+        escaped = self.participant.renderer is None
         text = self.prompt.render(
             problem=conversation.problem.text,
             answer=conversation.problem.answer if self.sees_answer else None,
-            transcript=render_transcript(
-                conversation.turns, escaped=self.participant.renderer is None
-            ),
+            transcript=render_transcript(conversation.turns, escaped=escaped),
+            conversation=indented_messages(conversation.turns, escaped=escaped),
         )
         return list(
             await gather_or_cancel([self._one(conversation, text, i) for i in range(self.attempts)])
@@ -153,8 +155,10 @@ def load_rules(settings: GenerationSettings) -> dict[str, Prompt | Matcher]:
             source,
             setting=_setting(rule),
             variables=JUDGE_VARIABLES,
-            needs=JUDGE_VARIABLES - {"answer"},
+            needs=JUDGE_NEEDS,
+            unless="conversation",
             optional=frozenset(() if _sees_answer(rule, settings) else ("answer",)),
+            samples={"conversation": indented_messages([("teacher", "1")], escaped=False)},
         )
         for rule, source in active_rules(settings).items()
     }

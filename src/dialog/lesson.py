@@ -18,7 +18,7 @@ from src.dialog.view import Turn, View
 from src.dialog.views import open_view
 from src.inference_providers.base import ChatMessage, GaveUp
 from src.together import gather_or_cancel
-from utils.prompts import Prompt
+from utils.prompts import Prompt, thinking_values
 from utils.records import ConversationRecord, Solution
 from utils.rewards import exclusion, is_rejected, rewards
 from utils.seeding import keyed_seed
@@ -100,7 +100,7 @@ class Lesson:
             {"role": "system", "content": system.render(**self._values())}
         ]
         if self.conversation.type == "attempted":
-            ask = self.prompts.student_attempt.render(**self._values())
+            ask = self.prompts.student_initial_attempt.render(**self._values())
             messages.append({"role": "user", "content": ask})
         return open_view(self.plan.participants.student, messages, self.labels)
 
@@ -115,8 +115,7 @@ class Lesson:
             **self._values(
                 answer=self.conversation.problem.answer,
                 student_persona=self.conversation.student_persona,
-                use_thinking=settings.use_thinking or settings.force_thinking,
-                force_thinking=settings.force_thinking,
+                **thinking_values(use=settings.use_thinking, force=settings.force_thinking),
             )
         )
         messages: list[ChatMessage] = [{"role": "system", "content": system}]
@@ -143,7 +142,7 @@ class Lesson:
     async def _sample_initial(self) -> list[Solution]:
         """Solutions of the bare problem before any conversation, without a persona."""
         problem = self.conversation.problem
-        ask = self.prompts.initial_attempt.render(problem=problem.text)
+        ask = self.prompts.student_attempt.render(problem=problem.text)
         answers = await open_view(
             self.plan.participants.student, [{"role": "user", "content": ask}]
         ).aside(

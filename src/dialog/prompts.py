@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from config.schema import GenerationSettings
 from config.validate import PERSONA
-from utils.prompts import Prompt, load_prompt
+from utils.prompts import TUTOR_VARIABLES, Prompt, load_prompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,9 +17,9 @@ class Prompts:
     tutor_opening: Prompt
     personas: dict[str, Prompt]
     peers: dict[str, Prompt]
-    student_attempt: Prompt
+    student_initial_attempt: Prompt  # opens an "attempted" conversation
     attempt_wrapper: Prompt
-    initial_attempt: Prompt
+    student_attempt: Prompt  # asks for the bare problem, before any conversation
     final_system: Prompt | None  # None: the persona's text stays in force
     final: Prompt
 
@@ -51,19 +51,17 @@ class Prompts:
         return cls(
             teacher=load(
                 "teacher_prompt_path",
-                student | {"answer", "use_thinking", "force_thinking", "student_persona"},
+                TUTOR_VARIABLES,
                 "problem",
             ),
             tutor_opening=load("tutor_opening_prompt_path", student),
             personas=personas("student_personas_prompts_paths"),
             peers=personas("peers"),
-            student_attempt=load("student_attempt_prompt_path", student),
+            student_initial_attempt=load("student_initial_attempt_prompt_path", student),
             attempt_wrapper=load(
                 "initial_attempt_wrapper_prompt_path", student | {"attempt"}, "attempt"
             ),
-            initial_attempt=load(
-                "student_initial_attempt_prompt_path", frozenset({"problem"}), "problem"
-            ),
+            student_attempt=load("student_attempt_prompt_path", frozenset({"problem"}), "problem"),
             final_system=None
             if settings.student_final_system_prompt_path == PERSONA
             else load("student_final_system_prompt_path", student),

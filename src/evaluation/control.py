@@ -111,7 +111,7 @@ async def _ask(
         {"role": "system", "content": system.render(**values)},
         {
             "role": "user",
-            "content": plan.prompts.initial_attempt.render(problem=record.problem),
+            "content": plan.prompts.student_attempt.render(problem=record.problem),
         },
         {"role": "assistant", "content": attempt.text},
         {"role": "user", "content": retry.render(**values)},

@@ -48,7 +48,7 @@ async def solve_rate(
     cfg: TrainRLConfig, participant: Participant, prompts: Prompts, problem: Problem, samples: int
 ) -> float | None:
     """Share of right answers to the bare problem; None where the requests failed for good."""
-    ask = prompts.initial_attempt.render(problem=problem.text)
+    ask = prompts.student_attempt.render(problem=problem.text)
     try:
         answers = await open_view(participant, [{"role": "user", "content": ask}]).aside(
             None,

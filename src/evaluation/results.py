@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from config.roles import is_hosted
 from config.schema import EvalConfig
 from src.embedded import resolve_model
 from src.evaluation.scores import score_all
+from src.models.hub import prepare_wandb
 from src.models.ped_rm import load_ped_rm
 from utils.metrics.conversation import METRICS_NAME, write_json
 from utils.metrics.results import run_results
@@ -84,16 +84,8 @@ def _log_to_wandb(cfg: EvalConfig, folder: RunFolder, metrics: dict[str, Any]) -
         return
     import wandb
 
-    settings = cfg.logging
-    with wandb.init(
-        project=settings.wandb_project,
-        entity=settings.wandb_entity,
-        name=settings.wandb_run_name or folder.name,
-        group=settings.run_group,
-        tags=settings.wandb_tags or None,
-        dir=str(folder.path),
-        mode="online" if os.environ.get("WANDB_API_KEY") else "offline",
-    ) as logged:
+    prepare_wandb(cfg.logging, folder.path)
+    with wandb.init() as logged:
         entries = {k: v for k, v in metrics.items() if isinstance(v, dict) and "mean" in v}
         logged.summary.update(
             {f"eval/{name}": e["mean"] for name, e in entries.items() if e["mean"] is not None}

@@ -21,6 +21,7 @@ from src.embedded import resolve_model
 from src.evaluation.results import finish
 from src.inference_providers.hosted import hosted_provider
 from src.models.ped_rm import check_ped_rm
+from src.models.services import check_wandb
 from utils.runs.folder import RunFolder, open_run
 from utils.runs.logs import set_up_logging
 
@@ -64,6 +65,7 @@ def prepare(cfg: EvalConfig) -> None:
             "eval.control: retry starts from the student's first attempts; "
             "set recompute_initial_attempts=true or generation.number_initial_attempts"
         )
+    check_wandb(cfg.logging)
     if not cfg.dataset.eval_datasets:
         raise ConfigError("dataset.eval_datasets: no dataset is named")
     for role in roles_of(cfg).values():  # refuse what would fail later: no key, no such folder

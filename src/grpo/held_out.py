@@ -14,7 +14,6 @@ from config.errors import ConfigError
 from config.schema import TrainRLConfig
 from src.classroom import Classroom
 from src.grpo.arguments import boundary
-from utils.data.load import load_problems
 from utils.data.problems import Problem
 from utils.metrics.conversation import conversation_metrics, summarise
 from utils.records import ConversationRecord
@@ -22,20 +21,6 @@ from utils.rewards import NAMES
 from utils.verdicts.rules import active_rules
 
 Pooled = dict[str, tuple[float, int]]  # metric -> (mean, how many values are in it)
-
-
-def held_out_problems(cfg: TrainRLConfig) -> list[Problem]:
-    """The problems to evaluate on; none where `train.eval_steps` is 0.  Raises ConfigError."""
-    if not cfg.train.eval_steps:
-        return []
-    check_best_metric(cfg)
-    return load_problems(
-        cfg.dataset.eval_datasets,
-        seed=cfg.seed,
-        limit=cfg.dataset.max_val_examples,
-        setting="dataset.eval_datasets",
-        bad_rows=cfg.dataset.bad_rows,
-    )
 
 
 def check_best_metric(cfg: TrainRLConfig) -> None:

@@ -15,19 +15,20 @@ from src.embedded import resolve_model
 from src.grpo.arguments import grpo_arguments
 from src.grpo.build import build_trainer, check_groups, lead_of
 from src.grpo.callbacks import Chatter
-from src.grpo.held_out import held_out_problems
+from src.grpo.held_out import check_best_metric
 from src.grpo.lead import Lead, open_lead
 from src.grpo.node import Node, peer_is_gone
 from src.grpo.offload import refuse_idle_offload
+from src.grpo.problems import held_out_problems, training_problems
 from src.grpo.summary import print_summary, write_results
 from src.grpo.tutor_in_training import TrainedModule
 from src.models.hub import prepare_wandb, push_model
 from src.models.model_card import write_card
+from src.models.services import check_start
 from src.models.training import save_model
 from src.setup import check_classroom, load_tokenizer
-from utils.data.load import load_problems
 from utils.data.overlap import say_shared
-from utils.data.problems import Problem
+from utils.runs.checkpoints import refuse_other_ranks
 from utils.runs.disk import one_line_if_full
 from utils.runs.folder import RunFolder, git_revision, open_run
 from utils.runs.logs import set_up_logging
@@ -51,8 +52,11 @@ def _train(cfg: TrainRLConfig) -> int:
     lora = cfg.teacher_model.lora
     if lora.enable and lora.bias != "none" and cfg.engines.backend == "vllm":
         raise ConfigError("teacher_model.lora.bias: vLLM serves adapters without biases: none")
+    check_start(cfg)
     check_classroom(cfg)
     set_up_logging()
+    if cfg.train.eval_steps:
+        check_best_metric(cfg)
     problems, held_out = training_problems(cfg), held_out_problems(cfg)
     say_shared(problems, held_out)
     tutor = resolve_model(
@@ -62,9 +66,11 @@ def _train(cfg: TrainRLConfig) -> int:
     with ExitStack() as stack:
         stack.enter_context(one_line_if_full("logging.save_dir", cfg.logging.save_dir))
         folder = stack.enter_context(open_run(cfg))
+        refuse_other_ranks(folder.path, world_size)
         set_up_logging(file=folder.path / "train.log")
         _quiet()
-        prepare_wandb(cfg.logging, folder.name)
+        if folder.lead:
+            prepare_wandb(cfg.logging, folder.path)
         # Making the arguments also joins the ranks, where there are several.
         arguments = grpo_arguments(cfg, folder.path, world_size=world_size)
         refuse_idle_offload(cfg, arguments)
@@ -92,35 +98,21 @@ def _train(cfg: TrainRLConfig) -> int:
             save_model(trainer, tokenizer, folder.path)
             if folder.lead:
                 write_card(cfg, folder.path, folder.path / "model", git_revision())
-            if folder.lead and cfg.huggingface.push_to_hub:
-                log.info("pushed to %s", push_model(folder.path / "model", cfg.huggingface))
             if folder.lead and (best := trainer.state.best_model_checkpoint):
                 value = trainer.state.best_metric
                 log.info("best by %s: %s (%.3g)", cfg.train.best_metric, best, value)
         if folder.lead:
-            folder.finish()
-            print_summary(folder.path)
-            print(f"report: {write_results(folder.path, tutor)}", flush=True)
+            _finish(cfg, folder, tutor)
         return 0
 
 
-def training_problems(cfg: TrainRLConfig) -> list[Problem]:
-    """The problems of a run.  Raises ConfigError where there are not enough for one batch."""
-    if not cfg.dataset.train_datasets:
-        raise ConfigError("dataset.train_datasets: no dataset is named")
-    problems = load_problems(
-        cfg.dataset.train_datasets,
-        seed=cfg.seed,
-        limit=cfg.dataset.max_train_examples,
-        bad_rows=cfg.dataset.bad_rows,
-    )[cfg.skip_first_samples :]
-    wanted = cfg.train.number_of_problems_per_batch
-    if len(problems) < wanted:
-        raise ConfigError(
-            f"train.number_of_problems_per_batch: {wanted} problems make a batch, "
-            f"but dataset.train_datasets has {len(problems)}"
-        )
-    return problems
+def _finish(cfg: TrainRLConfig, folder: RunFolder, tutor: str) -> None:
+    """Metrics, table and report; then the upload, without which the run is not finished."""
+    print_summary(folder.path)
+    print(f"report: {write_results(folder.path, tutor)}", flush=True)
+    if cfg.huggingface.push_to_hub and not cfg.train.collect_only:
+        log.info("pushed to %s", push_model(folder.path / "model", cfg.huggingface))
+    folder.finish()
 
 
 def _quiet() -> None:

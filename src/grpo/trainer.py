@@ -23,6 +23,7 @@ from src.grpo.offload import at_rest, fused_adam
 from src.grpo.order import EpochSampler, Order
 from src.grpo.prefetch import Batch
 from src.grpo.rollout import Rollout
+from src.models.steps import StopsAtLastStep
 from utils.rewards import NAMES
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ def scored_tokens_only() -> Iterator[None]:
         trl_utils._use_triton = before
 
 
-class ClassroomGRPOTrainer(GRPOTrainer):
+class ClassroomGRPOTrainer(StopsAtLastStep, GRPOTrainer):
     """GRPO whose completions are whole conversations.
 
     `rollout` runs the conversations of one batch; `sampler` receives new weights;

@@ -31,8 +31,10 @@ from pathlib import Path
 
 from config.errors import ConfigError, RunError
 from src.launch.arguments import Arguments, parse, refuse_missing_gpus
+from src.launch.inputs import read_inputs
 from src.launch.jobs import SCRIPT, Job, plan_jobs
 from src.launch.run import Interrupted, Signals, run_job, say
+from src.models.services import check_start
 from src.vllm.server import Machine, server_command
 from src.vllm.spec import plan_engines
 from utils.runs.logs import load_environment, redact
@@ -68,6 +70,8 @@ def _main(argv: list[str], signals: Signals) -> int:
         return 0
     if arguments.show:
         return _show(arguments)
+    if arguments.check or arguments.dry_run:
+        sys.dont_write_bytecode = True  # modules of rules and datasets are read, and left alone
     grace_s = int(os.environ.get("TUTOR_RL_GRACE_SECONDS", "900"))
     machine = _machine()
     if arguments.plan:
@@ -83,12 +87,15 @@ def _main(argv: list[str], signals: Signals) -> int:
         from src.launch.check import check
 
         return check(jobs, machine)
+    for job in jobs:
+        read_inputs(job.settings)
     for number, job in enumerate(jobs, 1):
         if arguments.dry_run:
             _print_plan(job, machine)
             continue
         if job.ranks is not None:
             refuse_missing_gpus(job.ranks, len(machine.gpus))
+        check_start(job.settings)
         which = f"run {number} of {len(jobs)}: " if len(jobs) > 1 else ""
         goes_on = " (goes on where it stopped)" if (job.folder / "config.yaml").exists() else ""
         say(f"{which}{_relative(job.folder)}{goes_on}")
@@ -110,6 +117,11 @@ def _machine() -> Machine:
 
 def _print_plan(job: Job, machine: Machine) -> None:
     print(f"# run folder: {_relative(job.folder)}")
+    wanted = 0 if job.ranks is None or job.ranks.on_cpu else job.ranks.processes
+    if job.ranks is not None and wanted // job.ranks.machines > len(machine.gpus):
+        here = wanted // job.ranks.machines
+        print(f"# as on a machine of {here} GPUs; on this one {len(machine.gpus)} are visible")
+        machine = Machine(gpus=tuple(map(str, range(here))), cores=machine.cores)
     for spec in plan_engines(job.settings):
         folder = Path("/tmp/engines")
         command, _ = server_command(spec, machine, folder / f"{spec.name}.sock", folder)

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from config.errors import ConfigError
 from config.schema import TrainRLConfig
 from utils.settings.config_errors import unknown_flag
 from utils.settings.hydra_entry import ROOT, hydra_parser
+from utils.yaml_files import read_mapping
 
 OWN = ("--dry-run", "--check", "--plan", "--help", "-h")
 # The machine that --plan is for: a count, and GiB.
@@ -65,6 +64,8 @@ def parse(argv: Sequence[str], *, config_name: str) -> Arguments:
     while left:
         argument = left.pop(0)
         flag, equals, value = argument.partition("=")
+        if argument == "--":  # the paper's own launcher parts settings from flags by it
+            continue
         if not argument.startswith("-"):
             found.overrides.append(_override(argument))
         elif flag in OWN:
@@ -210,7 +211,7 @@ def plan_ranks(arguments: Arguments, gpus: int) -> Ranks:
     if path is None:
         there = ", ".join(sorted(p.name for p in (ROOT / "config/deepspeed").glob("*.yaml")))
         raise ConfigError(f"--config_file: no such file: {file} (config/deepspeed has {there})")
-    values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    values = read_mapping(path)
     processes = int(arguments.accelerate_value("--num_processes") or values["num_processes"])
     machines = int(arguments.accelerate_value("--num_machines") or values.get("num_machines", 1))
     port = arguments.accelerate_value("--main_process_port") or values.get("main_process_port")

@@ -6,7 +6,7 @@ import importlib.util
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,14 +16,18 @@ from config.errors import ConfigError
 from config.roles import roles_of
 from src.embedded import MODELS, PREFIX
 from src.launch.arguments import refuse_missing_gpus
+from src.launch.inputs import input_faults, is_hub_id
 from src.launch.jobs import Job
+from src.launch.plan import training_of
+from src.memory_plan.disk import as_in_ram, published_bytes, run_folder_bytes
+from src.memory_plan.parts import Described, total
+from src.memory_plan.plan import plan_memory
+from src.models.services import check_upload, check_wandb, is_offline
 from src.vllm.server import Machine, place_on_gpus
 from src.vllm.spec import plan_engines
 
 GIB = 1024**3
 HUB_TIMEOUT_S = 5.0
-LEAST_MEMORY = 8 * GIB
-LEAST_DISK = 5 * GIB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,14 +60,13 @@ def _findings(job: Job, machine: Machine) -> Iterator[Finding]:
     settings = job.settings
     yield _python()
     yield _vllm(job)
-    yield _memory()
-    yield _disk("run folder", Path(settings.logging.save_dir))
-    if settings.engines.backend == "vllm":
-        yield _disk("new weights", Path(settings.engines.weights_dir), least=GIB // 2)
+    yield from _room(job, machine)
+    for what, error in input_faults(settings):
+        yield Finding(what=what, ok=error is None, text=str(error or "read"))
     yield from _gpus(job, machine)
     yield from _models(job)
     for entry in [*settings.dataset.train_datasets, *settings.dataset.eval_datasets]:
-        if _is_hub_id(entry.name_or_path):
+        if is_hub_id(entry):
             yield _hub(entry.name_or_path, "dataset")
     yield from _keys(job)
 
@@ -82,21 +85,38 @@ def _vllm(job: Job) -> Finding:
     return Finding(what="vLLM", ok=there, text=text)
 
 
-def _memory() -> Finding:
-    free = psutil.virtual_memory().available
-    return Finding(
-        what="memory",
-        ok=free >= LEAST_MEMORY,
-        text=f"{free / GIB:.0f} GiB available (at least {LEAST_MEMORY // GIB})",
+def _room(job: Job, machine: Machine) -> Iterator[Finding]:
+    """Memory and disk, against what the memory plan says."""
+    cfg = job.settings
+    described = Described(
+        gpus=len(machine.gpus),
+        gpu_bytes=0.0,  # whether it fits a GPU is what --plan says
+        ram_bytes=float(psutil.virtual_memory().available),
     )
+    training = training_of(job, described)
+    try:
+        plan = plan_memory(as_in_ram(cfg), described, training)
+    except ConfigError as error:
+        yield Finding(what="memory, disk", ok=None, text=f"no plan: {error}")
+        return
+    weights, in_ram = published_bytes(plan), cfg.engines.weights_dir.startswith("/dev/shm")
+    wanted = max(total(phase.ram) for phase in plan.phases) - (0.0 if in_ram else weights)
+    yield Finding(
+        what="memory",
+        ok=described.ram_bytes >= wanted,
+        text=f"{described.ram_bytes / GIB:.1f} GiB available ({wanted / GIB:.1f} planned)",
+    )
+    yield _disk("run folder", Path(cfg.logging.save_dir), run_folder_bytes(cfg, training))
+    if weights:
+        yield _disk("new weights", Path(cfg.engines.weights_dir), weights)
 
 
-def _disk(what: str, folder: Path, least: int = LEAST_DISK) -> Finding:
+def _disk(what: str, folder: Path, least: float) -> Finding:
     while not folder.exists():
         folder = folder.absolute().parent
     free = shutil.disk_usage(folder).free
     writable = os.access(folder, os.W_OK)
-    text = f"{free / GIB:.1f} GiB free in {folder.absolute()} (at least {least / GIB:.1f})"
+    text = f"{free / GIB:.1f} GiB free in {folder.absolute()} ({least / GIB:.1f} planned)"
     return Finding(
         what=what, ok=writable and free >= least, text=text if writable else f"{folder}: read-only"
     )
@@ -131,10 +151,6 @@ def _models(job: Job) -> Iterator[Finding]:
     scorer = job.settings.reward_model.model_name_or_path
     if scorer not in ("Answer", "None"):
         yield _hub(scorer, "reward model")
-
-
-def _is_hub_id(name: str) -> bool:
-    return ":" not in name and name.count("/") == 1 and not Path(name).exists()
 
 
 def _hub(name: str, what: str) -> Finding:
@@ -175,11 +191,19 @@ def _keys(job: Job) -> Iterator[Finding]:
         if asked.hosted:
             names = [model.api_key_env] if model.api_key_env else names
             needed |= dict.fromkeys(names, f"{role} is hosted")
-    if job.settings.huggingface.push_to_hub:
-        needed["HF_TOKEN"] = "huggingface.push_to_hub"
     for name, reason in needed.items():
         yield Finding(what=name, ok=bool(os.environ.get(name)), text=reason)
+    if job.settings.huggingface.push_to_hub:
+        yield _service("upload", lambda: check_upload(job.settings.huggingface), "may write")
     if job.settings.logging.wandb:
-        there = bool(os.environ.get("WANDB_API_KEY"))
-        text = "set" if there else "not set: Weights & Biases logs offline"
-        yield Finding(what="WANDB_API_KEY", ok=True, text=text)
+        offline = is_offline(job.settings.logging)
+        text = "offline, in the run folder" if offline else "answers"
+        yield _service("W&B", lambda: check_wandb(job.settings.logging), text)
+
+
+def _service(what: str, ask: Callable[[], None], text: str) -> Finding:
+    try:
+        ask()
+    except ConfigError as error:
+        return Finding(what=what, ok=False, text=str(error))
+    return Finding(what=what, ok=True, text=text)

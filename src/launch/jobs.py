@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.errors import ConfigError
+from config.notes import note
 from config.schema import TrainRLConfig
 from config.validate import check_offload, micro_batches
 from src.launch.arguments import Arguments, Ranks, plan_ranks
+from utils.runs.checkpoints import refuse_other_ranks
 from utils.runs.folder import check_run, is_finished, run_path
 from utils.settings.hydra_entry import load_config
 from utils.settings.sweeps import Sweep
@@ -88,13 +90,15 @@ def _job(arguments: Arguments, overrides: list[str], gpus: int, grace_s: int) ->
     named = [o for o in overrides if not o.startswith("run_name=")] + [f"run_name={folder.name}"]
     script = [SCRIPT, *arguments.hydra, "--config-name", arguments.config_name, *named]
     ranks = _ranks(arguments, settings, gpus)
+    if first:
+        refuse_other_ranks(folder, ranks.processes if ranks else 1)
     launcher = ["-m", "src.launch.ranks", *ranks.flags] if ranks else []
     return Job(
         settings=settings,
         folder=folder,
         ranks=ranks,
         command=[sys.executable, *launcher, *script],
-        environment=_environment(ranks, gpus, grace_s),
+        environment=_environment(ranks, grace_s),
     )
 
 
@@ -102,7 +106,13 @@ def _ranks(arguments: Arguments, settings: TrainRLConfig, gpus: int) -> Ranks | 
     """How accelerate starts the trainer; None where one process does without."""
     if settings.train.use_deepspeed:
         chosen = arguments.accelerate or gpus < 2
-        ranks = plan_ranks(arguments, gpus if chosen else _usable(settings, gpus))
+        usable = gpus if chosen else _usable(settings, gpus)
+        if usable < gpus:
+            note(
+                f"train.number_of_problems_per_batch: a batch is not cut evenly by {gpus} GPUs: "
+                f"{usable} of them train, the others only hold engines"
+            )
+        ranks = plan_ranks(arguments, usable)
         micro_batches(settings, ranks.processes)
         check_offload(settings, ranks.zero_stage, ranks.offload_weights)
         return ranks
@@ -124,14 +134,14 @@ def _usable(settings: TrainRLConfig, gpus: int) -> int:
     return next((n for n in range(gpus, 0, -1) if rows % (n * per_rank) == 0), gpus)
 
 
-def _environment(ranks: Ranks | None, gpus: int, grace_s: int) -> dict[str, str]:
+def _environment(ranks: Ranks | None, grace_s: int) -> dict[str, str]:
     variables = dict(VARIABLES)
     if ranks is not None:
         variables["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"] = str(grace_s)
         if "OMP_NUM_THREADS" not in os.environ:
             here = max(1, ranks.processes // ranks.machines)
             variables["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // here))
-        if not gpus:
+        if ranks.on_cpu:
             variables["DS_ACCELERATOR"] = "cpu"
     return variables
 

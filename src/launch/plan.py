@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import psutil
 
 from config.errors import ConfigError
+from config.normalise import normalise
 from config.schema import TrainRLConfig
-from config.validate import check_offload
+from config.validate import check_offload, validate
 from src.launch.arguments import Arguments
 from src.launch.jobs import Job
 from src.memory_plan.arithmetic import Sharding
@@ -24,6 +25,8 @@ def describe(arguments: Arguments, machine: Machine) -> Described:
     gpus = len(machine.gpus) if arguments.gpus is None else int(arguments.gpus)
     ram = arguments.ram or psutil.virtual_memory().total / GIB
     memory = arguments.gpu_memory or (_gpu_memory() if gpus and machine.has_gpus else 0.0)
+    if arguments.gpu_memory and not gpus and arguments.gpus is None:
+        raise ConfigError("--gpu-memory: --gpus says how many of them; none is visible here")
     if gpus and not memory:
         raise ConfigError("--gpu-memory: needs the GiB of a GPU, since none is visible here")
     return Described(gpus=gpus, gpu_bytes=memory * GIB, ram_bytes=ram * GIB)
@@ -70,7 +73,9 @@ def print_plans(jobs: Sequence[Job], described: Described) -> None:
 
 
 def _replan(cfg: TrainRLConfig, described: Described, training: Training) -> Plan:
-    """The plan with other settings, if a run would take them."""
+    """The plan with other settings.  Raises ConfigError where no run would take them."""
+    normalise(cfg)
+    validate(cfg)
     if cfg.engines.backend == "transformers":
         training = _one_process(described)
     check_offload(cfg, training.zero.stage, training.zero.offload_weights)

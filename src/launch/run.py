@@ -15,6 +15,7 @@ from types import FrameType
 import psutil
 
 from config.errors import RunError
+from config.notes import QUIET
 from src.launch.jobs import Job, with_manifest
 from src.launch.ranks import shell_code
 from src.launch.reaper import JOB, end_training, kill_members
@@ -106,7 +107,7 @@ def _train(
     grace_s: float,
 ) -> int:
     environment = with_manifest(job.environment, engines.manifest if engines else None)
-    environment[JOB] = f"{signals.token}-training"
+    environment |= {JOB: f"{signals.token}-training", QUIET: "1"}
     training = subprocess.Popen(
         job.command, cwd=ROOT, env={**os.environ, **environment}, start_new_session=True
     )

@@ -132,4 +132,24 @@ def advised(setting: str, problem: str, cfg: TrainRLConfig, changed: Replan, gpu
         )
     typed = " ".join(f"{name}={value}" for name, value in found.items())
     named = setting if setting in found else next(iter(found))
-    return f"{named}: {problem}; {typed} would fit"
+    return f"{named}: {problem}; {typed} would fit ({price(found)})"
+
+
+# What an engine or the trainer computes with these is the same; all else changes the run.
+SPEED_ONLY = (
+    *("residency", "number_of_gpus_per_instance", "offload_during_rollouts", "cpu_kv_cache_gib"),
+    *("gpu_memory_utilization", "gradient_checkpointing", "per_device_train_batch_size"),
+    "backend",
+)
+
+
+def price(changes: Mapping[str, str]) -> str:
+    """What settings that save memory cost."""
+    if "teacher_model.lora.enable" in changes:
+        return (
+            "which changes what is learnt: adapters alone are trained, and usually with a "
+            "train.learning_rate of ten times or more"
+        )
+    if all(setting.rpartition(".")[2] in SPEED_ONLY for setting in changes):
+        return "speed only: what is learnt stays the same"
+    return "which changes what is learnt: conversations have less room"

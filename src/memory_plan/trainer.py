@@ -31,7 +31,7 @@ def _where(
     cfg: TrainRLConfig, training: Training, works: bool
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Bytes of a rank on its GPU and in RAM, while it works or rests."""
-    state = _state(cfg, training)
+    state = rank_state(cfg, training)
     now = state | _activations(cfg, training) if works else at_rest(state, training.zero)
     if training.on_cpu:
         return {}, now
@@ -94,7 +94,8 @@ def weights_dtype(cfg: TrainRLConfig, training: Training) -> str:
     return "float32" if stepped_as_they_are else _dtype(cfg, training)
 
 
-def _state(cfg: TrainRLConfig, training: Training) -> dict[str, float]:
+def rank_state(cfg: TrainRLConfig, training: Training) -> dict[str, float]:
+    """Bytes of one rank, by what they are."""
     shape, lora = _tutor(cfg), cfg.teacher_model.lora
     trained = (
         shape.lora_parameters(lora.rank, lora.target_modules) if lora.enable else shape.parameters

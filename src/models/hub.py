@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 
 from config.errors import RunError
 from config.schema import HuggingFaceSettings, LoggingSettings
+from src.models.services import is_offline
+
+WANDB_ID = "wandb_id.txt"
 
 
 def push_model(folder: Path, settings: HuggingFaceSettings) -> str:
@@ -29,17 +33,26 @@ def push_model(folder: Path, settings: HuggingFaceSettings) -> str:
     return str(repo)
 
 
-def prepare_wandb(settings: LoggingSettings, run_name: str) -> None:
-    """Tell W&B, which the trainer starts, what the settings say; without a key it stays offline."""
+def prepare_wandb(settings: LoggingSettings, folder: Path) -> None:
+    """Tell W&B, which the trainer starts, what the settings say; without a key it stays offline.
+
+    Its files lie in the run's folder, and so does its id: a run that goes on is the same one.
+    """
     if not settings.wandb:
         return
+    path = folder / WANDB_ID
+    if not path.exists():
+        path.write_text(f"{secrets.token_hex(4)}\n")
     named = {
         "WANDB_PROJECT": settings.wandb_project,
         "WANDB_ENTITY": settings.wandb_entity,
-        "WANDB_NAME": settings.wandb_run_name or run_name,
+        "WANDB_NAME": settings.wandb_run_name or folder.name,
+        "WANDB_DIR": str(folder),
+        "WANDB_RUN_ID": path.read_text().strip(),
+        "WANDB_RESUME": "allow",
         "WANDB_RUN_GROUP": settings.run_group,
         "WANDB_TAGS": ",".join(settings.wandb_tags),
     }
     os.environ.update({key: value for key, value in named.items() if value})
-    if not os.environ.get("WANDB_API_KEY"):
+    if is_offline(settings):
         os.environ.setdefault("WANDB_MODE", "offline")

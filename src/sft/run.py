@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any
 
 from rich.console import Console
@@ -14,9 +15,11 @@ from transformers.utils.logging import disable_progress_bar
 from config.schema import TrainSFTConfig
 from src.grpo.callbacks import PoliteStop
 from src.models.hub import prepare_wandb, push_model
+from src.models.services import check_start
 from src.models.training import load_tokenizer, save_model
 from src.sft.data import load_sets
 from src.sft.trainers import build_trainer
+from utils.runs.checkpoints import refuse_other_ranks
 from utils.runs.folder import RunFolder, open_run
 from utils.runs.logs import set_up_logging
 
@@ -33,13 +36,16 @@ SHOWN = (
 def train(cfg: TrainSFTConfig) -> int:
     """Train, or go on with an unfinished run of the same settings; the exit code."""
     set_up_logging()
+    check_start(cfg)
     disable_progress_bar()  # one for every file that is read or written
     tokenizer = load_tokenizer(cfg.model)
     sets = load_sets(cfg, tokenizer)  # before there is a run: what is wrong here can be mended
     with open_run(cfg) as run:
+        refuse_other_ranks(run.path, int(os.environ.get("WORLD_SIZE", "1")))
         set_up_logging(file=run.path / "log.txt")
         log.info("%d rows to train on, %d held out", len(sets.train), len(sets.held_out or ()))
-        prepare_wandb(cfg.logging, run.name)
+        if run.lead:
+            prepare_wandb(cfg.logging, run.path)
         set_seed(cfg.seed)  # of new adapters
         stop = PoliteStop(1)
         trainer = build_trainer(cfg, tokenizer, sets, run, [_Watch(run), stop])
@@ -71,13 +77,13 @@ def _checkpoint(run: RunFolder, trainer: Any) -> str | None:
 
 
 def _finish(cfg: TrainSFTConfig, run: RunFolder) -> None:
-    run.finish()
     console = Console()
     console.print(summary(run))
     console.print(f"model: {run.path / 'model'}", highlight=False, soft_wrap=True)
     if cfg.huggingface.push_to_hub:
         repo = push_model(run.path / "model", cfg.huggingface)
         console.print(f"pushed to {repo}", highlight=False)
+    run.finish()
 
 
 def summary(run: RunFolder) -> Table:

@@ -15,6 +15,7 @@ from trl import DPOTrainer, SFTTrainer
 from trl.trainer.dpo_trainer import DataCollatorForPreference
 
 from config.schema import TrainSFTConfig
+from src.models.steps import StopsAtLastStep
 from src.models.training import can_pack, load_model, lora_config
 from src.sft.arguments import mdpo_arguments, sft_arguments
 from src.sft.data import Sets
@@ -35,11 +36,11 @@ class TutorPairs(DataCollatorForPreference):
         return batch | {"completion_mask": mask}
 
 
-class TutorSFTTrainer(InSeededOrder, SFTTrainer):
+class TutorSFTTrainer(StopsAtLastStep, InSeededOrder, SFTTrainer):
     """SFT in our order of rows."""
 
 
-class MDPOTrainer(InSeededOrder, DPOTrainer):
+class MDPOTrainer(StopsAtLastStep, InSeededOrder, DPOTrainer):
     """DPO on rows that are tokens already."""
 
     def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from config.errors import ConfigError
+from config.normalise import normalise
 from config.schema import DatasetEntry, EvalConfig, TrainRLConfig, TrainSFTConfig
-from config.validate import micro_batches, normalise, validate
+from config.validate import micro_batches, validate
 
 
 def rl_settings(**changes: Any) -> TrainRLConfig:
@@ -32,7 +33,6 @@ def test_defaults_with_models_and_data_are_valid() -> None:
 
 REFUSED = [
     ("train__overlap", True),
-    ("train__deepspeed_config_path", "config/deepspeed/zero3_4GPU.json"),
     ("generation__extra_penalty_for_rejected_judges", -0.1),
     ("generation__max_turns", 0),
     ("generation__max_turns", 1),
@@ -126,6 +126,18 @@ def test_no_judge_model_is_needed_where_no_verdict_is_asked() -> None:
     settings.generation.number_judge_attempts = 1
     settings.generation.judges_rules_prompts_paths = {"does_not_leak_answer": "matcher"}
     validate(settings)
+
+
+def test_a_judge_is_asked_for_with_the_rule_that_needs_it() -> None:
+    settings = rl_settings(judge_model__model_name_or_path="???")
+    settings.generation.judges_rules_prompts_paths = {
+        "coded": "matcher",
+        "kind": "prompt_templates/judges/follows_pedagogical_values.txt",
+    }
+    settings.generation.rules_that_see_the_answer = []
+    with pytest.raises(ConfigError, match="no value given; the rule kind is a prompt") as refusal:
+        validate(settings)
+    assert "judges_rules_prompts_paths.kind=none" in str(refusal.value)
 
 
 def test_without_the_solve_rate_no_solutions_are_needed() -> None:

@@ -32,6 +32,17 @@ def runs(tmp_path: Path) -> tuple[Path, Path]:
     return a, b
 
 
+def test_lines_in_a_pipe_are_not_folded(
+    runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    assert main([str(runs[0]), str(runs[1])]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    [head] = [line for line in lines if "95 % interval" in line]
+    assert "metric" in head and "problems" in head
+    assert any("no correction for several metrics)" in line and line[0] == "*" for line in lines)
+
+
 def test_difference_is_b_minus_a_by_problem(runs: tuple[Path, Path]) -> None:
     a, b = (open_run(path) for path in runs)
     rows, changes = compare(a, b)

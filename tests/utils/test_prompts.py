@@ -91,7 +91,7 @@ def test_the_classroom_cannot_do_without_some_words(tmp_path: Path) -> None:
     for key, word in (
         ("teacher_prompt_path", "problem"),
         ("initial_attempt_wrapper_prompt_path", "attempt"),
-        ("student_initial_attempt_prompt_path", "problem"),
+        ("student_attempt_prompt_path", "problem"),
     ):
         with pytest.raises(ConfigError, match=rf"^generation\.{key}: .* must say .* {word} "):
             Prompts.load(GenerationSettings(**{key: str(empty)}))

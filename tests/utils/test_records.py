@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.synthetic import record
-from utils.records import Usage, check, load_run, read
+from utils.records import Usage, check, load_run, main, read
 from utils.runs.record_writer import RecordWriter, spending
 
 
@@ -73,3 +75,19 @@ def test_what_is_forgotten_stays_paid(tmp_path: Path) -> None:
         writer.add(record(0, split="train").model_copy(update={"usage": paid}))
     assert len(load_run(tmp_path)) == 1
     assert sum(used["judge"].prompt_tokens for used in spending(tmp_path)) == 21
+
+
+def test_a_run_folder_is_checked_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for node in (0, 1):
+        writer = RecordWriter(tmp_path, node)
+        writer.add(record(node))
+        writer.settle()
+    assert main(["check", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.count("1 conversations, all valid") == 2
+    with (tmp_path / "conversations.jsonl").open("a") as file:
+        file.write("{}\n")
+    assert main(["check", str(tmp_path)]) == 1
+    assert "conversations.jsonl:2: problem_id" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert main(["check", str(tmp_path / "empty")]) == 1
+    assert "there is no conversations.jsonl in this folder" in capsys.readouterr().err

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from config.schema import GenerationSettings
-from utils.prompts import Prompt, load_prompt
+from utils.prompts import TUTOR_VARIABLES, Prompt, load_prompt, thinking_values
 
 _STUDENT = frozenset({"problem", "student_name"})
-_TEACHER = _STUDENT | {"answer", "use_thinking", "force_thinking", "student_persona"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class TutorPrompt:
 
         forced = bool(generation.get("force_thinking", False))
         return cls(
-            teacher=load("teacher_prompt_path", _TEACHER),
+            teacher=load("teacher_prompt_path", TUTOR_VARIABLES),
             opening=load("tutor_opening_prompt_path", _STUDENT),
             wrapper=load("initial_attempt_wrapper_prompt_path", _STUDENT | {"attempt"}),
             thinking=forced or bool(generation.get("use_thinking", False)),
@@ -53,8 +52,7 @@ class TutorPrompt:
             answer=answer,
             student_name=student_name,
             student_persona=persona,
-            use_thinking=self.thinking,
-            force_thinking=self.force_thinking,
+            **thinking_values(use=self.thinking, force=self.force_thinking),
         )
         return {"role": "system", "content": text}
 

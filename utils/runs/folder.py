@@ -22,26 +22,35 @@ from typing import IO, Any
 import yaml
 
 from config.errors import ConfigError, RunError
-from utils.runs.differences import differences
+from config.notes import note
+from config.original import gone
+from utils.runs.checkpoints import last_checkpoint
+from utils.runs.differences import differences, with_defaults
 from utils.runs.logs import redact, register_secrets_of
+from utils.yaml_files import read_mapping
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG, REVISION = "config.yaml", "git_revision.txt"
 METRICS, FINISHED, LOCK = "metrics.jsonl", "finished", ".lock"
 SHOWN_DIFFERENCES = 8
-# what changes no result: a run that stopped at its cap goes on with a higher one
+# what changes no result: a run that stopped at its cap goes on with a higher one, and one whose
+# upload failed without it
 FREE = frozenset(
-    f"engines.{key}"
-    for key in (
-        "max_requests",
-        "max_tokens",
-        "max_cost_usd",
-        "max_concurrent_requests",
-        "start_timeout_s",
-        "request_timeout_s",
-        "hang_timeout_s",
-        "on_engine_death",
-    )
+    {
+        "engines.max_requests",
+        "engines.max_tokens",
+        "engines.max_cost_usd",
+        "engines.max_concurrent_requests",
+        "engines.start_timeout_s",
+        "engines.request_timeout_s",
+        "engines.hang_timeout_s",
+        "engines.on_engine_death",
+        "huggingface.name",
+        "huggingface.push_to_hub",
+        "huggingface.private",
+        "logging.wandb",
+        "logging.wandb_offline",
+    }
 )
 
 
@@ -63,10 +72,8 @@ class RunFolder:
         return self.path / "checkpoints"
 
     def last_checkpoint(self) -> Path | None:
-        """The newest checkpoint that was written to its end (the trainer's state comes last)."""
-        states = self.checkpoints.glob("checkpoint-*/trainer_state.json")
-        whole = [path.parent for path in states if _is_json(path)]
-        return max(whole, key=lambda p: int(p.name.rpartition("-")[2]), default=None)
+        """The newest checkpoint that was written to its end."""
+        return last_checkpoint(self.path)
 
     def add_metrics(self, step: int, values: Mapping[str, Any]) -> None:
         """Append a line to metrics.jsonl: the step, seconds since the epoch, the values."""
@@ -134,6 +141,7 @@ def open_run(settings: Any, *, config_name: str | None = None) -> RunFolder:
     """
     register_secrets_of(settings)
     path = run_path(settings, config_name)
+    say_if_another(settings, path, config_name)
     settings.run_name = path.name
     resumed = (path / CONFIG).exists()
     run = RunFolder(path=path, resumed=resumed, lead=is_lead())
@@ -167,6 +175,7 @@ def check_run(settings: Any, config_name: str | None = None) -> Path:
     """`run_path`, refused as `open_run` would refuse it, before anything slow has begun."""
     register_secrets_of(settings)
     path = run_path(settings, config_name)
+    say_if_another(settings, path, config_name)
     if (path / CONFIG).exists():
         lock = _take_lock(path)
         if lock is not None:
@@ -182,9 +191,23 @@ def base_name(settings: Any, config_name: str | None = None) -> str:
     state = saved_settings(settings)
     engines = state.get("engines", {})
     state["engines"] = {k: v for k, v in engines.items() if f"engines.{k}" not in FREE}
+    if "huggingface" in state:
+        state["huggingface"] = saved_settings(type(settings)())["huggingface"]
+    state["logging"].pop("wandb_offline")
     text = json.dumps(state, sort_keys=True, default=str)
     short = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
     return f"{Path(config_name or _config_name()).stem}-{short}"
+
+
+def say_if_another(settings: Any, path: Path, config_name: str | None = None) -> None:
+    """A finished run is left as it is: say that this start is another one, and its name."""
+    name = base_name(settings, config_name)
+    if path.name != name:
+        note(
+            f"run_name: {name} is finished, so this is another run, from the start: {path.name} "
+            "(a finished run takes no more steps; to go on from its model, name it: "
+            f"teacher_model.model_name_or_path={path.with_name(name) / 'model'})"
+        )
 
 
 def unfinished(path: Path) -> Path:
@@ -208,9 +231,11 @@ def saved_settings(settings: Any) -> dict[str, Any]:
 
 
 def _refuse_changes(path: Path, settings: Any) -> None:
-    old = yaml.safe_load((path / CONFIG).read_text(encoding="utf-8"))
+    old = with_defaults(read_mapping(path / CONFIG), type(settings)())
+    old.pop("run_name")
     found = differences(old, saved_settings(settings))
-    changed = [line for line in found if line.partition(":")[0] not in FREE]
+    keys = ((line, line.partition(":")[0]) for line in found)
+    changed = [line for line, key in keys if key not in FREE and gone(key) is None]
     if changed:
         more = len(changed) - SHOWN_DIFFERENCES
         listed = "; ".join(changed[:SHOWN_DIFFERENCES]) + (f"; {more} more" if more > 0 else "")
@@ -270,12 +295,3 @@ def _config_name() -> str:
     except ImportError:
         return Path(sys.argv[0]).stem
     return Path(sys.argv[0]).stem
-
-
-def _is_json(path: Path) -> bool:
-    """Whether a file was written to its end: a full disk cuts the last one too."""
-    try:
-        json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        return False
-    return True

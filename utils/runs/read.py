@@ -8,11 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from config.errors import ConfigError
 from utils.records import ConversationRecord, load_run
 from utils.runs.folder import CONFIG, METRICS, read_metrics
+from utils.yaml_files import read_mapping
 
 CONTROL_FOLDER = "control"
 
@@ -78,5 +77,4 @@ def open_run(path: str | Path) -> Run:
 def _read_config(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return content if isinstance(content, dict) else {}
+    return read_mapping(path)

@@ -13,23 +13,27 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-# Settings of the paper's own code that make no sense any more -> what replaces them.  Keys are
-# matched from their end: `vllm.use_v0` is refused in every group.
-GONE = {
-    "train.save_policy_to_disk_every_n": (
-        "new weights go to the engines in place after every update; "
-        "logging.save_steps says how often a checkpoint is kept"
-    ),
-    "vllm.use_v0": "vLLM has one engine now; leave it out",
-    "vllm.bits_and_bytes": (
-        "vLLM 0.31 no longer has it; name an AWQ or FP8 checkpoint, "
-        "or set quantization beside model_name_or_path"
-    ),
-    "generation.tokenizer_to_use": "the tutor's own tokenizer is used; leave it out",
-    "generation.server_port": "engines listen on Unix sockets; leave it out",
-    "generation.use_experimental_shared_memory": (
-        "engines.weights_dir: /dev/shm is shared memory, another folder is on disk"
-    ),
+from config.original import RENAMED, gone
+
+# What a setting is called elsewhere -> what it may be called here; the first that is there counts.
+ALIASES = {
+    "lr": ("learning_rate",),
+    "lambda": ("extra_penalty_for_rejected_judges",),
+    "batch_size": ("number_of_problems_per_batch", "per_device_train_batch_size"),
+    "train_batch_size": ("number_of_problems_per_batch", "per_device_train_batch_size"),
+    "num_generations": ("num_samples_per_problem",),
+    "group_size": ("num_samples_per_problem",),
+    "num_iterations": ("mu",),
+    "kl": ("beta",),
+    "kl_coef": ("beta",),
+    "clip": ("epsilon",),
+    "clip_range": ("epsilon",),
+    "num_epochs": ("epochs",),
+    "num_train_epochs": ("epochs",),
+    "num_steps": ("max_steps",),
+    "steps": ("max_steps",),
+    "scheduler": ("lr_scheduler_type",),
+    "optim": ("optimizer",),
 }
 # a value in a mapping, in which not all is ordinary
 _UNQUOTED = re.compile(r"(?<=: )(?=[^,}]*[^\w./~+\s,}-])[^\s\[\]{},\"'][^\[\]{},\"']*")
@@ -53,6 +57,9 @@ def schema_keys(schema: type[Any], prefix: str = "") -> list[str]:
 def nearest(wrong: str, right: Iterable[str]) -> str | None:
     """The most similar name.  The same last part in another group beats a similar spelling."""
     options = list(right)
+    for alias in ALIASES.get(wrong.rsplit(".", 1)[-1].lower(), ()):
+        if named := [k for k in options if k.rsplit(".", 1)[-1] == alias]:
+            return named[0]
     same_leaf = [k for k in options if k.split(".")[-1] == wrong.split(".")[-1]]
     if same_leaf:
         return max(same_leaf, key=lambda k: _similarity(k, wrong))
@@ -69,24 +76,31 @@ def _similarity(one: str, other: str) -> float:
 
 def unknown_key(key: str, schema: type[Any]) -> str:
     """One line for a key that the schema does not have."""
-    for gone, instead in GONE.items():
-        if key == gone or key.endswith("." + gone):
-            return f"{key}: no longer a setting: {instead}"
+    if (instead := gone(key)) is not None:
+        return f"{key}: no longer a setting: {instead}"
+    if key in RENAMED:
+        return f"{key}: is called {RENAMED[key]} now"
     group = key.rsplit(".", 1)[0]
     keys = schema_keys(schema)
     if _is_dict(group, schema):
         return f"{key}: a new entry of {group} is added with a plus sign: +{key}=..."
-    near = nearest(key, [k for k in keys if "." in k] if "." in key else keys)
+    deep = "." in key or key.lower() in ALIASES
+    near = nearest(key, [k for k in keys if "." in k] if deep else keys)
     return f"{key}: no such setting" + (f"; did you mean {near}?" if near else "")
 
 
 def _is_dict(key: str, schema: type[Any]) -> bool:
+    return typing.get_origin(_kind(key, schema)) is dict
+
+
+def _kind(key: str, schema: type[Any]) -> Any:
+    """The type of a key, or None where there is no such key."""
     kind: Any = schema
     for part in key.split("."):
         if not dataclasses.is_dataclass(kind):
-            return False
+            return None
         kind = typing.get_type_hints(kind).get(part)
-    return typing.get_origin(kind) is dict
+    return kind
 
 
 def unknown_flag(flag: str, schema: type[Any], *parsers: argparse.ArgumentParser) -> str:
@@ -125,6 +139,8 @@ def explain(
                 return f"{key}: no such key of a {entry.__name__}, which has {names}"
             return unknown_key(key, schema)
         if isinstance(cause, OmegaConfBaseException):
+            if (wrong := wrong_kind(_full_key(cause), schema, _first_line(cause))) is not None:
+                return wrong
             return f"{_full_key(cause)}: {_first_line(cause)}"
     return _first_line(error)
 
@@ -144,6 +160,30 @@ def _quoted(override: str) -> str:
         given = ""
     shown = f": {shlex.quote(working)}" if given else ""
     return f"quote what has special characters{shown}"
+
+
+def wrong_kind(key: str, schema: type[Any], reason: str) -> str | None:
+    """One line for a value given to what is no single value; None for a setting that is one."""
+    key = key.partition("[")[0]
+    kind = _kind(key, schema)
+    given = re.search(r"value: (.*)", reason)
+    value = given[1] if given else "..."
+    if dataclasses.is_dataclass(kind):
+        inside = [field.name for field in dataclasses.fields(kind)]
+        shown = value.lower() if value in ("True", "False") else value
+        likely = [n for n in ("model_name_or_path", "enable") if n in inside]
+        guess = f"; did you mean {key}.{likely[0]}={shown}?" if likely else f": {', '.join(inside)}"
+        return f"{key}: a group of settings, not one value{guess}"
+    if typing.get_origin(kind) is dict and "not Optional" not in reason:
+        return f"{key}: a group of names and values; an entry is added by +{key}.NAME=VALUE"
+    if typing.get_origin(kind) is not list or "not Optional" in reason:
+        return None
+    [item] = typing.get_args(kind)
+    if dataclasses.is_dataclass(item):
+        names = ", ".join(field.name for field in dataclasses.fields(item))
+        name = value if given else "NAME"
+        return f"{key}: a list of groups ({names}), as in '{key}=[{{name_or_path: \"{name}\"}}]'"
+    return f"{key}: a list, as in '{key}=[{value}]'"
 
 
 def _chain(error: BaseException | None) -> Iterable[BaseException]:

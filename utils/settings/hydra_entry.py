@@ -23,10 +23,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from config.errors import ConfigError, RunError
-from config.validate import normalise, validate
+from config.normalise import normalise
+from config.validate import validate
 from utils.runs.folder import is_finished, run_path
 from utils.runs.logs import load_environment, redact
 from utils.settings.config_errors import explain, schema_keys, unknown_flag, unknown_key
+from utils.settings.config_files import modern_overrides, use_config_files
 from utils.settings.sweeps import Sweep, expand_sweep
 
 C = TypeVar("C")
@@ -61,14 +63,17 @@ def hydra_entry(
                 if code:  # a sweep goes on after a job without one
                     sys.exit(code)
 
+            if hydra_parser().parse_known_args(sys.argv[1:])[0].help:
+                print(help_text(main, config_path, config_name))
+                return
             load_environment()
             os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # whole tracebacks of real faults
             code = _one_line(lambda: _check(sys.argv[1:], config_path, schema, config_name))
             if code:
                 sys.exit(code)
-            register(schema)
-            flags, overrides = _split(sys.argv[1:])
             args = hydra_parser().parse_known_args(sys.argv[1:])[0]
+            use_config_files(schema, args.config_name or config_name)
+            flags, overrides = _split(sys.argv[1:])
             sweep = Sweep(args.config_name or config_name, overrides) if args.multirun else None
             folder = str(ROOT / config_path)
             with tempfile.TemporaryDirectory() as swept:  # a sweep writes its summary there
@@ -78,6 +83,24 @@ def hydra_entry(
         return entry
 
     return decorate
+
+
+def help_text(main: Callable[..., Any], config_path: str, config_name: str) -> str:
+    """What a script does, its flags and its configs."""
+    script = Path(sys.argv[0]).name
+    configs = ", ".join(sorted(p.stem for p in (ROOT / config_path).glob("*.yaml")))
+    return (
+        f"{(sys.modules[main.__module__].__doc__ or script).strip()}\n\n"
+        f"usage: python {script} [--config-name NAME] [SETTING=VALUE ...]\n\n"
+        f"  --config-name NAME    a file of {config_path}; without it: {config_name}\n"
+        f"                        ({configs})\n"
+        "  --config-dir FOLDER   look for it in this folder too\n"
+        "  SETTING=VALUE         overrides any setting: run_name=mine\n"
+        "  --multirun            a=1,2 runs once for each value\n"
+        "  --cfg job             print the settings, each with its value\n"
+        "  --hydra-help          Hydra's own flags\n\n"
+        "Settings and their defaults: config/schema.py."
+    )
 
 
 def _run(main: Callable[[C], int | None], settings: C, sweep: Sweep | None) -> int | None:
@@ -127,7 +150,7 @@ def compose_config(
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    register(schema)
+    use_config_files(schema, config_name)
     folder = ROOT / config_path
     places = create_config_search_path(str(folder))
     if config_dir is not None:
@@ -136,19 +159,14 @@ def compose_config(
     GlobalHydra.instance().clear()
     try:
         Hydra.create_main_hydra2(task_name="settings", config_search_path=places)
-        return compose(config_name=config_name, overrides=list(overrides))
+        return compose(config_name=config_name, overrides=modern_overrides(overrides))
+    except ConfigError:
+        raise
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         folders = [folder, *([Path(config_dir)] if config_dir else [])]
         raise ConfigError(explain(error, schema, config_name, folders)) from error
     finally:
         GlobalHydra.instance().clear()
-
-
-def register(schema: type[Any]) -> None:
-    """Make `defaults: [schema, _self_]` in a YAML file mean this dataclass."""
-    from hydra.core.config_store import ConfigStore
-
-    ConfigStore.instance().store(name="schema", node=schema)
 
 
 def to_settings(cfg: Any, schema: type[C]) -> C:
@@ -204,7 +222,7 @@ def hydra_parser() -> Any:
 
 
 def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Hydra's flags with their values, and the overrides."""
+    """Hydra's flags with their values, and the overrides in today's terms."""
     overrides = hydra_parser().parse_known_args(list(argv))[0].overrides
     left = list(overrides)
     flags = []
@@ -213,7 +231,7 @@ def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
             left.pop(0)
         else:
             flags.append(argument)
-    return flags, list(overrides)
+    return flags, modern_overrides(overrides)
 
 
 def _check(argv: Sequence[str], config_path: str, schema: type[Any], config_name: str) -> None:
@@ -221,7 +239,7 @@ def _check(argv: Sequence[str], config_path: str, schema: type[Any], config_name
     args, unknown = hydra_parser().parse_known_args(list(argv))
     if unknown:
         raise ConfigError(unknown_flag(unknown[0], schema, hydra_parser()))
-    if args.help or args.hydra_help or args.shell_completion or args.experimental_rerun:
+    if args.hydra_help or args.shell_completion or args.experimental_rerun:
         return
     if args.multirun and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigError(

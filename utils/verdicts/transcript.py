@@ -45,6 +45,22 @@ def _quoted_lines(turns: Sequence[tuple[str, str]]) -> list[str]:
     return lines
 
 
+def indented_messages(turns: Sequence[tuple[str, str]], *, escaped: bool) -> list[dict[str, str]]:
+    """The turns for a prompt that writes them out itself: {"role": ..., "content": ...}.
+
+    Whatever ends a line is followed by spaces, so that no line of a text can begin like a line of
+    the prompt: another message, say, or the end of the conversation.  `escaped`: as above.
+    """
+
+    def line(text: str) -> str:
+        return _literal(text)[1:-1] if escaped else _without_control(text)
+
+    return [
+        {"role": role, "content": "\n    ".join(map(line, text.splitlines()))}
+        for role, text in turns
+    ]
+
+
 def _without_control(line: str) -> str:
     return "".join(
         c if c == "\t" or unicodedata.category(c)[0] != "C" else _escape(c) for c in line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -141,6 +142,81 @@ def test_one_line_and_nothing_started(argv: list[str], line: str, tmp_path: Path
     done = run(*argv, f"logging.save_dir={tmp_path}")
     assert (done.returncode, done.stderr) == (2, line)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_dashes_part_flags_from_settings_as_in_the_papers_launcher(tmp_path: Path) -> None:
+    done = run("--dry-run", "--", f"logging.save_dir={tmp_path}", "run_name=mine")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.rstrip().endswith(f"logging.save_dir={tmp_path} run_name=mine")
+
+
+def test_a_dry_run_shows_the_machine_that_is_asked_for(tmp_path: Path) -> None:
+    done = run(
+        *("--dry-run", "--config-name", "7b", f"logging.save_dir={tmp_path}"),
+        *("--config_file", "config/deepspeed/zero3_4GPU.yaml"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "# as on a machine of 4 GPUs; on this one 0 are visible" in done.stdout
+    assert done.stdout.count("--tensor-parallel-size 4") == 3
+    assert "DS_ACCELERATOR=cpu" not in done.stdout
+
+
+@pytest.mark.parametrize("flag", ["--check", "--dry-run"])
+def test_what_a_start_reads_is_read(tmp_path: Path, flag: str) -> None:
+    """A rule's module and a dataset that are not there, or at fault; nothing is left behind."""
+    rules = tmp_path / "own_rules"
+    rules.mkdir()
+    (rules / "mine.py").write_text("rule = 1\n")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "src.launch", flag, f"logging.save_dir={tmp_path / 'runs'}"),
+            *("+generation.judges_rules_prompts_paths.mine=mine:rule", "train.eval_steps=0"),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(rules)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == (1 if flag == "--check" else 2), done.stderr
+    assert "generation.judges_rules_prompts_paths.mine: mine:rule is no function" in (
+        done.stdout + done.stderr
+    )
+    assert [path.name for path in tmp_path.rglob("*")] == ["own_rules", "mine.py"]
+
+
+def test_check_asks_the_plan(tmp_path: Path) -> None:
+    found = {
+        name: run("--check", f"logging.save_dir={tmp_path}", *more).stdout
+        for name, more in {
+            "toy": (),
+            "larger": ("student_model.vllm.cpu_kv_cache_gib=9999",),
+        }.items()
+    }
+    assert re.search(r"^ok +memory .* planned\)$", found["toy"], re.M)
+    assert re.search(r"^MISSING +memory .* planned\)$", found["larger"], re.M)
+    assert re.search(r"^ok +new weights .* planned\)$", found["toy"], re.M)
+    assert re.search(r"^ok +run folder .* planned\)$", found["toy"], re.M)
+    assert "Nothing is missing." in found["toy"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "says"),
+    [
+        (("--plan", "--gpu-memory", "80"), 2, "error: --gpu-memory: --gpus says how many"),
+        (
+            ("--plan", "--gpus", "6", "--gpu-memory", "80", "--config-name", "smollm2"),
+            0,
+            "a batch is not cut evenly by 6 GPUs: 4 of them train",
+        ),
+    ],
+)
+def test_a_machine_is_described_whole(
+    tmp_path: Path, argv: tuple[str, ...], code: int, says: str
+) -> None:
+    done = run(*argv, f"logging.save_dir={tmp_path}")
+    assert says in done.stderr
+    assert done.returncode == code or code == 0
 
 
 def test_check_says_what_is_missing(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from src.launch.arguments import parse
 from src.launch.jobs import plan_jobs
 from src.launch.plan import describe, print_plans, training_of
 from src.memory_plan.parts import Plan, total
-from src.memory_plan.plan import plan_memory, update_load
+from src.memory_plan.plan import plan_memory, price, update_load
 from src.vllm.server import GIB, Machine
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -73,7 +73,7 @@ def test_what_is_proposed_would_fit(planned: Planned, argv: tuple[str, ...], set
         planned("7b", *argv)
     said = str(refused.value)
     assert said.startswith(f"{setting}: ") and "\n" not in said
-    found = re.search(r"; (\S+)=(\S+) would fit$", said)
+    found = re.search(r"; (\S+)=(\S+) would fit \(", said)
     assert found is not None and found[1] == setting
     kept = [override for override in argv if not override.startswith(setting)]
     assert planned("7b", *kept, f"{setting}={found[2]}")[0].fits
@@ -101,13 +101,35 @@ def test_two_changes_are_proposed_where_one_is_not_enough(
         planned(config, *argv, **machine)
     said = str(refused.value)
     assert said.startswith(first) and "\n" not in said
-    found = re.search(r"; ((?:\S+=\S+ )+)would fit$", said)
+    found = re.search(r"; ((?:\S+=\S+ )+)would fit \(", said)
     assert found is not None, said
     assert planned(config, *argv, *found[1].split(), **machine)[0].fits
 
 
+def test_nothing_is_proposed_that_a_run_would_refuse(planned: Planned) -> None:
+    """`train.overlap` needs engines that stay awake: to let them sleep is no way out."""
+    with pytest.raises(ConfigError) as refused:
+        planned("7b", "train.overlap=true", "engines.residency=always")
+    assert "engines.residency=phase" not in str(refused.value)
+    assert "engines.residency=turn" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"engines.residency": "turn"}, "speed only"),
+        ({"engines.residency": "turn", "teacher_model.vllm.max_length": "2048"}, "what is learnt"),
+        ({"teacher_model.lora.enable": "true"}, "train.learning_rate of ten times"),
+    ],
+)
+def test_what_a_proposal_costs_is_said(changes: dict[str, str], says: str) -> None:
+    assert says in price(changes)
+
+
 def test_little_ram_is_enough_for_one_process(planned: Planned) -> None:
-    with pytest.raises(ConfigError, match=r"^engines\.backend: .*=transformers would fit$"):
+    with pytest.raises(
+        ConfigError, match=r"^engines\.backend: .*=transformers would fit \(speed only"
+    ):
         planned("toy", gpus=0, ram=4)
     assert planned("toy", "engines.backend=transformers", gpus=0, ram=4)[0].fits
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -45,17 +46,46 @@ def test_a_refusal_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_wandb_hears_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PROJECT", "ENTITY", "NAME", "RUN_GROUP", "TAGS", "MODE"):
-        monkeypatch.delenv(f"WANDB_{name}", raising=False)
-        monkeypatch.setenv(f"WANDB_{name}", "")  # so that it is restored afterwards
-        monkeypatch.delenv(f"WANDB_{name}")
-    import os
+@pytest.fixture
+def no_wandb(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("PROJECT", "ENTITY", "NAME", "RUN_GROUP", "TAGS", "MODE", "DIR", "RUN_ID", "RESUME")
+    for name in (f"WANDB_{name}" for name in (*names, "API_KEY")):
+        monkeypatch.setenv(name, "")  # so that it is restored afterwards
+        monkeypatch.delenv(name)
 
-    prepare_wandb(LoggingSettings(wandb=False), "r")
+
+@pytest.mark.usefixtures("no_wandb")
+def test_wandb_hears_the_settings(tmp_path: Path) -> None:
+    prepare_wandb(LoggingSettings(wandb=False), tmp_path)
     assert "WANDB_NAME" not in os.environ
-    prepare_wandb(LoggingSettings(wandb=True, wandb_tags=["a", "b"]), "r")
-    assert os.environ["WANDB_NAME"] == "r"
+    prepare_wandb(LoggingSettings(wandb=True, wandb_tags=["a", "b"]), tmp_path)
+    assert os.environ["WANDB_NAME"] == tmp_path.name
     assert os.environ["WANDB_TAGS"] == "a,b"
     assert os.environ["WANDB_MODE"] == "offline"
     assert "WANDB_ENTITY" not in os.environ
+
+
+@pytest.mark.usefixtures("no_wandb")
+def test_a_run_that_goes_on_is_the_same_one_of_wandb(tmp_path: Path) -> None:
+    ids = []
+    for _ in range(2):
+        prepare_wandb(LoggingSettings(wandb=True), tmp_path)
+        ids.append(os.environ.pop("WANDB_RUN_ID"))
+    assert ids[0] == ids[1] == (tmp_path / "wandb_id.txt").read_text().strip()
+    assert os.environ["WANDB_RESUME"] == "allow"
+    assert os.environ["WANDB_DIR"] == str(tmp_path)
+    (tmp_path / "other").mkdir()
+    prepare_wandb(LoggingSettings(wandb=True), tmp_path / "other")
+    assert os.environ["WANDB_RUN_ID"] != ids[0]
+
+
+@pytest.mark.usefixtures("no_wandb")
+def test_offline_files_lie_in_the_run_folder(tmp_path: Path) -> None:
+    """By W&B itself, without a network."""
+    prepare_wandb(LoggingSettings(wandb=True, wandb_project="p"), tmp_path)
+    import wandb
+
+    with wandb.init() as run:
+        assert run.id == (tmp_path / "wandb_id.txt").read_text().strip()
+        run.log({"a": 1})
+    assert list((tmp_path / "wandb").glob("offline-run-*"))

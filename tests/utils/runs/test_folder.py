@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
+from config import notes
 from config.errors import ConfigError, RunError
-from config.schema import TrainRLConfig
+from config.schema import DatasetEntry, TrainRLConfig
 from utils.runs.differences import differences
 from utils.runs.folder import (
     base_name,
@@ -99,6 +100,58 @@ def test_changed_settings_are_refused_with_their_names(tmp_path: Path) -> None:
     open_run(settings(tmp_path, run_name="mine")).close()  # the refusal held no lock
 
 
+def test_a_finished_run_is_another_one_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes._said.clear()
+    monkeypatch.delenv(notes.QUIET, raising=False)
+    with open_run(settings(tmp_path, run_name="mine")) as run:
+        assert capsys.readouterr().err == ""
+        run.finish()
+    check_run(settings(tmp_path, run_name="mine"))
+    said = capsys.readouterr().err
+    assert said.startswith("note: run_name: mine is finished, so this is another run")
+    assert f"teacher_model.model_name_or_path={tmp_path / 'mine' / 'model'}" in said
+    assert said.count("\n") == 1
+
+
+def test_what_changes_no_result_may_change(tmp_path: Path) -> None:
+    first = settings(tmp_path, run_name="mine")
+    first.huggingface.push_to_hub, first.huggingface.name = True, "me/tutor"
+    first.logging.wandb = True
+    open_run(first).close()
+    second = settings(tmp_path, run_name="mine")
+    second.logging.wandb_offline = True
+    assert check_run(second) == tmp_path / "mine"
+    # the default name is the same one too, so that the same command without the upload goes on
+    first.run_name = second.run_name = None
+    first.logging.wandb = False
+    assert base_name(first, "7b") == base_name(second, "7b")
+
+
+def test_a_run_of_before_a_setting_goes_on(tmp_path: Path) -> None:
+    def settings(folder: Path, **changes: Any) -> TrainRLConfig:
+        made = TrainRLConfig(**changes)
+        made.logging.save_dir = str(folder)
+        made.dataset.train_datasets = [DatasetEntry(name_or_path="a")]
+        made.generation.judges_rules_prompts_paths = {"mine": "matcher"}  # fewer than by default
+        return made
+
+    open_run(settings(tmp_path, run_name="mine")).close()
+    path = tmp_path / "mine" / "config.yaml"
+    saved = yaml.safe_load(path.read_text())
+    del saved["train"]["overlap"], saved["logging"]["wandb_offline"]
+    del saved["dataset"]["train_datasets"][0]["columns"]
+    saved["train"]["deepspeed_config_path"] = None
+    path.write_text(yaml.safe_dump(saved))
+    check_run(settings(tmp_path, run_name="mine"))
+    changed = settings(tmp_path, run_name="mine")
+    changed.train.overlap = True
+    with pytest.raises(ConfigError, match=r"run_name: .*train\.overlap: "):
+        path.write_text(yaml.safe_dump(saved))
+        check_run(changed)
+
+
 def test_differences_reach_into_lists_and_new_keys() -> None:
     old = {"a": {"b": 1, "c": [1, 2]}, "d": [{"e": 1}], "gone": None}
     new = {"a": {"b": 1, "c": [1, 3]}, "d": [{"e": 2}, {"e": 3}], "fresh": True}
@@ -139,7 +192,7 @@ def test_a_cap_may_be_raised_when_a_run_goes_on(tmp_path: Path) -> None:
 
 HOLDER = """
 import sys, time
-from config.schema import TrainRLConfig
+from config.schema import DatasetEntry, TrainRLConfig
 from utils.runs.folder import open_run
 mine = TrainRLConfig(run_name="mine")
 mine.logging.save_dir = sys.argv[1]

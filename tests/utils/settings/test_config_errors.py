@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from config.schema import TrainRLConfig
+from config.schema import TrainRLConfig, TrainSFTConfig
 from utils.settings.config_errors import nearest, schema_keys, unknown_flag, unknown_key
 from utils.settings.hydra_entry import hydra_parser
 
@@ -34,9 +34,33 @@ def test_nearest_key(wrong: str, near: str | None) -> None:
         assert (found or "") == near
 
 
-def test_a_key_that_is_gone_is_known_in_every_group() -> None:
+@pytest.mark.parametrize(
+    ("wrong", "near"),
+    [
+        ("train.lr", "train.learning_rate"),
+        ("lr", "train.learning_rate"),
+        ("generation.lambda", "generation.extra_penalty_for_rejected_judges"),
+        ("lambda", "generation.extra_penalty_for_rejected_judges"),
+        ("train.batch_size", "train.number_of_problems_per_batch"),
+        ("train.num_generations", "train.num_samples_per_problem"),
+        ("train.kl_coef", "train.beta"),
+    ],
+)
+def test_what_others_call_a_setting(wrong: str, near: str) -> None:
+    said = unknown_key(wrong, TrainRLConfig)
+    assert said == f"{wrong}: no such setting; did you mean {near}?"
+
+
+def test_a_key_that_is_gone_is_known_wherever_it_stands() -> None:
+    """Also inside a value that is typed as a whole group: `teacher_model.vllm={use_v0: true}`."""
     for role in ("teacher_model", "student_model", "judge_model", "reward_model"):
         assert "no longer a setting" in unknown_key(f"{role}.vllm.use_v0", TrainRLConfig)
+    assert "dataset.eval_datasets" in unknown_key("dataset.val_datasets", TrainSFTConfig)
+
+
+def test_a_name_of_another_script() -> None:
+    said = unknown_key("train.batch_size", TrainSFTConfig)
+    assert said.endswith("did you mean train.per_device_train_batch_size?")
 
 
 @pytest.mark.parametrize(

@@ -57,13 +57,14 @@ WRONG = [
     # what is no override at all
     ("nonsense", "nonsense:", "key=value"),
     ("a=[b", "a=[b:", "key=value"),
-    # settings of the paper's own code that are gone
-    ("train.save_policy_to_disk_every_n=2", "train.save_policy", "save_steps"),
-    ("teacher_model.vllm.use_v0=true", "teacher_model.vllm.use_v0:", "one engine"),
-    ("student_model.vllm.bits_and_bytes=true", "student_model.vllm.bits", "quantization"),
-    ("generation.tokenizer_to_use=x", "generation.tokenizer_to_use:", "own tokenizer"),
-    ("generation.server_port=8000", "generation.server_port:", "sockets"),
-    ("generation.use_experimental_shared_memory=true", "generation.use_exp", "weights_dir"),
+    # one value for what is no single value
+    ("dataset.train_datasets=[x.csv]", "dataset.train_datasets:", '[{name_or_path: "x.csv"}]'),
+    ("dataset.train_datasets=x.csv", "dataset.train_datasets:", "a list of groups"),
+    ("teacher_model.lora=true", "teacher_model.lora:", "teacher_model.lora.enable=true?"),
+    ("teacher_model=a/b", "teacher_model:", "teacher_model.model_name_or_path=a/b?"),
+    ("train=3", "train:", "a group of settings"),
+    ("logging.wandb_tags=x", "logging.wandb_tags:", "a list"),
+    ("generation.judges_rules_prompts_paths=x", "generation.judges", "NAME=VALUE"),
     # ranges
     ("generation.extra_penalty_for_rejected_judges=-1", "generation.extra_penalty", "negative"),
 ]
@@ -215,6 +216,14 @@ def test_a_real_fault_keeps_its_traceback(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "Traceback" in done.stderr
     assert "a real fault" in done.stderr
+
+
+def test_help_is_our_own(tmp_path: Path) -> None:
+    for flag in ("--help", "-h"):
+        done = run(tmp_path, flag, "--config-name", "7b")
+        assert done.returncode == 0, done.stderr
+        assert "usage: python script.py [--config-name NAME]" in done.stdout
+        assert "smollm2" in done.stdout and "mu:" not in done.stdout
 
 
 def test_only_the_launcher_sweeps_under_several_ranks(tmp_path: Path) -> None:

@@ -1,0 +1,57 @@
+"""Spellings of settings that mean the same, brought to one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from config.notes import note
+from config.original import PROMPTS
+from config.schema import GenerationSettings, TrainRLConfig, TrainSFTConfig
+
+ROOT = Path(__file__).resolve().parents[1]
+CONVERSATION_TYPES = {"guided": "guided", "attempted": "attempted", "attempt": "attempted"}
+REWARDS_WITHOUT_MODEL = {"answer": "Answer", "none": "None"}
+
+
+def normalise(settings: Any) -> None:
+    """Bring spellings that mean the same to one, in place.
+
+    `attempt` becomes `attempted`; a rule or persona whose file is `none` is dropped (a config can
+    override an entry that it inherits but not remove it); the in-process backend has one process;
+    `train.bad_rows` is `dataset.bad_rows`.
+    """
+    reward_model = getattr(settings, "reward_model", None)
+    if reward_model is not None:
+        given = reward_model.model_name_or_path
+        reward_model.model_name_or_path = REWARDS_WITHOUT_MODEL.get(given.lower(), given)
+    generation: GenerationSettings | None = getattr(settings, "generation", None)
+    if generation is not None:
+        given = generation.forced_conversation_type
+        if given is not None:
+            generation.forced_conversation_type = CONVERSATION_TYPES.get(given, given)
+        _rename_prompts(generation)
+        for paths in (
+            generation.judges_rules_prompts_paths,
+            generation.student_personas_prompts_paths,
+        ):
+            for name in [n for n, path in paths.items() if path.lower() == "none"]:
+                del paths[name]
+    if isinstance(settings, TrainRLConfig) and settings.engines.backend == "transformers":
+        settings.train.use_deepspeed = False
+    if isinstance(settings, TrainSFTConfig) and settings.train.bad_rows is not None:
+        settings.dataset.bad_rows, settings.train.bad_rows = settings.train.bad_rows, None
+
+
+def _rename_prompts(generation: GenerationSettings) -> None:
+    """A prompt file of the paper's own code that is not here: ours takes its place."""
+    for name, path in list(vars(generation).items()):
+        ours = PROMPTS.get(path) if name.endswith("_path") else None
+        if ours is not None and not is_file(path):
+            note(f"generation.{name}: {path} is not here: {ours}, this project's own, is used")
+            setattr(generation, name, ours)
+
+
+def is_file(path: str) -> bool:
+    """Whether there is such a file, from the working folder or else from the project."""
+    return Path(path).is_file() or (ROOT / path).is_file()
