@@ -14,8 +14,8 @@ from tests.src.test_classroom import PROBLEMS, classroom, generation, run_all, s
 FILES = {
     "student_final_system_prompt_path": "EXAM",
     "student_final_prompt_path": "SOLVE",
-    "student_attempt_prompt_path": "TRY",
-    "student_initial_attempt_prompt_path": "TRY {{ problem }}",
+    "student_initial_attempt_prompt_path": "TRY",
+    "student_attempt_prompt_path": "TRY {{ problem }}",
     "initial_attempt_wrapper_prompt_path": "{{ attempt }}",
 }
 
