@@ -202,12 +202,14 @@ def base_name(settings: Any, config_name: str | None = None) -> str:
 def say_if_another(settings: Any, path: Path, config_name: str | None = None) -> None:
     """A finished run is left as it is: say that this start is another one, and its name."""
     name = base_name(settings, config_name)
-    if path.name != name:
-        note(
-            f"run_name: {name} is finished, so this is another run, from the start: {path.name} "
-            "(a finished run takes no more steps; to go on from its model, name it: "
-            f"teacher_model.model_name_or_path={path.with_name(name) / 'model'})"
-        )
+    if path.name == name:
+        return
+    model = path.with_name(name) / "model"
+    hint = f"; to go on from its model, name {model}" if model.is_dir() else ""
+    note(
+        f"run_name: {name} is finished and takes no more steps, so this is another run, from the "
+        f"start: {path.name}{hint}"
+    )
 
 
 def unfinished(path: Path) -> Path:

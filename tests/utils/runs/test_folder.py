@@ -107,12 +107,12 @@ def test_a_finished_run_is_another_one_and_that_is_said(
     monkeypatch.delenv(notes.QUIET, raising=False)
     with open_run(settings(tmp_path, run_name="mine")) as run:
         assert capsys.readouterr().err == ""
+        (run.path / "model").mkdir()
         run.finish()
     check_run(settings(tmp_path, run_name="mine"))
     said = capsys.readouterr().err
-    assert said.startswith("note: run_name: mine is finished, so this is another run")
-    assert f"teacher_model.model_name_or_path={tmp_path / 'mine' / 'model'}" in said
-    assert said.count("\n") == 1
+    assert said.startswith("note: run_name: mine is finished and takes no more steps")
+    assert f"from the start: mine-2; to go on from its model, name {tmp_path}/mine/model" in said
 
 
 def test_what_changes_no_result_may_change(tmp_path: Path) -> None:
