@@ -32,6 +32,7 @@ BESIDE = {"generation.force_thinking": {"use_thinking": True}}
 _BOTH = {
     "generation.max_turns": "15 is 16 here: the same eight turns of the tutor",
     "huggingface.name": "no made-up name",
+    "teacher_model.lora.dropout": "0 in training; never read there",
 }
 OTHER_DEFAULTS = {
     "train_rl": _BOTH | {"teacher_model.vllm.top_k": "off in training"},

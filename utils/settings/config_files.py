@@ -136,6 +136,13 @@ def read_as_original(config: Any, schema: type[Any], file: str) -> None:
                     f"{file}: teacher_model.vllm.{name}: off in training ({off}, not {value}): the "
                     "trainer's distribution must be the sampler's"
                 )
+        dropout = OmegaConf.select(config, "teacher_model.lora.dropout")
+        if dropout:
+            config.teacher_model.lora.dropout = 0.0
+            note(
+                f"{file}: teacher_model.lora.dropout: 0 in training, not {dropout}: two passes over "
+                "the same tokens must differ by the weights alone (that code never read it)"
+            )
     if schema is TrainSFTConfig:
         for name in ("train_datasets", "eval_datasets"):
             for entry in OmegaConf.select(config, f"dataset.{name}") or ():
