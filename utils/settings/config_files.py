@@ -140,8 +140,8 @@ def read_as_original(config: Any, schema: type[Any], file: str) -> None:
         if dropout:
             config.teacher_model.lora.dropout = 0.0
             note(
-                f"{file}: teacher_model.lora.dropout: 0 in training, not {dropout}: two passes over "
-                "the same tokens must differ by the weights alone (that code never read it)"
+                f"{file}: teacher_model.lora.dropout: 0 in training, not {dropout}: two passes "
+                "over the same tokens must differ by the weights alone (that code never read it)"
             )
     if schema is TrainSFTConfig:
         for name in ("train_datasets", "eval_datasets"):
