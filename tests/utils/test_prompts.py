@@ -65,9 +65,7 @@ def test_what_is_said_is_never_a_template(tmp_path: Path) -> None:
     assert prompt.render(problem="{{ 1 / 0 }}{% x", student_name=None) == "{{ 1 / 0 }}{% x"
 
 
-def test_a_judge_is_told_problem_and_transcript_and_that_escapes_are_characters(
-    tmp_path: Path,
-) -> None:
+def test_a_judge_is_told_problem_and_transcript(tmp_path: Path) -> None:
     rule = tmp_path / "rule.txt"
     made = GenerationSettings(judges_rules_prompts_paths={"mine": str(rule)})
     for text, word in (("{{ problem }}", "transcript"), ("{{ transcript }}", "problem")):
@@ -81,8 +79,8 @@ def test_a_judge_is_told_problem_and_transcript_and_that_escapes_are_characters(
     assert set(load_rules(made)) == {"mine"}
     for shipped in load_rules(GenerationSettings()).values():
         assert isinstance(shipped, Prompt)
-        text = shipped.render(problem="p", answer=None, transcript="t")
-        assert "one JSON object a line" in text and "\\u003c" in text
+        text = shipped.render(problem="PROBLEM", answer="ANSWER", transcript="TRANSCRIPT")
+        assert all(word in text for word in ("PROBLEM", "ANSWER", "TRANSCRIPT"))
 
 
 def test_the_classroom_cannot_do_without_some_words(tmp_path: Path) -> None:
