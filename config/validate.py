@@ -10,7 +10,9 @@ from typing import Any
 
 from config.errors import ConfigError
 from config.ranges import CHOICES, MODEL_RANGES, RANGES
-from config.roles import configured, is_code, roles_of
+from config.rewards import check_rewards, reward_entries
+from config.roles import configured, roles_of
+from config.rules import named_rules
 from config.schema import (
     DatasetEntry,
     EvalConfig,
@@ -32,9 +34,9 @@ Settings = TrainRLConfig | EvalConfig | TrainSFTConfig
 def normalise(settings: Any) -> None:
     """Bring spellings that mean the same to one, in place.
 
-    `attempt` becomes `attempted`; a rule or persona whose file is `none` is dropped (a config can
-    override an entry that it inherits but not remove it); the in-process backend has one process;
-    `train.bad_rows` is `dataset.bad_rows`.
+    `attempt` becomes `attempted`; a rule, persona or reward whose file or function is `none` is
+    dropped (a config can override an entry that it inherits but not remove it); the in-process
+    backend has one process; `train.bad_rows` is `dataset.bad_rows`.
     """
     for reward_model in _get(settings, "reward_model"):
         given = reward_model.model_name_or_path
@@ -50,6 +52,7 @@ def normalise(settings: Any) -> None:
         ):
             for name in [n for n, path in paths.items() if path.lower() == "none"]:
                 del paths[name]
+        generation.rewards = reward_entries(generation.rewards)
     if isinstance(settings, TrainRLConfig) and settings.engines.backend == "transformers":
         settings.train.use_deepspeed = False
     if isinstance(settings, TrainSFTConfig) and settings.train.bad_rows is not None:
@@ -178,18 +181,8 @@ def _check_generation(generation: GenerationSettings) -> None:
         raise ConfigError("generation.student_personas_prompts_paths: at least one is needed")
     if not generation.student_names:
         raise ConfigError("generation.student_names: empty; [null] is one student without a name")
-    rules = generation.judges_rules_prompts_paths
-    for name in generation.rules_only_reported:
-        if name not in rules:
-            near = _nearest(name, list(rules))
-            raise ConfigError(f"generation.rules_only_reported: no rule is called {name}{near}")
-    for name in generation.rules_that_see_the_answer:
-        # the default's own rule may have been taken away
-        if name not in rules and name not in GenerationSettings().rules_that_see_the_answer:
-            near = _nearest(name, list(rules))
-            raise ConfigError(
-                f"generation.rules_that_see_the_answer: no rule is called {name}{near}"
-            )
+    _check_rule_names(generation)
+    check_rewards(generation)
     if generation.max_turns < 2 and forced != "guided":
         raise ConfigError(
             "generation.max_turns: 1 is the student's own attempt and no word of the tutor's; "
@@ -200,6 +193,21 @@ def _check_generation(generation: GenerationSettings) -> None:
             raise ConfigError(f"{key}: no such prompt file: {path}")
 
 
+def _check_rule_names(generation: GenerationSettings) -> None:
+    rules = list(generation.judges_rules_prompts_paths)
+    named = {
+        "rules_only_reported": generation.rules_only_reported,
+        "rules_that_see_the_answer": generation.rules_that_see_the_answer,
+        "leak_rule": [generation.leak_rule],
+    }
+    for key, names in named.items():
+        default = getattr(GenerationSettings(), key)  # its rules may have been taken away
+        for name in names:
+            if name not in rules and name not in default:
+                near = _nearest(name, rules)
+                raise ConfigError(f"generation.{key}: no rule is called {name}{near}")
+
+
 def _prompt_files(generation: GenerationSettings) -> Iterator[tuple[str, str]]:
     for name, value in vars(generation).items():
         if name.endswith("_path") and value != PERSONA:
@@ -207,9 +215,9 @@ def _prompt_files(generation: GenerationSettings) -> Iterator[tuple[str, str]]:
     for key in ("student_personas_prompts_paths", "peers"):
         for name, path in getattr(generation, key).items():
             yield f"generation.{key}.{name}", path
-    for name, path in generation.judges_rules_prompts_paths.items():
-        if not is_code(path):
-            yield f"generation.judges_rules_prompts_paths.{name}", path
+    for rule in named_rules(generation):
+        if rule.kind == "prompt":
+            yield rule.setting, rule.source
 
 
 def _check_roles(settings: TrainRLConfig | EvalConfig) -> None:

@@ -48,7 +48,7 @@ def write_report(
         "paper": paper_points() if paper else None,
         "total": total,
         "chunk": CHUNK,
-        "index": index(chosen, [run.reported_rules for run in runs]),
+        "index": index(chosen),
     }
     temporary = path.with_name(path.name + ".part")
     temporary.write_text(page(data, chunks(chosen, given)), encoding="utf-8")

@@ -27,6 +27,7 @@ GONE = {
     ),
     "generation.tokenizer_to_use": "the tutor's own tokenizer is used; leave it out",
     "generation.server_port": "engines listen on Unix sockets; leave it out",
+    "generation.reward_weights": "generation.rewards.<name>.weight says it for each reward",
     "generation.use_experimental_shared_memory": (
         "engines.weights_dir: /dev/shm is shared memory, another folder is on disk"
     ),
@@ -70,14 +71,20 @@ def _similarity(one: str, other: str) -> float:
 def unknown_key(key: str, schema: type[Any]) -> str:
     """One line for a key that the schema does not have."""
     for gone, instead in GONE.items():
-        if key == gone or key.endswith("." + gone):
+        if key == gone or key.endswith("." + gone) or key.startswith(gone + "."):
             return f"{key}: no longer a setting: {instead}"
-    group = key.rsplit(".", 1)[0]
     keys = schema_keys(schema)
-    if _is_dict(group, schema):
-        return f"{key}: a new entry of {group} is added with a plus sign: +{key}=..."
+    for group in _groups(key):
+        if _is_dict(group, schema):
+            return f"{key}: a new entry of {group} is added with a plus sign: +{key}=..."
     near = nearest(key, [k for k in keys if "." in k] if "." in key else keys)
     return f"{key}: no such setting" + (f"; did you mean {near}?" if near else "")
+
+
+def _groups(key: str) -> list[str]:
+    """`a.b` and `a` of the key a.b.c."""
+    parts = key.split(".")
+    return [".".join(parts[:end]) for end in range(len(parts) - 1, 0, -1)]
 
 
 def _is_dict(key: str, schema: type[Any]) -> bool:
