@@ -127,7 +127,7 @@ def _call(name: str, entry: DatasetEntry, seed: int, setting: str) -> Rows:
     except ConfigError as error:  # about the split or a parameter
         raise ConfigError(f"{setting}.{error}") from None
     except TypeError as error:
-        if make.__name__ not in str(error):  # not about this call's arguments
+        if getattr(make, "__name__", name) not in str(error):  # not about this call's arguments
             raise
         raise ConfigError(f"{setting}.parameters: {error}") from None
     return _numbered(rows, f"{name} ({entry.split})", name)
