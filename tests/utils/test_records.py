@@ -73,3 +73,16 @@ def test_what_is_forgotten_stays_paid(tmp_path: Path) -> None:
         writer.add(record(0, split="train").model_copy(update={"usage": paid}))
     assert len(load_run(tmp_path)) == 1
     assert sum(used["judge"].prompt_tokens for used in spending(tmp_path)) == 21
+
+
+def test_a_record_from_before_loads_with_what_it_meant_then() -> None:
+    """No word about which verdicts count, which rule is the leak's, who was solved, what cut."""
+    line = (
+        '{"schema": 1, "problem_id": "p", "problem": "?", "answer": "4", '
+        '"messages": [{"role": "teacher", "content": "a", "visible": "a", "stop_reason": "length"}], '
+        '"verdicts": {"does_not_leak_answer": [{"decision": "REJECT"}]}}'
+    )
+    old = ConversationRecord.from_json(line)
+    assert old.leak_rule == "does_not_leak_answer" and not old.accepted_only
+    assert old.verdicts["does_not_leak_answer"][0].counts
+    assert not old.messages[0].out_of_room
