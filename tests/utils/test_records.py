@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.synthetic import record
-from utils.records import Usage, check, load_run, read
+from utils.records import ConversationRecord, Usage, check, load_run, read
 from utils.runs.record_writer import RecordWriter, spending
 
 
@@ -79,7 +79,7 @@ def test_a_record_from_before_loads_with_what_it_meant_then() -> None:
     """No word about which verdicts count, which rule is the leak's, who was solved, what cut."""
     line = (
         '{"schema": 1, "problem_id": "p", "problem": "?", "answer": "4", '
-        '"messages": [{"role": "teacher", "content": "a", "visible": "a", "stop_reason": "length"}], '
+        '"messages": [{"role": "teacher", "content": "", "visible": "", "stop_reason": "length"}], '
         '"verdicts": {"does_not_leak_answer": [{"decision": "REJECT"}]}}'
     )
     old = ConversationRecord.from_json(line)
