@@ -130,7 +130,7 @@ def thinking_is_well_formed(text: str) -> bool:
     """
     depth = 0
     for tag in _THINK.finditer(text):
-        depth += -1 if tag.group(1) else 1
+        depth += -1 if "/" in tag.group() else 1
         if depth < 0:
             return False
     return depth == 0 and has_thinking_tags(text) and visible_text(text) != ""
