@@ -124,12 +124,12 @@ class PlainClassroom:
         for judge in self.plan.participants.judges:
             if not isinstance(judge, ModelJudge):
                 for n, talk in enumerate(talks):
-                    found[n][judge.rule] = [self._match(judge, talk)]
+                    found[n][judge.rule.name] = [self._match(judge, talk)]
                 continue
             for attempt in range(judge.attempts):
                 asked = list(range(len(talks)))
                 for tried in range(1 + judge.retries):
-                    key = (judge.rule, attempt, tried)
+                    key = (judge.rule.name, attempt, tried)
                     said = await asyncio.gather(
                         *(self._opinion(judge, talks[n], *key) for n in asked)
                     )
@@ -137,10 +137,10 @@ class PlainClassroom:
                     for n, verdict in read.items():
                         if verdict is not None:
                             record = VerdictRecord(decision=verdict.decision, attempts=tried + 1)
-                            found[n].setdefault(judge.rule, []).append(record)
+                            found[n].setdefault(judge.rule.name, []).append(record)
                     asked = [n for n, verdict in read.items() if verdict is None]
                 for n in asked:
-                    found[n].setdefault(judge.rule, []).append(VerdictRecord(decision=None))
+                    found[n].setdefault(judge.rule.name, []).append(VerdictRecord(decision=None))
         return found
 
     def _match(self, judge: object, talk: PlainConversation) -> VerdictRecord:
@@ -153,7 +153,7 @@ class PlainClassroom:
     ) -> Completion:
         text = judge.prompt.render(
             problem=talk.problem.text,
-            answer=talk.problem.answer if judge.sees_answer else None,
+            answer=talk.problem.answer if judge.rule.sees_answer else None,
             transcript=render_transcript(
                 [(r, visible_text(t)) for r, t in talk.turns], escaped=False
             ),

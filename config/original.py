@@ -19,6 +19,7 @@ GONE = {
         "FP8 checkpoint, or set quantization beside model_name_or_path"
     ),
     "generation.tokenizer_to_use": "the tutor's own tokenizer is used",
+    "generation.reward_weights": "generation.rewards.<name>.weight says it for each reward",
     "generation.server_port": "engines listen on Unix sockets",
     "generation.use_experimental_shared_memory": (
         "engines.weights_dir says it: /dev/shm is shared memory, another folder is on disk"

@@ -43,6 +43,7 @@ RANGES: dict[str, Range] = {
     "generation.number_initial_attempts": NOT_NEGATIVE,
     "generation.judge_retries": NOT_NEGATIVE,
     "generation.max_concurrent_conversations": NOT_NEGATIVE,
+    "generation.solve_rejected_share": (lambda v: 0 <= v <= 1, "must lie between 0 and 1"),
     "train.num_samples_per_problem": (
         lambda v: v >= 2,
         "must be at least 2: a conversation is compared with others of its problem",

@@ -10,12 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from config.schema import EvalConfig, GenerationSettings, ModelSettings, TrainRLConfig
+from config.rules import needs_judge
+from config.schema import EvalConfig, ModelSettings, TrainRLConfig
 
 Config = TrainRLConfig | EvalConfig
 Phase = Literal["turns", "judging", "solving"]
-
-MATCHER = "matcher"  # a rule that is the deterministic leak matcher, not a prompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,19 +41,6 @@ class _Row:
 def is_hosted(model: ModelSettings) -> bool:
     """Whether somebody else serves this model, over the network."""
     return model.use_openrouter or model.use_gemini or model.base_url is not None
-
-
-def is_code(source: str) -> bool:
-    """Whether a judge rule is code, not a prompt: `matcher`, or `module:function`."""
-    return source == MATCHER or ":" in source
-
-
-def needs_judge(generation: GenerationSettings) -> bool:
-    """Whether any verdict is asked of a judge model."""
-    rules = generation.judges_rules_prompts_paths.values()
-    return generation.number_judge_attempts > 0 and not all(
-        is_code(source) or source.lower() == "none" for source in rules
-    )
 
 
 def has_conversations(cfg: Config) -> bool:

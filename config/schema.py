@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+LEAK_RULE = "does_not_leak_answer"
+
 
 @dataclass
 class LoraSettings:
@@ -76,13 +78,23 @@ class RewardModelSettings:
 
 
 @dataclass
-class RewardWeights:
-    """Weight of each reward, multiplied into the recorded values (paper, section 3.4)."""
+class RewardEntry:
+    """One reward: a function of a conversation, and the weight that multiplies its value."""
 
-    solve: float = 1.0
-    thinking: float = 0.5
-    end_of_conversation: float = 0.1
-    length: float = 0.5
+    function: str = "???"  # module:function, or file.py:function; none takes the reward away
+    weight: float = 1.0
+
+
+def paper_rewards() -> dict[str, RewardEntry]:
+    """The paper's five (section 3.4), with its weights."""
+    weights = {
+        "solve": 1.0,
+        "pedagogy": 1.0,  # its function gives -lambda
+        "thinking": 0.5,
+        "end_of_conversation": 0.1,
+        "length": 0.5,
+    }
+    return {name: RewardEntry(f"utils.rewards:{name}", w) for name, w in weights.items()}
 
 
 @dataclass
@@ -94,7 +106,7 @@ class GenerationSettings:
     )
     judges_rules_prompts_paths: dict[str, str] = field(
         default_factory=lambda: {
-            "does_not_leak_answer": "prompt_templates/judges/does_not_leak_answer.txt",
+            LEAK_RULE: "prompt_templates/judges/does_not_leak_answer.txt",
             "follows_pedagogical_values": "prompt_templates/judges/follows_pedagogical_values.txt",
         }
     )
@@ -129,15 +141,19 @@ class GenerationSettings:
     solution_ending: str = ""  # given to solutions that box nothing, which then go on from it
     tutor_opening_prompt_path: str = "prompt_templates/tutor_opening.txt"
     rules_that_see_the_answer: list[str] = field(
-        default_factory=lambda: ["does_not_leak_answer", "follows_pedagogical_values"]
+        default_factory=lambda: [LEAK_RULE, "follows_pedagogical_values"]
     )
+    leak_rule: str = LEAK_RULE  # whose REJECTs are `leaked`
     rules_only_reported: list[str] = field(default_factory=list)  # recorded, never a rejection
     missing_verdict: str = "exclude"  # exclude (left out of its group) or reject
     peers: dict[str, str] = field(default_factory=dict)  # name -> persona file: more students
     judge_retries: int = 2  # more requests for a verdict that could not be read
+    # hard lambda: of a problem's samples, how many are solved even if rejected, for the curves
+    solve_rejected_share: float = 0.0
     number_initial_attempts: int = 0  # solutions before the conversation; 0: not measured
     max_concurrent_conversations: int = 0  # 0: all at once
-    reward_weights: RewardWeights = field(default_factory=RewardWeights)
+    # name -> RewardEntry; Any, so that Hydra's `+generation.rewards.mine.function=...` adds one
+    rewards: dict[str, Any] = field(default_factory=paper_rewards)
 
 
 @dataclass

@@ -10,7 +10,9 @@ from typing import Any
 from config.errors import ConfigError
 from config.normalise import CONVERSATION_TYPES, is_file
 from config.ranges import CHOICES, MODEL_RANGES, RANGES
-from config.roles import configured, is_code, roles_of
+from config.rewards import check_rewards
+from config.roles import configured, roles_of
+from config.rules import named_rules
 from config.schema import (
     DatasetEntry,
     EvalConfig,
@@ -148,18 +150,8 @@ def _check_generation(generation: GenerationSettings) -> None:
         raise ConfigError("generation.student_personas_prompts_paths: at least one is needed")
     if not generation.student_names:
         raise ConfigError("generation.student_names: empty; [null] is one student without a name")
-    rules = generation.judges_rules_prompts_paths
-    for name in generation.rules_only_reported:
-        if name not in rules:
-            near = _nearest(name, list(rules))
-            raise ConfigError(f"generation.rules_only_reported: no rule is called {name}{near}")
-    for name in generation.rules_that_see_the_answer:
-        # the default's own rule may have been taken away
-        if name not in rules and name not in GenerationSettings().rules_that_see_the_answer:
-            near = _nearest(name, list(rules))
-            raise ConfigError(
-                f"generation.rules_that_see_the_answer: no rule is called {name}{near}"
-            )
+    _check_rule_names(generation)
+    check_rewards(generation)
     if generation.max_turns < 2 and forced != "guided":
         raise ConfigError(
             "generation.max_turns: 1 is the student's own attempt and no word of the tutor's; "
@@ -170,6 +162,21 @@ def _check_generation(generation: GenerationSettings) -> None:
             raise ConfigError(f"{key}: no such prompt file: {path}")
 
 
+def _check_rule_names(generation: GenerationSettings) -> None:
+    rules = list(generation.judges_rules_prompts_paths)
+    named = {
+        "rules_only_reported": generation.rules_only_reported,
+        "rules_that_see_the_answer": generation.rules_that_see_the_answer,
+        "leak_rule": [generation.leak_rule],
+    }
+    for key, names in named.items():
+        default = getattr(GenerationSettings(), key)  # its rules may have been taken away
+        for name in names:
+            if name not in rules and name not in default:
+                near = _nearest(name, rules)
+                raise ConfigError(f"generation.{key}: no rule is called {name}{near}")
+
+
 def _prompt_files(generation: GenerationSettings) -> Iterator[tuple[str, str]]:
     for name, value in vars(generation).items():
         if name.endswith("_path") and value != PERSONA:
@@ -177,9 +184,9 @@ def _prompt_files(generation: GenerationSettings) -> Iterator[tuple[str, str]]:
     for key in ("student_personas_prompts_paths", "peers"):
         for name, path in getattr(generation, key).items():
             yield f"generation.{key}.{name}", path
-    for name, path in generation.judges_rules_prompts_paths.items():
-        if not is_code(path):
-            yield f"generation.judges_rules_prompts_paths.{name}", path
+    for rule in named_rules(generation):
+        if rule.kind == "prompt":
+            yield rule.setting, rule.source
 
 
 def _check_roles(settings: TrainRLConfig | EvalConfig) -> None:
@@ -201,10 +208,9 @@ def _why(role: str, generation: GenerationSettings) -> str:
     """Which rule makes a run need a judge, and how to do without."""
     if role != "judge_model":
         return ""
-    rules = generation.judges_rules_prompts_paths
-    rule = next(name for name, source in sorted(rules.items()) if not is_code(source))
+    rule = next(rule for rule in named_rules(generation) if rule.kind == "prompt")
     return (
-        f"; the rule {rule} is a prompt ({rules[rule]}), which a model must judge "
+        f"; the rule {rule.name} is a prompt ({rule.source}), which a model must judge "
         f"(generation.judges_rules_prompts_paths.{rule}=none takes it away)"
     )
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
+from math import ceil
 from typing import Any, Literal
 
 from config.schema import GenerationSettings
@@ -28,6 +29,14 @@ from utils.data.problems import Problem
 from utils.records import ConversationRecord
 from utils.rewards import RewardSettings
 from utils.seeding import keyed_choice, keyed_seed
+
+
+def is_solved_anyway(sample: int, share: float) -> bool:
+    """Whether this sample of a problem is solved even if rejected: every 1/share-th, from 0 on.
+
+    By its number alone, so that what is measured does not depend on how it went.
+    """
+    return ceil(round((sample + 1) * share, 9)) > ceil(round(sample * share, 9))
 
 
 class Classroom:
@@ -84,7 +93,13 @@ class Classroom:
             pairs = [(p, s) for p in problems for s in range(samples)]
         else:
             pairs = list(zip(problems, samples, strict=True))
-        batch = Batch(step=step, epoch=epoch, split=split, run=run)
+        batch = Batch(
+            step=step,
+            epoch=epoch,
+            split=split,
+            run=run,
+            accepted_only=not self.limits.solve_rejected,
+        )
         slots = asyncio.Semaphore(
             self.plan.settings.max_concurrent_conversations or len(pairs) or 1
         )
@@ -139,6 +154,7 @@ class Classroom:
             type=keyed_choice(kinds, "type", *address),
             student_name=keyed_choice(settings.student_names or [None], "name", *address),
             student_persona=keyed_choice(sorted(self.plan.prompts.personas), "persona", *address),
+            solve_anyway=is_solved_anyway(sample, settings.solve_rejected_share),
         )
 
     async def _run_one(self, conversation: Conversation, batch: Batch) -> ConversationRecord:

@@ -79,11 +79,12 @@ def build_participant(role: Role, provider: Provider, tokenizer: Any | None = No
 
 
 def check_classroom(cfg: Config) -> None:
-    """See to prompts, chat templates, keys and reward model, before anything slow begins.
+    """See to prompts, rewards, chat templates, keys and reward model, before anything slow begins.
 
     Raises ConfigError.
     """
     load_rules(cfg.generation)
+    RewardSettings.of(cfg.generation, cfg.reward_model)
     Prompts.load(cfg.generation)
     check_reward_model(cfg.reward_model)
     for role in roles_of(cfg).values():

@@ -1,4 +1,4 @@
-"""Judge rules for tests, where random models are to get rewards that differ."""
+"""Judge rules and rewards for tests, where random models are to get rewards that differ."""
 
 from __future__ import annotations
 
@@ -12,3 +12,8 @@ def odd(problem: str, answer: str, turns: Sequence[tuple[str, str]]) -> Verdict:
     letters = sum(c.isascii() and c.isalpha() for role, text in turns if role == "teacher"
                   for c in text)  # fmt: skip
     return Verdict(decision="REJECT" if letters % 2 else "OK", reasoning=f"{letters} letters")
+
+
+def no_reward(record: object, settings: object) -> float:
+    """A reward that fails."""
+    raise LookupError("nothing to look up")

@@ -2,7 +2,8 @@
 
     python -m utils.compare RUN_A RUN_B [--json FILE] [--show 20]
 
-A difference is B minus A, per problem, averaged over problems; its interval is Student's.  Runs
+A difference is B minus A, per problem, averaged over problems; its interval is Student's, or
+Wilson's for differences of shares.  Runs
 with the same seed hold the same conversation types, names and personas for the same problems, so
 pairing removes most of the noise between problems.
 """
@@ -27,10 +28,18 @@ from utils.metrics.conversation import (
     HEADLINE,
     Metric,
     conversation_metrics,
+    is_share,
     normalised_gains,
+    solve_rate,
     write_json,
 )
-from utils.metrics.statistics import Estimate, mean_over_seeds, paired_difference
+from utils.metrics.statistics import (
+    MIN_CLUSTERS,
+    Estimate,
+    mean_over_seeds,
+    paired_difference,
+)
+from utils.metrics.verdicts import leaked_any, rejected_any
 from utils.records import ConversationRecord
 from utils.report.terminal import plain
 from utils.runs.read import Run, open_run
@@ -38,6 +47,8 @@ from utils.runs.read import Run, open_run
 #: `ped_rm_micro` is a mean over turns, and turns of two runs are no pairs.
 COMPARED = (
     *(name for name in HEADLINE if name != "ped_rm_micro"),
+    "solve_after_accepted",
+    "delta_accepted",
     "tutor_tokens",
     "reward_total",
 )
@@ -66,9 +77,11 @@ class Row:
 
     @property
     def clear(self) -> bool:
-        """Whether the interval leaves out zero."""
+        """Whether the interval leaves out zero, on problems enough to trust it."""
         low, high = self.difference.low, self.difference.high
-        return low is not None and high is not None and (low > 0 or high < 0)
+        if low is None or high is None or self.difference.clusters < MIN_CLUSTERS:
+            return False
+        return low > 0 or high < 0
 
 
 def compare(a: Run, b: Run) -> tuple[list[Row], list[Change]]:
@@ -85,9 +98,7 @@ def compare(a: Run, b: Run) -> tuple[list[Row], list[Change]]:
             raise ConfigError(f"problem_id {problem}: not one problem in {a.name} and {b.name}")
     left = [r for p in shared for r in first[p]]
     right = [r for p in shared for r in second[p]]
-    return _rows(left, right, a.reported_rules | b.reported_rules), _changes(
-        left, right, a.reported_rules | b.reported_rules
-    )
+    return _rows(left, right), _changes(left, right)
 
 
 def _by_problem(records: Sequence[ConversationRecord]) -> dict[str, list[ConversationRecord]]:
@@ -102,12 +113,8 @@ def _pairs(records: Sequence[ConversationRecord], metric: Metric) -> list[tuple[
     return [(problem, value) for problem, value in values if value is not None]
 
 
-def _rows(
-    left: Sequence[ConversationRecord],
-    right: Sequence[ConversationRecord],
-    reported: frozenset[str],
-) -> list[Row]:
-    metrics = conversation_metrics([*left, *right], reported)
+def _rows(left: Sequence[ConversationRecord], right: Sequence[ConversationRecord]) -> list[Row]:
+    metrics = conversation_metrics([*left, *right])
     metrics["ped_rm_macro"] = lambda r: fmean(r.ped_rm) if r.ped_rm else None
     rows = []
     for name in COMPARED:
@@ -117,7 +124,7 @@ def _rows(
             one, two = _pairs(left, metrics[name]), _pairs(right, metrics[name])
         else:
             continue
-        difference = paired_difference(one, two)
+        difference = paired_difference(one, two, share=is_share(name))
         if difference.n:
             both = {p for p, _ in one} & {p for p, _ in two}
             means = [_mean_by_problem(side, both) for side in (one, two)]
@@ -134,24 +141,19 @@ def _mean_by_problem(pairs: Sequence[tuple[str, float]], kept: set[str]) -> floa
 
 
 def _changes(
-    left: Sequence[ConversationRecord],
-    right: Sequence[ConversationRecord],
-    reported: frozenset[str],
+    left: Sequence[ConversationRecord], right: Sequence[ConversationRecord]
 ) -> list[Change]:
-    metrics = conversation_metrics([*left, *right], reported)
     others = {(r.problem_id, r.sample): r for r in right}
     changes = []
     for one in left:
         two = others.get((one.problem_id, one.sample))
         if two is None:
             continue
-        solve_a, solve_b = metrics["solve_after"](one), metrics["solve_after"](two)
+        solve_a, solve_b = solve_rate(one.solutions), solve_rate(two.solutions)
         what = [
             f"{name}: {'no' if old == 0 else 'yes'} -> {'no' if new == 0 else 'yes'}"
-            for name in ("leaked", "rejected")
-            if (old := metrics[name](one)) is not None
-            and (new := metrics[name](two)) is not None
-            and old != new
+            for name, metric in (("leaked", leaked_any), ("rejected", rejected_any))
+            if (old := metric(one)) is not None and (new := metric(two)) is not None and old != new
         ]
         if solve_a is not None and solve_b is not None and (solve_a >= 0.5) != (solve_b >= 0.5):
             what.insert(0, f"solve: {solve_a:.2f} -> {solve_b:.2f}")
@@ -210,7 +212,22 @@ def show(
         mark = "*" if row.clear else ""
         table.add_row(row.name, f"{row.a:.3f}", f"{row.b:.3f}", spread, interval, str(d.n), mark)
     console.print(table)
-    console.print(Text("* the interval leaves out zero (no correction for several metrics)"))
+    console.print(
+        Text(
+            f"* the interval leaves out zero, on at least {MIN_CLUSTERS} problems "
+            "(no correction for several metrics)"
+        )
+    )
+    for run in (a, b):
+        if any(r.accepted_only for r in run.final) and not any(
+            r.name == "solve_after" for r in rows
+        ):
+            console.print(
+                Text(
+                    f"solve_after, delta: not compared; {plain(run.name)} solved only what its "
+                    "judges accepted (generation.solve_rejected_share=0)"
+                )
+            )
     console.print(Text(f"{len(changes)} conversations came out otherwise"))
     for change in changes[:limit]:
         what = "; ".join(change.what)

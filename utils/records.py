@@ -10,11 +10,13 @@ order, so that the file does not depend on who finished first.  A field added la
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from config.schema import LEAK_RULE
 
 SCHEMA = 1
 RECORD_NAME = "conversations.jsonl"
@@ -34,6 +36,7 @@ class Message(_Model):
     visible: str
     tokens: int = 0
     stop_reason: Literal["stop", "length"] = "stop"
+    out_of_room: bool = False  # cut by what the conversation had left, not by the turn's own cap
 
 
 class VerdictRecord(_Model):
@@ -43,6 +46,12 @@ class VerdictRecord(_Model):
     reasoning: str = ""
     raw: str = ""
     attempts: int = 1
+    counts: bool = True  # false: only reported, never a reason to reject
+
+
+def counting(verdicts: Mapping[str, Sequence[VerdictRecord]]) -> list[VerdictRecord]:
+    """Of verdicts by rule, those that count: a rule that is only reported has none."""
+    return [verdict for found in verdicts.values() for verdict in found if verdict.counts]
 
 
 class Solution(_Model):
@@ -96,6 +105,8 @@ class ConversationRecord(_Model):
     stop_reason: Literal["tutor_ended", "max_turns", "max_tokens", "error"] = "max_turns"
     error: str | None = None
     verdicts: dict[str, list[VerdictRecord]] = Field(default_factory=dict)
+    leak_rule: str = LEAK_RULE  # whose REJECTs are leaks
+    accepted_only: bool = False  # solved only if accepted, so its solve rate stands for those alone
     initial_solutions: list[Solution] = Field(default_factory=list)
     solutions: list[Solution] = Field(default_factory=list)
     rewards: dict[str, float] = Field(default_factory=dict)  # empty: left out of its group

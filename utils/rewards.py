@@ -1,23 +1,58 @@
-"""Rewards: pure functions of one conversation's record, named, and summed into `total`.
+"""Rewards: pure functions of one conversation's record, by name, and `total`, their sum.
 
 Paper: r = r_sol + (r_ped - 1) * lambda (section 3.4); in hard mode a rejected conversation is worth
 -lambda and nothing else.  Values are recorded after their weights, so `total` is their plain sum.
+Which there are is a setting, `generation.rewards`; the paper's five are the functions below.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
+from numbers import Real
 from statistics import fmean
 from typing import Literal
 
-from config.schema import GenerationSettings, RewardModelSettings, RewardWeights
-from utils.records import ConversationRecord, Solution, VerdictRecord
-from utils.thinking import thinking_is_well_formed
+from config.errors import RunError
+from config.functions import call_function, load_function
+from config.schema import GenerationSettings, RewardEntry, RewardModelSettings, paper_rewards
+from utils.records import ConversationRecord, VerdictRecord, counting
+from utils.thinking import has_thinking_tags, thinking_is_well_formed
 
 Verdicts = Mapping[str, Sequence[VerdictRecord]]  # by rule
 SolveBy = Literal["answer", "none", "model"]
-NAMES = ("solve", "pedagogy", "thinking", "end_of_conversation", "length")
+NAMES = tuple(paper_rewards())
+PEDAGOGY = "pedagogy"  # all that a rejected conversation gets in hard mode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reward:
+    """One reward: its value before the weight is a function of the record and the settings."""
+
+    name: str
+    function: Callable[[ConversationRecord, RewardSettings], float]
+    weight: float
+
+    def of(self, record: ConversationRecord, settings: RewardSettings) -> float:
+        """The weighted value.  A function that raises, or gives no finite number, is a RunError."""
+        setting = f"generation.rewards.{self.name}"
+        value = call_function(self.function, setting, record, settings)
+        if not isinstance(value, Real) or not isfinite(value):
+            raise RunError(f"{setting}: its function gave {value!r}, not a finite number")
+        return self.weight * float(value) + 0.0  # no -0.0 in the record
+
+
+def load_rewards(entries: Mapping[str, RewardEntry]) -> tuple[Reward, ...]:
+    """The rewards of `generation.rewards`, in its order.  Raises ConfigError."""
+    return tuple(
+        Reward(
+            name=name,
+            function=load_function(entry.function, f"generation.rewards.{name}.function"),
+            weight=entry.weight,
+        )
+        for name, entry in entries.items()
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,21 +64,20 @@ class RewardSettings:
     thinking: bool
     solve_by: SolveBy = "answer"
     missing_verdict: Literal["exclude", "reject"] = "exclude"
-    reported_rules: frozenset[str] = frozenset()  # recorded, but never a reason to reject
-    weights: RewardWeights = field(default_factory=RewardWeights)
+    rewards: tuple[Reward, ...] = field(default_factory=lambda: load_rewards(paper_rewards()))
 
     @classmethod
     def of(
         cls, generation: GenerationSettings, reward_model: RewardModelSettings
     ) -> RewardSettings:
+        """Raises ConfigError where a reward's function is not there."""
         return cls(
             penalty=generation.extra_penalty_for_rejected_judges,
             hard=not generation.ignore_rejected_judge,
             thinking=generation.use_thinking or generation.force_thinking,
             solve_by=solve_by(reward_model),
             missing_verdict=generation.missing_verdict,  # type: ignore[arg-type]
-            reported_rules=frozenset(generation.rules_only_reported),
-            weights=generation.reward_weights,
+            rewards=load_rewards(generation.rewards),
         )
 
 
@@ -53,13 +87,57 @@ def solve_by(reward_model: RewardModelSettings) -> SolveBy:
     return "answer" if name == "Answer" else "none" if name == "None" else "model"
 
 
-def solve_reward(solutions: Sequence[Solution], settings: RewardSettings) -> float:
+# -- the paper's five ------------------------------------------------------------------------
+
+
+def solve(record: ConversationRecord, settings: RewardSettings) -> float:
     """r_sol: the share of post-dialog solutions that are right (section 3.4); 0 without any."""
-    if settings.solve_by == "none" or not solutions:
+    if settings.solve_by == "none" or not record.solutions:
         return 0.0
     if settings.solve_by == "model":
-        return fmean(s.score or 0.0 for s in solutions)
-    return fmean(float(s.correct) for s in solutions)
+        return fmean(s.score or 0.0 for s in record.solutions)
+    return fmean(float(s.correct) for s in record.solutions)
+
+
+def pedagogy(record: ConversationRecord, settings: RewardSettings) -> float:
+    """(r_ped - 1) * lambda: -lambda if a judge rejects, else 0 (section 3.4)."""
+    return -settings.penalty if is_rejected(record.verdicts, settings) else 0.0
+
+
+def thinking(record: ConversationRecord, settings: RewardSettings) -> float:
+    """Share of tutor turns whose planning is well formed, less 1 if that of any is malformed.
+
+    Seven of eight well formed: 7/8 - 1, times the weight.  A turn without any tag earns nothing
+    and costs nothing.  0 where the tutor is not asked to plan.
+    """
+    turns = [m.content for m in record.messages if m.role == "teacher"]
+    if not settings.thinking or not turns:
+        return 0.0
+    formed = [thinking_is_well_formed(t) for t in turns]
+    tagged = [has_thinking_tags(t) for t in turns]
+    malformed = any(has and not well for has, well in zip(tagged, formed, strict=True))
+    return sum(formed) / len(turns) - float(malformed)
+
+
+def end_of_conversation(record: ConversationRecord, settings: RewardSettings) -> float:
+    """1 if the tutor ended the conversation."""
+    return float(record.stop_reason == "tutor_ended")
+
+
+def length(record: ConversationRecord, settings: RewardSettings) -> float:
+    """-1 if a tutor turn hit its own token cap (once, however many did).
+
+    A turn that the conversation's budget cut short is no such turn.
+    """
+    return -float(
+        any(
+            m.role == "teacher" and m.stop_reason == "length" and not m.out_of_room
+            for m in record.messages
+        )
+    )
+
+
+# -- what they come to -----------------------------------------------------------------------
 
 
 def is_rejected(verdicts_by_rule: Verdicts, settings: RewardSettings) -> bool:
@@ -67,41 +145,13 @@ def is_rejected(verdicts_by_rule: Verdicts, settings: RewardSettings) -> bool:
     return any(
         verdict.decision == "REJECT"
         or (verdict.decision is None and settings.missing_verdict == "reject")
-        for rule, verdicts in verdicts_by_rule.items()
-        if rule not in settings.reported_rules
-        for verdict in verdicts
+        for verdict in counting(verdicts_by_rule)
     )
 
 
-def has_missing_verdict(verdicts_by_rule: Verdicts, settings: RewardSettings) -> bool:
+def has_missing_verdict(verdicts_by_rule: Verdicts) -> bool:
     """Whether a verdict that counts never came in a readable form."""
-    return any(
-        verdict.decision is None
-        for rule, verdicts in verdicts_by_rule.items()
-        if rule not in settings.reported_rules
-        for verdict in verdicts
-    )
-
-
-def thinking_reward(record: ConversationRecord) -> float:
-    """Share of tutor turns with well-formed planning; -1 if any turn's planning is malformed.
-
-    Malformed is a turn with a tag that is not one closed block at its head, followed by words; a
-    turn without any tag earns nothing and costs nothing.
-    """
-    turns = [m.content for m in record.messages if m.role == "teacher"]
-    if not turns:
-        return 0.0
-    formed = [thinking_is_well_formed(t) for t in turns]
-    tagged = ["<think" in t.lower() or "</think" in t.lower() for t in turns]
-    if any(has and not well for has, well in zip(tagged, formed, strict=True)):
-        return -1.0
-    return sum(formed) / len(turns)
-
-
-def length_penalty(record: ConversationRecord) -> float:
-    """-1 if a tutor turn hit the token cap (once, however many did)."""
-    return -float(any(m.role == "teacher" and m.stop_reason == "length" for m in record.messages))
+    return any(verdict.decision is None for verdict in counting(verdicts_by_rule))
 
 
 def exclusion(record: ConversationRecord, settings: RewardSettings) -> str | None:
@@ -110,29 +160,22 @@ def exclusion(record: ConversationRecord, settings: RewardSettings) -> str | Non
         return "error"
     if not any(m.role == "teacher" for m in record.messages):
         return "no_tutor_turn"
-    if settings.missing_verdict == "exclude" and has_missing_verdict(record.verdicts, settings):
+    if settings.missing_verdict == "exclude" and has_missing_verdict(record.verdicts):
         # A REJECT that did come decides all the same: all judges must accept.
         return None if is_rejected(record.verdicts, settings) else "missing_verdict"
     return None
 
 
 def rewards(record: ConversationRecord, settings: RewardSettings) -> dict[str, float]:
-    """Named rewards and their `total`; empty where the conversation is left out of its group."""
+    """Named rewards and their `total`; empty where the conversation is left out of its group.
+
+    Raises RunError where a reward's function fails: nothing becomes 0 in silence.
+    """
     if exclusion(record, settings) is not None:
         return {}
-    rejected = is_rejected(record.verdicts, settings)
-    pedagogy = -settings.penalty if rejected else 0.0
-    if rejected and settings.hard:
-        values = dict.fromkeys(NAMES, 0.0) | {"pedagogy": pedagogy}
-    else:
-        weights = settings.weights
-        values = {
-            "solve": weights.solve * solve_reward(record.solutions, settings),
-            "pedagogy": pedagogy,
-            "thinking": weights.thinking * thinking_reward(record) if settings.thinking else 0.0,
-            "end_of_conversation": weights.end_of_conversation
-            * float(record.stop_reason == "tutor_ended"),
-            "length": weights.length * length_penalty(record),
-        }
-    values = {name: value + 0.0 for name, value in values.items()}  # no -0.0 in the record
+    flat = settings.hard and is_rejected(record.verdicts, settings)
+    values = {
+        reward.name: 0.0 if flat and reward.name != PEDAGOGY else reward.of(record, settings)
+        for reward in settings.rewards
+    }
     return values | {"total": sum(values.values())}

@@ -117,9 +117,20 @@ def says_the_end(text: str) -> bool:
     return TAGGED.says_the_end(text)
 
 
+def has_thinking_tags(text: str) -> bool:
+    """Whether a turn plans, or tries to."""
+    return _THINK.search(text) is not None
+
+
 def thinking_is_well_formed(text: str) -> bool:
-    """One planning block at the head of the turn, closed, with words in it and words after it."""
-    match = re.fullmatch(r"\s*<think>(.+?)</think>(.+)", text, re.DOTALL)
-    if match is None or any(_THINK.search(part) for part in match.groups()):
-        return False
-    return bool(match.group(1).strip()) and bool(match.group(2).strip())
+    """Planning whose every tag is opened and closed in turn, in a turn that the student can see.
+
+    Several blocks are well formed, and so is one after words or an empty one (as in the paper's
+    code); a turn that hides all it says is not.
+    """
+    depth = 0
+    for tag in _THINK.finditer(text):
+        depth += -1 if "/" in tag.group() else 1
+        if depth < 0:
+            return False
+    return depth == 0 and has_thinking_tags(text) and visible_text(text) != ""

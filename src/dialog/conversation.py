@@ -50,6 +50,7 @@ class Conversation:
     student_persona: str
     state: State = State.START
     messages: list[Message] = field(default_factory=list)
+    solve_anyway: bool = False  # rejected or not, for the curves (hard lambda)
     stop_reason: StopReason | None = None
     error: str | None = None
     verdicts: dict[str, list[VerdictRecord]] = field(default_factory=dict)
@@ -68,6 +69,7 @@ class Conversation:
         stop_reason: Literal["stop", "length"],
         speaker: str = "",
         thinking: Thinking = TAGGED,
+        out_of_room: bool = False,
     ) -> Message:
         """Append a turn; `thinking` is how its speaker's model writes what nobody else sees.
 
@@ -80,6 +82,7 @@ class Conversation:
             visible=thinking.visible(content),
             tokens=tokens,
             stop_reason=stop_reason,
+            out_of_room=out_of_room,
         )
         self.messages.append(message)
         if role == "teacher" and thinking.says_the_end(content):
@@ -138,9 +141,9 @@ def next_state(conversation: Conversation, limits: Limits) -> State:
             teacher_spoke = conversation.state is State.TEACHER_TURN
             return State.STUDENT_TURN if teacher_spoke else State.TEACHER_TURN
         case State.JUDGE_TURN:
-            if not limits.sample_solutions or (conversation.rejected and not limits.solve_rejected):
-                return State.REWARD_TURN
-            return State.GENERATE_SOLUTION
+            wanted = limits.solve_rejected or conversation.solve_anyway or not conversation.rejected
+            solves = limits.sample_solutions and wanted
+            return State.GENERATE_SOLUTION if solves else State.REWARD_TURN
         case State.GENERATE_SOLUTION:
             return State.REWARD_TURN
         case _:

@@ -7,13 +7,13 @@ asked for again, a bounded number of times, and is then missing: never OK.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from config.errors import ConfigError, RunError
-from config.roles import MATCHER, is_code
+from config.functions import call_function, load_function
+from config.rules import Rule, active_rules
 from config.schema import GenerationSettings
 from src.dialog.conversation import Conversation
 from src.dialog.participants import Participant
@@ -25,7 +25,6 @@ from utils.prompts import Prompt, load_prompt
 from utils.records import VerdictRecord
 from utils.seeding import keyed_seed
 from utils.verdicts.judging import VERDICT_SCHEMA, Verdict, parse_verdict
-from utils.verdicts.rules import active_rules
 from utils.verdicts.transcript import indented_messages, render_transcript
 
 Matcher = Callable[[str, str, Sequence[tuple[str, str]]], Verdict]
@@ -38,7 +37,7 @@ class Judge(Protocol):
     """One rule; `participant` is its model's, None where a function decides."""
 
     @property
-    def rule(self) -> str: ...
+    def rule(self) -> Rule: ...
     @property
     def participant(self) -> Participant | None: ...
 
@@ -51,21 +50,19 @@ class Judge(Protocol):
 class MatcherJudge:
     """A deterministic rule: one verdict, always the same."""
 
-    rule: str
+    rule: Rule
     function: Matcher
     participant: None = None
 
     async def verdicts(self, conversation: Conversation) -> list[VerdictRecord]:
         problem = conversation.problem
-        try:
-            verdict = self.function(problem.text, problem.answer, conversation.turns)
-        except Exception as error:  # a user's own code: whatever it is, it is said where it stands
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            raise RunError(f"{_setting(self.rule)}: its function raised {reason}") from error
+        setting = self.rule.setting
+        verdict = call_function(
+            self.function, setting, problem.text, problem.answer, conversation.turns
+        )
         if not isinstance(verdict, Verdict):
             raise RunError(
-                f"{_setting(self.rule)}: its function gave {verdict!r}, "
-                "not a utils.verdicts.judging.Verdict"
+                f"{setting}: its function gave {verdict!r}, not a utils.verdicts.judging.Verdict"
             )
         return [VerdictRecord(decision=verdict.decision, reasoning=verdict.reasoning)]
 
@@ -74,19 +71,18 @@ class MatcherJudge:
 class ModelJudge:
     """A rule put to a model, several times at once."""
 
-    rule: str
+    rule: Rule
     prompt: Prompt
     participant: Participant
     attempts: int
     retries: int
     max_tokens: int
-    sees_answer: bool
 
     async def verdicts(self, conversation: Conversation) -> list[VerdictRecord]:
         escaped = self.participant.renderer is None
         text = self.prompt.render(
             problem=conversation.problem.text,
-            answer=conversation.problem.answer if self.sees_answer else None,
+            answer=conversation.problem.answer if self.rule.sees_answer else None,
             transcript=render_transcript(conversation.turns, escaped=escaped),
             conversation=indented_messages(conversation.turns, escaped=escaped),
         )
@@ -98,7 +94,7 @@ class ModelJudge:
         view = open_view(self.participant, [{"role": "user", "content": text}])
         raw = ""
         for tried in range(1 + self.retries):
-            seed = keyed_seed(conversation.seed, "judge", self.rule, attempt, tried)
+            seed = keyed_seed(conversation.seed, "judge", self.rule.name, attempt, tried)
             try:
                 [answer] = await view.aside(
                     None, n=1, max_tokens=self.max_tokens, seed=seed, json_schema=VERDICT_SCHEMA
@@ -128,55 +124,37 @@ def spend(conversation: Conversation, role: str, completion: Completion) -> None
     )
 
 
-def load_matcher(rule: str, source: str) -> Matcher:
-    """The function behind a deterministic rule."""
-    if source == MATCHER:
-        return match_leak
-    module, _, name = source.partition(":")
-    try:
-        function: Any = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError, SyntaxError) as error:
-        raise ConfigError(f"{_setting(rule)}: {source}: {error}") from None
-    if not callable(function):
-        raise ConfigError(f"{_setting(rule)}: {source} is no function")
-    return function  # type: ignore[no-any-return]
-
-
-def _setting(rule: str) -> str:
-    return f"generation.judges_rules_prompts_paths.{rule}"
-
-
 def load_rules(settings: GenerationSettings) -> dict[str, Prompt | Matcher]:
     """What each rule in force goes by, in the order of their names.  Raises ConfigError."""
-    return {
-        rule: load_matcher(rule, source)
-        if is_code(source)
-        else load_prompt(
-            source,
-            setting=_setting(rule),
-            variables=JUDGE_VARIABLES,
-            needs=JUDGE_NEEDS,
-            unless="conversation",
-            optional=frozenset(() if _sees_answer(rule, settings) else ("answer",)),
-            samples={"conversation": indented_messages([("teacher", "1")], escaped=False)},
-        )
-        for rule, source in active_rules(settings).items()
-    }
+    return {rule.name: _load(rule) for rule in active_rules(settings)}
 
 
-def _sees_answer(rule: str, settings: GenerationSettings) -> bool:
-    return rule in settings.rules_that_see_the_answer
+def _load(rule: Rule) -> Prompt | Matcher:
+    if rule.kind == "matcher":
+        return match_leak
+    if rule.kind == "function":
+        return load_function(rule.source, rule.setting)
+    return load_prompt(
+        rule.source,
+        setting=rule.setting,
+        variables=JUDGE_VARIABLES,
+        needs=JUDGE_NEEDS,
+        unless="conversation",
+        optional=frozenset(() if rule.sees_answer else ("answer",)),
+        samples={"conversation": indented_messages([("teacher", "1")], escaped=False)},
+    )
 
 
 def build_judges(settings: GenerationSettings, participant: Participant | None) -> list[Judge]:
     """One judge per rule, in the order of their names; none where no attempts are asked for."""
     judges: list[Judge] = []
-    for rule, source in load_rules(settings).items():
+    for rule in active_rules(settings):
+        source = _load(rule)
         if not isinstance(source, Prompt):
             judges.append(MatcherJudge(rule=rule, function=source))
         elif participant is None:
             raise ConfigError(
-                f"judge_model.model_name_or_path: the rule {rule} needs a model to judge it"
+                f"judge_model.model_name_or_path: the rule {rule.name} needs a model to judge it"
             )
         else:
             judges.append(_model_judge(rule, source, settings, participant))
@@ -184,7 +162,7 @@ def build_judges(settings: GenerationSettings, participant: Participant | None) 
 
 
 def _model_judge(
-    rule: str, prompt: Prompt, settings: GenerationSettings, participant: Participant
+    rule: Rule, prompt: Prompt, settings: GenerationSettings, participant: Participant
 ) -> ModelJudge:
     return ModelJudge(
         rule=rule,
@@ -193,5 +171,4 @@ def _model_judge(
         attempts=settings.number_judge_attempts,
         retries=settings.judge_retries,
         max_tokens=settings.max_tokens_per_judge_attempt,
-        sees_answer=_sees_answer(rule, settings),
     )

@@ -43,6 +43,7 @@ class Batch:
     epoch: int
     split: Literal["train", "eval"]
     run: str
+    accepted_only: bool  # hard lambda, training: who is rejected is not solved
     shared: dict[str, Shared] = field(default_factory=dict)
 
     def cancel(self) -> None:
@@ -174,7 +175,7 @@ class Lesson:
             assert self.shared.opening is not None
             turn = await asyncio.shield(self.shared.opening)
             self.student.replay(turn)
-            self._add("student", "student", turn)
+            self._add("student", "student", turn, room=self.settings.max_tokens_per_turn)
         else:
             await self._speak("student", "student", self.student)
         for name, view in self.peers.items():
@@ -201,9 +202,13 @@ class Lesson:
             logprobs=logprobs,
         )
         spend(self.conversation, role, completion)
-        self._add(role, speaker, turn)
+        self._add(role, speaker, turn, room)
 
-    def _add(self, role: Literal["teacher", "student"], speaker: str, turn: Turn) -> None:
+    def _add(
+        self, role: Literal["teacher", "student"], speaker: str, turn: Turn, room: int
+    ) -> None:
+        """Append a turn that had `room` tokens left to it, beside its own cap."""
+        short = room < self.settings.max_tokens_per_turn
         models = self.plan.participants
         self.conversation.add(
             role,
@@ -212,6 +217,7 @@ class Lesson:
             stop_reason=turn.stop_reason,
             speaker="" if speaker == role else speaker,
             thinking=(models.teacher if role == "teacher" else models.student).thinking,
+            out_of_room=short and turn.stop_reason == "length",
         )
         self._told[speaker] = len(self.conversation.messages)
         if speaker == "student":
@@ -240,9 +246,10 @@ class Lesson:
         if not any(m.role == "teacher" for m in conversation.messages):
             return
         found = await gather_or_cancel([judge.verdicts(conversation) for judge in judges])
-        conversation.verdicts = {
-            judge.rule: verdicts for judge, verdicts in zip(judges, found, strict=True)
-        }
+        for judge, verdicts in zip(judges, found, strict=True):
+            conversation.verdicts[judge.rule.name] = [
+                verdict.model_copy(update={"counts": judge.rule.counts}) for verdict in verdicts
+            ]
         conversation.rejected = is_rejected(conversation.verdicts, self.plan.rewards)
 
     async def generate_solution(self) -> None:
@@ -297,6 +304,8 @@ class Lesson:
             split=batch.split,
             step=batch.step,
             trajectory=tokens.trajectory() if tokens is not None else None,
+            leak_rule=self.settings.leak_rule,
+            accepted_only=batch.accepted_only and not conversation.solve_anyway,
         )
         record.excluded = exclusion(record, self.plan.rewards)
         record.rewards = rewards(record, self.plan.rewards)

@@ -74,6 +74,7 @@ def build_trainer(
         offload=cfg.train.offload_during_rollouts,
         deepspeed_adam=cfg.train.optimizer == DEEPSPEED_ADAM,
         separate_old_pass=cfg.train.separate_old_pass,
+        reward_names=list(cfg.generation.rewards),
         train_dataset=data,
         processing_class=tokenizer,
         peft_config=lora_config(lora),
@@ -98,8 +99,6 @@ def _rollout(
     lead: Lead | None,
     tokenizer: PreTrainedTokenizerBase,
 ) -> Rollout:
-    reported = frozenset(cfg.generation.rules_only_reported)
-
     def run_batch(*batch: Any) -> list[ConversationRecord]:
         return lead_of(lead).run_batch(*batch)
 
@@ -109,7 +108,7 @@ def _rollout(
         run_batch,
         samples_per_problem=cfg.train.num_samples_per_problem,
         filler=tokenizer.eos_token_id,
-        metrics=lambda records: rollout_metrics(records, reported),
+        metrics=rollout_metrics,
         prefetch=lead.prefetch if lead is not None else None,
         overlap=cfg.train.overlap,
     )

@@ -39,6 +39,7 @@ class StepLine(TrainerCallback):
     SHOWN = (
         ("reward", "reward"),
         ("solved", "classroom/solve_after"),
+        ("of accepted", "classroom/solve_after_accepted"),
         ("leaked", "classroom/leaked"),
         ("rejected", "classroom/rejected"),
         ("loss", "loss"),

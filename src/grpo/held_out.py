@@ -11,22 +11,22 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from config.errors import ConfigError
+from config.rules import active_rules
 from config.schema import TrainRLConfig
 from src.classroom import Classroom
 from src.grpo.arguments import boundary
 from utils.data.problems import Problem
 from utils.metrics.conversation import conversation_metrics, summarise
+from utils.metrics.verdicts import names_by_rule
 from utils.records import ConversationRecord
-from utils.rewards import NAMES
-from utils.verdicts.rules import active_rules
 
 Pooled = dict[str, tuple[float, int]]  # metric -> (mean, how many values are in it)
 
 
 def check_best_metric(cfg: TrainRLConfig) -> None:
     """Raises ConfigError where `train.best_metric` names nothing that will be measured."""
-    rewards = [f"reward_{name}" for name in (*NAMES, "total")]
-    rules = [f"rejected_by_{rule}" for rule in active_rules(cfg.generation)]
+    rewards = [f"reward_{name}" for name in (*cfg.generation.rewards, "total")]
+    rules = [name for rule in active_rules(cfg.generation) for name in names_by_rule(rule.name)]
     known = [*conversation_metrics([]), "normalised_gain", *rewards, *rules]
     wanted = cfg.train.best_metric
     if wanted not in known:
@@ -56,9 +56,9 @@ def already_evaluated(
     return [r for r in records if r.split == "eval" and r.problem_id in mine]
 
 
-def measured(records: Sequence[ConversationRecord], reported_rules: frozenset[str]) -> Pooled:
+def measured(records: Sequence[ConversationRecord]) -> Pooled:
     """Every metric that these conversations have, with its number of values."""
-    found = summarise(records, reported_rules).items()
+    found = summarise(records).items()
     return {name: (e.mean, e.n) for name, e in found if e.mean is not None}
 
 

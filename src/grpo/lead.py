@@ -126,8 +126,7 @@ class Lead:
             guarded=self._guarded,
         )
         self._settle()
-        reported = frozenset(self.cfg.generation.rules_only_reported)
-        return measured([*known.values(), *fresh], reported)
+        return measured([*known.values(), *fresh])
 
     def collect(self, problems: Sequence[Problem]) -> None:
         """Run conversations about every problem once, with the starting tutor; no training."""

@@ -13,17 +13,19 @@ from utils.metrics.monitors import readings
 from utils.metrics.results import run_results
 from utils.metrics.statistics import NOTHING, Estimate
 from utils.metrics.training_metrics import rollout_metrics
+from utils.metrics.verdicts import only_reported
 from utils.records import ConversationRecord
 from utils.report.terminal import cell
 from utils.report.write import REPORT_NAME, load_decoder, write_report
-from utils.rewards import NAMES
 from utils.runs.read import open_run
 
 _ROWS = (
     ("solve rate before", "classroom/solve_before"),
     ("solve rate after", "classroom/solve_after"),
+    ("solve rate after, accepted ones", "classroom/solve_after_accepted"),
     ("leaked", "classroom/leaked"),
     ("rejected", "classroom/rejected"),
+    ("rejected by any verdict", "classroom/rejected_any"),
     ("missing verdicts", "classroom/missing"),
     ("left out", "classroom/excluded"),
     ("turns", "classroom/turns"),
@@ -37,6 +39,7 @@ _HELD_OUT = (
     ("gain", "delta"),
     ("leaked", "leaked"),
     ("rejected", "rejected"),
+    ("rejected by any verdict", "rejected_any"),
     ("missing verdicts", "missing"),
     ("turns", "turns"),
     ("reward", "reward_total"),
@@ -61,9 +64,9 @@ def print_summary(folder: Path, console: Console | None = None) -> None:
         console.print(f"no conversations were held; run folder: {folder}")
         return
     batches = [[r for r in records if r.step == step] for step in (steps[0], steps[-1])]
-    console.print(_table(steps, batches, run.reported_rules))
+    console.print(_table(steps, batches))
     evaluated = [r for r in run.records if r.split == "eval"]
-    if (held_out := _held_out(evaluated, run.reported_rules)) is not None:
+    if (held_out := _held_out(evaluated)) is not None:
         console.print(held_out)
     for reading in readings(records):
         if reading.alarm:
@@ -71,12 +74,8 @@ def print_summary(folder: Path, console: Console | None = None) -> None:
     console.print(f"run folder: {folder}", highlight=False, soft_wrap=True)
 
 
-def _table(
-    steps: Sequence[int],
-    batches: Sequence[Sequence[ConversationRecord]],
-    reported_rules: frozenset[str],
-) -> Table:
-    first, last = (rollout_metrics(batch, reported_rules) for batch in batches)
+def _table(steps: Sequence[int], batches: Sequence[Sequence[ConversationRecord]]) -> Table:
+    first, last = (rollout_metrics(batch) for batch in batches)
     title = f"{len(steps)} batches of {len(batches[-1])} conversations"
     table = Table(title=title, title_justify="left")
     table.add_column("mean over conversations")
@@ -91,7 +90,7 @@ def _table(
             table.add_row(label, _number(first, name), _number(last, name))
     table.add_section()
     rewards = [_mean_rewards(batch) for batch in batches]
-    for name in (*NAMES, "total"):
+    for name in {name: None for means in rewards for name in means}:
         table.add_row(f"reward: {name}", *(_number(means, name) for means in rewards))
     table.add_section()
     for name in sorted({*first, *last}):
@@ -101,9 +100,7 @@ def _table(
     return table
 
 
-def _held_out(
-    records: Sequence[ConversationRecord], reported_rules: frozenset[str]
-) -> Table | None:
+def _held_out(records: Sequence[ConversationRecord]) -> Table | None:
     """First evaluation against last, with standard errors; None where there was none."""
     steps = sorted({r.step for r in records})
     if not steps:
@@ -114,12 +111,12 @@ def _held_out(
     table.add_column("mean ± standard error")
     for step in shown:
         table.add_column("before training" if step == 0 else f"step {step}", justify="right")
-    found = [summarise([r for r in records if r.step == step], reported_rules) for step in shown]
+    found = [summarise([r for r in records if r.step == step]) for step in shown]
     for label, name in _HELD_OUT:
         if any(name in each and each[name].n for each in found):
             cells = (cell(each[name].to_json()) if name in each else "-" for each in found)
             table.add_row(label, *cells)
-    for rule in sorted(reported_rules):  # what is only reported is shown as what was achieved
+    for rule in only_reported(records):  # what is only reported is shown as what was achieved
         rejected = [each.get(f"rejected_by_{rule}", NOTHING).to_json() for each in found]
         kept = (e | {"mean": None if e["mean"] is None else 1 - e["mean"]} for e in rejected)
         table.add_row(rule, *map(cell, kept))

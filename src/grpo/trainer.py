@@ -43,7 +43,7 @@ class SharedWeights:
         return None
 
 
-def reward_functions() -> list[Any]:
+def reward_functions(names: Sequence[str]) -> list[Any]:
     """`total`, which alone trains, and its parts, which are only logged.
 
     All of them say None for a conversation that is left out, which is how TRL is told to keep it
@@ -67,7 +67,7 @@ def reward_functions() -> list[Any]:
             log_metric(name, value)
         return [each.get("total") for each in outcome]
 
-    return [total, *map(named, NAMES)]
+    return [total, *map(named, names)]
 
 
 @contextmanager
@@ -93,6 +93,7 @@ class ClassroomGRPOTrainer(StopsAtLastStep, GRPOTrainer):
     `offload`: what DeepSpeed can move lies in RAM while conversations are held.
     `deepspeed_adam`: its own AdamW in place of the one that `args` name.
     `separate_old_pass`: TRL's own way, which scores a batch once more (src/grpo/first_pass.py).
+    `reward_names`: the parts of `total`, which are logged.
     """
 
     args: GRPOConfig
@@ -109,6 +110,7 @@ class ClassroomGRPOTrainer(StopsAtLastStep, GRPOTrainer):
         offload: bool = False,
         deepspeed_adam: bool = False,
         separate_old_pass: bool = False,
+        reward_names: Sequence[str] = NAMES,
         **arguments: Any,
     ) -> None:
         self._rollout, self._evaluate_held_out = rollout, evaluate_held_out
@@ -116,10 +118,10 @@ class ClassroomGRPOTrainer(StopsAtLastStep, GRPOTrainer):
         self._tutor_mask: Tensor | None = None  # (rows, completion): 1 on the tutor's tokens
         self._rows: list[int] = []
         self._order: Order | None = None
-        args.reward_weights = [1.0] + [0.0] * len(NAMES)
+        args.reward_weights = [1.0] + [0.0] * len(reward_names)
         super().__init__(
             args=args,
-            reward_funcs=reward_functions(),
+            reward_funcs=reward_functions(reward_names),
             rollout_func=self._run_conversations,
             **arguments,
         )

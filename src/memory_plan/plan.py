@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from config.roles import needs_judge, roles_of
+from config.roles import roles_of
+from config.rules import active_rules, needs_judge
 from config.schema import TrainRLConfig
 from src.memory_plan.engines import add_engine
 from src.memory_plan.parts import Described, Phase, Plan, Training, shape_of, summed, total
@@ -78,8 +79,7 @@ def update_load(cfg: TrainRLConfig) -> Mapping[str, Load]:
     attempts += problems * (generation.number_initial_attempts + 1)  # + the opening attempt
     verdicts = 0
     if needs_judge(generation):
-        rules = generation.judges_rules_prompts_paths.values()
-        prompts = sum(not (rule == "matcher" or ":" in rule) for rule in rules)
+        prompts = sum(rule.kind == "prompt" for rule in active_rules(generation))
         verdicts = rows * prompts * generation.number_judge_attempts
     per_turn = generation.max_tokens_per_turn
     return {

@@ -12,8 +12,9 @@ from utils.runs.folder import read_metrics
 SHOWN = {
     "reward": "reward",
     "classroom/solve_after": "solved after the conversation",
-    "classroom/leaked": "leaked the answer",
-    "classroom/rejected": "rejected by a judge",
+    "classroom/solve_after_accepted": "solved after the conversation, accepted ones only",
+    "classroom/leaked": "verdicts that it leaked the answer",
+    "classroom/rejected": "verdicts that reject it",
     "kl": "KL to the starting tutor",
 }
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")

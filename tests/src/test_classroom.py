@@ -13,8 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.errors import ConfigError, RunError
-from config.schema import GenerationSettings, RewardModelSettings
-from src.classroom import Classroom
+from config.schema import (
+    GenerationSettings,
+    RewardEntry,
+    RewardModelSettings,
+    paper_rewards,
+)
+from src.classroom import Classroom, is_solved_anyway
 from src.dialog.conversation import Conversation, Limits, State, next_state
 from src.dialog.judges import build_judges
 from src.dialog.lesson_plan import Participants
@@ -24,6 +29,7 @@ from src.inference_providers.budget import BudgetReached
 from src.inference_providers.scripted import Ask, Latency, ScriptedProvider
 from tests.fakes import END, ByteRenderer, participant
 from utils.data.problems import Problem
+from utils.metrics.conversation import summarise
 from utils.records import ConversationRecord
 from utils.rewards import RewardSettings
 
@@ -131,6 +137,67 @@ def test_hard_rejections_are_not_solved_in_training_but_in_evaluation() -> None:
         for record in run_all(room, PROBLEMS[3:4]):
             assert record.rewards["total"] == -0.75
             assert len(record.solutions) == solved
+
+
+def test_a_share_of_hard_rejections_is_solved_for_the_curves() -> None:
+    """Of each problem's samples, by their number; the reward is -lambda all the same."""
+    hard = generation(ignore_rejected_judge=False, solve_rejected_share=0.25)
+    room = classroom(hard, says("It is 4."), says("\\boxed{4}"))
+    records = run_all(room, PROBLEMS[3:4], samples=8)
+    assert [bool(r.solutions) for r in records] == [True, *[False] * 3] * 2
+    assert [r.accepted_only for r in records] == [False, *[True] * 3] * 2
+    assert {r.rewards["total"] for r in records} == {-0.75}
+    found = summarise(records)
+    assert (found["solve_after"].mean, found["solve_after"].n) == (1.0, 2)
+    assert found["solve_after_accepted"].n == 0
+
+
+@pytest.mark.parametrize(
+    ("share", "wanted"), [(0.0, 0), (0.1, 1), (0.25, 2), (0.3, 3), (0.5, 4), (1.0, 8)]
+)
+def test_the_share_of_eight_samples(share: float, wanted: int) -> None:
+    assert sum(is_solved_anyway(sample, share) for sample in range(8)) == wanted
+    assert is_solved_anyway(0, share) == (share > 0)
+
+
+@pytest.mark.parametrize(("cap", "own"), [(10, True), (40, False)])
+def test_only_a_turns_own_cap_costs(cap: int, own: bool) -> None:
+    """A tutor who writes on and on, up to a cap of 10, or to what 60 tokens in all have left."""
+
+    def held(**limits: int) -> tuple[ScriptedProvider, list[ConversationRecord]]:
+        def teacher(ask: Ask) -> str:
+            return "Go on." if ask.sampling.max_tokens == 40 else "a" * 60
+
+        tutor, kind = ScriptedProvider(teacher), "guided"
+        room = generation(forced_conversation_type=kind, max_turns=20, **limits)
+        return tutor, run_all(classroom(room, tutor, says("Hm.")), PROBLEMS[:1])
+
+    tutor, _ = held(max_tokens_per_turn=cap)
+    prompt = len(tutor.calls[0].prompt_ids)
+    _, records = held(max_tokens_per_turn=cap, max_tokens_in_conversation=prompt + 60)
+    for record in records:
+        cut = [m for m in record.messages if m.role == "teacher" and m.stop_reason == "length"]
+        assert cut and cut[0].out_of_room == (not own)
+        assert record.rewards["length"] == (-0.5 if own else 0.0)
+
+
+def test_a_reward_that_fails_ends_the_run_with_its_setting() -> None:
+    entries = paper_rewards() | {"mine": RewardEntry("tests.rules:no_reward", 1.0)}
+    room = classroom(generation(rewards=entries), says("Go on."), says("Hm."))
+    with pytest.raises(RunError, match=r"^generation\.rewards\.mine: its function raised"):
+        run_all(room)
+
+
+def test_verdicts_of_a_reported_rule_do_not_count() -> None:
+    rules = {"does_not_leak_answer": "matcher", "says_it": "matcher"}
+    settings_ = generation(
+        judges_rules_prompts_paths=rules,
+        rules_only_reported=["does_not_leak_answer", "says_it"],
+        leak_rule="says_it",
+    )
+    for record in run_all(classroom(settings_, says("It is 4."), says("Hm.")), PROBLEMS[3:4]):
+        assert [v.counts for vs in record.verdicts.values() for v in vs] == [False, False]
+        assert record.leak_rule == "says_it" and record.rewards["pedagogy"] == 0.0
 
 
 def test_a_students_end_tag_ends_nothing_and_markers_forge_nothing() -> None:

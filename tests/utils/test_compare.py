@@ -65,6 +65,42 @@ def test_a_run_against_itself_changes_nothing(runs: tuple[Path, Path]) -> None:
     assert changes == [] and all(row.difference.mean == 0.0 for row in rows)
 
 
+def test_no_star_on_few_problems(tmp_path: Path) -> None:
+    a = open_run(write_run(tmp_path / "a", records(9, skill=0.0, leak=0.0)))
+    b = open_run(write_run(tmp_path / "b", records(9, skill=1.0, leak=0.0)))
+    rows, _ = compare(a, b)
+    [solve] = [row for row in rows if row.name == "solve_after"]
+    assert solve.difference.mean == 1.0 and not solve.clear
+
+
+def test_runs_that_solved_only_what_was_accepted_are_not_mixed_with_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A hard run of before: rejected conversations have no solutions, and no record says so."""
+    hard = {"ignore_rejected_judge": False}
+    old = [
+        r.model_copy(update={"solutions": r.solutions if r.rewards["pedagogy"] == 0 else []})
+        for r in records(40, split="train")
+    ]
+    a = write_run(tmp_path / "hard", old, generation=hard)
+    b = write_run(tmp_path / "soft", records(40, split="train"), generation={})
+    names = {row.name for row in compare(open_run(a), open_run(b))[0]}
+    assert {"solve_before", "solve_after_accepted", "leaked"} <= names
+    assert not names & {"solve_after", "delta", "normalised_gain"}
+    assert main([str(a), str(b)]) == 0
+    assert "not compared; hard solved only what its" in capsys.readouterr().out
+    again = write_run(tmp_path / "new", old, generation=hard | {"solve_rejected_share": 1.0})
+    assert not any(r.accepted_only for r in open_run(again).records)
+
+
+def test_an_older_run_says_which_rules_count_in_its_settings(tmp_path: Path) -> None:
+    rows = records(12, leak=1.0)
+    only = {"rules_only_reported": ["does_not_leak_answer"]}
+    run = open_run(write_run(tmp_path / "old", rows, generation=only))
+    verdicts = [v for r in run.records for v in r.verdicts["does_not_leak_answer"]]
+    assert verdicts and not any(v.counts for v in verdicts)
+
+
 def test_only_shared_problems_are_paired(tmp_path: Path) -> None:
     a = open_run(write_run(tmp_path / "a", records(10)))
     b = open_run(write_run(tmp_path / "b", records(14)[4:]))

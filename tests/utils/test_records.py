@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.synthetic import record
-from utils.records import Usage, check, load_run, main, read
+from utils.records import ConversationRecord, Usage, check, load_run, main, read
 from utils.runs.record_writer import RecordWriter, spending
 
 
@@ -91,3 +91,16 @@ def test_a_run_folder_is_checked_whole(tmp_path: Path, capsys: pytest.CaptureFix
     (tmp_path / "empty").mkdir()
     assert main(["check", str(tmp_path / "empty")]) == 1
     assert "there is no conversations.jsonl in this folder" in capsys.readouterr().err
+
+
+def test_a_record_from_before_loads_with_what_it_meant_then() -> None:
+    """No word about which verdicts count, which rule is the leak's, who was solved, what cut."""
+    line = (
+        '{"schema": 1, "problem_id": "p", "problem": "?", "answer": "4", '
+        '"messages": [{"role": "teacher", "content": "", "visible": "", "stop_reason": "length"}], '
+        '"verdicts": {"does_not_leak_answer": [{"decision": "REJECT"}]}}'
+    )
+    old = ConversationRecord.from_json(line)
+    assert old.leak_rule == "does_not_leak_answer" and not old.accepted_only
+    assert old.verdicts["does_not_leak_answer"][0].counts
+    assert not old.messages[0].out_of_room

@@ -15,9 +15,6 @@ FREE = RewardSettings(penalty=0.0, hard=False, thinking=False)
 NO_SOL = RewardSettings(penalty=0.75, hard=False, thinking=False, solve_by="none")
 MODEL = RewardSettings(penalty=0.75, hard=False, thinking=False, solve_by="model")
 STRICT = RewardSettings(penalty=0.75, hard=False, thinking=False, missing_verdict="reject")
-REPORTED = RewardSettings(
-    penalty=0.75, hard=False, thinking=False, reported_rules=frozenset({"leak"})
-)
 
 PLANNED = "<think>plan</think>Hi"
 
@@ -27,6 +24,7 @@ def record(
     verdicts: dict[str, str] | None = None,
     solved: str = "1110",
     stop: Any = "max_turns",
+    counts: bool = True,
 ) -> ConversationRecord:
     """`verdicts`: rule -> letters, one an attempt: O, R or - (missing)."""
     words = {"O": "OK", "R": "REJECT", "-": None}
@@ -40,7 +38,7 @@ def record(
             for r, c, s in turns
         ],
         verdicts={
-            rule: [VerdictRecord(decision=words[letter]) for letter in letters]  # type: ignore[arg-type]
+            rule: [VerdictRecord(decision=words[x], counts=counts) for x in letters]  # type: ignore[arg-type]
             for rule, letters in (verdicts if verdicts is not None else {"leak": "OO"}).items()
         },
         solutions=[Solution(text="", correct=s == "1", score=0.25) for s in solved],
@@ -85,7 +83,21 @@ CASES = [
     ("thinking off, malformed", SOFT, record(tutor("<think>x")), {"thinking": 0.0}, 0.75),
     ("planned", THINK, record(tutor(PLANNED, PLANNED)), {"thinking": 0.5}, 1.25),
     ("half planned", THINK, record(tutor(PLANNED, "Hi")), {"thinking": 0.25}, 1.0),
-    ("malformed", THINK, record(tutor(PLANNED, "<think>x")), {"thinking": -0.5}, 0.25),
+    ("malformed", THINK, record(tutor(PLANNED, "<think>x")), {"thinking": -0.25}, 0.5),
+    (
+        "seven of eight",
+        THINK,
+        record(tutor(*[PLANNED] * 7, "<think>x")),
+        {"thinking": 0.5 * 7 / 8 - 0.5},
+        0.75 - 0.0625,
+    ),
+    (
+        "a turn that the student cannot see",
+        THINK,
+        record(tutor("<think>a</think><end_of_conversation>"), stop="tutor_ended"),
+        {"thinking": -0.5, "end_of_conversation": 0.1},
+        0.35,
+    ),
     ("malformed twice costs once", THINK, record(tutor("<think>x", "<think>y")), {}, 0.25),
     ("soft keeps the rest", THINK, record(tutor(PLANNED), {"leak": "RR"}), {"thinking": 0.5}, 0.5),
     (
@@ -97,8 +109,20 @@ CASES = [
     ),
     ("missing counts as REJECT", STRICT, record(verdicts={"leak": "O-"}), {"pedagogy": -0.75}, 0.0),
     ("REJECT beside a missing one", SOFT, record(verdicts={"leak": "R-"}), {}, 0.0),
-    ("a reported rule never rejects", REPORTED, record(verdicts={"leak": "RR"}), {}, 0.75),
-    ("a reported rule is never missed", REPORTED, record(verdicts={"leak": "--"}), {}, 0.75),
+    (
+        "a reported rule never rejects",
+        SOFT,
+        record(verdicts={"leak": "RR"}, counts=False),
+        {},
+        0.75,
+    ),
+    (
+        "a reported rule is never missed",
+        SOFT,
+        record(verdicts={"leak": "--"}, counts=False),
+        {},
+        0.75,
+    ),
 ]
 
 

@@ -16,7 +16,7 @@ import itertools
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -27,7 +27,7 @@ from utils.data.bad_rows import BadRow
 from utils.data.chat_rows import read_chat, read_pair
 from utils.data.mathdial import read_mathdial
 from utils.data.tutor_prompt import TutorPrompt
-from utils.records import ConversationRecord
+from utils.records import ConversationRecord, counting
 from utils.runs.read import Run, open_run
 
 Message = dict[str, str]
@@ -59,8 +59,8 @@ def accepted(runs: Sequence[Run], *, split: str = "train", min_solve_rate: float
     least so often.  Conversations that nobody judged are not accepted.
     """
     harvest, seen = Harvest(), set()
-    for run, record, prompt in _conversations(runs, split):
-        reason = _not_acceptable(record, run.reported_rules, min_solve_rate)
+    for _, record, prompt in _conversations(runs, split):
+        reason = _not_acceptable(record, min_solve_rate)
         if reason is None:
             head, talk, opening = _spoken(record, prompt)
             try:
@@ -87,13 +87,13 @@ def pairs(runs: Sequence[Run], *, split: str = "train", min_margin: float = 0.0)
         _conversations(runs, split), lambda c: (c[0].folder, c[1].split, c[1].step, c[1].problem_id)
     ):
         usable = []
-        for run, record, prompt in group:
+        for _, record, prompt in group:
             reason = _unusable(record)
             if reason is None:
-                usable.append((run, record, _spoken(record, prompt)))
+                usable.append((record, _spoken(record, prompt)))
             else:
                 harvest.dropped[f"conversations {reason}"] += 1
-        usable.sort(key=lambda c: -c[1].rewards["total"])
+        usable.sort(key=lambda c: -c[0].rewards["total"])
         for better, worse in itertools.combinations(usable, 2):
             row, reason = _pair(better, worse, min_margin)
             if row is not None:
@@ -122,15 +122,9 @@ def _unusable(record: ConversationRecord) -> str | None:
     return None
 
 
-def _decisions(record: ConversationRecord, reported: Iterable[str]) -> list[str | None]:
-    """Of the rules that count."""
-    verdicts = (vs for rule, vs in record.verdicts.items() if rule not in reported)
-    return [verdict.decision for vs in verdicts for verdict in vs]
-
-
-def _judged_wanting(record: ConversationRecord, reported: Iterable[str]) -> str | None:
+def _judged_wanting(record: ConversationRecord) -> str | None:
     """Why a conversation was not accepted by all judges, or None if it was."""
-    decisions = _decisions(record, reported)
+    decisions = [verdict.decision for verdict in counting(record.verdicts)]
     if not decisions:
         return "not judged"
     if "REJECT" in decisions:
@@ -138,10 +132,8 @@ def _judged_wanting(record: ConversationRecord, reported: Iterable[str]) -> str 
     return "with a missing verdict" if None in decisions else None
 
 
-def _not_acceptable(
-    record: ConversationRecord, reported: Iterable[str], min_solve_rate: float
-) -> str | None:
-    reason = _unusable(record) or _judged_wanting(record, reported)
+def _not_acceptable(record: ConversationRecord, min_solve_rate: float) -> str | None:
+    reason = _unusable(record) or _judged_wanting(record)
     if reason is None and min_solve_rate > 0 and (_solve_rate(record) or 0.0) < min_solve_rate:
         return "not solved often enough"
     return reason
@@ -185,15 +177,15 @@ def _origin(record: ConversationRecord) -> dict[str, Any]:
     }
 
 
-_Told = tuple[Run, ConversationRecord, tuple[list[Message], list[Message], str]]
+_Told = tuple[ConversationRecord, tuple[list[Message], list[Message], str]]
 
 
 def _pair(better: _Told, worse: _Told, margin: float) -> tuple[dict[str, Any] | None, str | None]:
-    (run, good, (head, chosen, opening)), (_, bad, (other_head, rejected, _)) = better, worse
+    (good, (head, chosen, opening)), (bad, (other_head, rejected, _)) = better, worse
     difference = good.rewards["total"] - bad.rewards["total"]
     if difference <= 0 or difference < margin:
         return None, "of like reward"
-    if _judged_wanting(good, run.reported_rules):
+    if _judged_wanting(good):
         return None, "whose better one was not accepted"
     if head != other_head:
         return None, "with different prompts"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from config.errors import ConfigError
+from config.functions import load_function
 from config.schema import DatasetEntry
 from utils.data.bad_rows import BadRow
 from utils.data.files import SUFFIXES, UNREADABLE, read_file, suffix_of
@@ -121,17 +121,13 @@ def _bounds(wanted: re.Match[str], count: int) -> tuple[int, int]:
 
 def _call(name: str, entry: DatasetEntry, seed: int, setting: str) -> Rows:
     """A function's rows: `module:function(split, seed, **parameters)`."""
-    module, _, function = name.partition(":")
-    try:
-        make = getattr(importlib.import_module(module), function)
-    except (ModuleNotFoundError, AttributeError) as error:
-        raise ConfigError(f"{setting}.name_or_path: {name}: {error}") from None
+    make = load_function(name, f"{setting}.name_or_path")
     try:
         rows = list(make(entry.split, seed, **entry.parameters))
     except ConfigError as error:  # about the split or a parameter
         raise ConfigError(f"{setting}.{error}") from None
     except TypeError as error:
-        if function not in str(error):  # not about this call's arguments
+        if getattr(make, "__name__", name) not in str(error):  # not about this call's arguments
             raise
         raise ConfigError(f"{setting}.parameters: {error}") from None
     return _numbered(rows, f"{name} ({entry.split})", name)

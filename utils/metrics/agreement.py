@@ -9,8 +9,8 @@ from itertools import combinations
 from statistics import fmean
 from typing import Any
 
-from utils.metrics.conversation import rule_rejects
 from utils.metrics.statistics import cluster_bootstrap, cohens_kappa
+from utils.metrics.verdicts import rule_rejects
 from utils.records import ConversationRecord
 
 Pairs = Sequence[tuple[str, bool, bool]]
@@ -23,6 +23,7 @@ class Agreement:
     first: str
     second: str
     n: int
+    clusters: int  # problems; below MIN_CLUSTERS kappa has no interval
     share: float
     kappa: float | None
     low: float | None
@@ -90,6 +91,7 @@ def _agreement(first: str, second: str, pairs: Pairs) -> Agreement | None:
         first=first,
         second=second,
         n=len(pairs),
+        clusters=len(tables),
         share=(total[0] + total[3]) / len(pairs),
         kappa=cohens_kappa(total),
         low=low,

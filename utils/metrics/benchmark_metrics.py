@@ -23,7 +23,7 @@ def benchmark_metrics(records: Sequence[ConversationRecord]) -> dict[str, Any]:
         for source in sources if len(sources) > 1 else ():
             found[f"accuracy_{source}"] = _accuracy([r for r in graded if r.source == source])
     if wins := _wins(records):
-        found["win_rate"] = clustered_mean(wins)
+        found["win_rate"] = clustered_mean(wins, share=True)
     judged = [r for r in graded if GOLD in r.extra]
     if judged:
         found["f1_wrong"] = f1(judged)
@@ -33,7 +33,7 @@ def benchmark_metrics(records: Sequence[ConversationRecord]) -> dict[str, Any]:
 def _accuracy(records: Sequence[ConversationRecord]) -> Estimate:
     """Share of right answers; a request that failed for good has none."""
     values = ((r.problem_id, solve_after(r)) for r in records)
-    return clustered_mean((problem, v) for problem, v in values if v is not None)
+    return clustered_mean(((problem, v) for problem, v in values if v is not None), share=True)
 
 
 def _wins(records: Sequence[ConversationRecord]) -> list[tuple[str, float]]:

@@ -15,6 +15,7 @@ from statistics import fmean
 from typing import Any
 
 from utils.metrics.statistics import Estimate, clustered_mean
+from utils.metrics.verdicts import by_rule, leaked, leaked_any, missing, rejected, rejected_any
 from utils.records import ConversationRecord, Solution
 
 #: The names that metrics.json always has, in every group too, before all others.
@@ -29,14 +30,17 @@ HEADLINE = (
     "ped_rm_micro",
     "ped_rm_macro",
     "turns",
+    "leaked_any",
+    "rejected_any",
 )
-LEAK_RULE = "does_not_leak_answer"
 METRICS_NAME = "metrics.json"
 STOP_REASONS = ("tutor_ended", "max_turns", "max_tokens", "error")
-_NO_RULES: frozenset[str] = frozenset()
 
 #: What these names begin is a share: it lies between 0 and 1.
 _SHARES = ("solve_", "leaked", "rejected", "missing", "ended_", "truncated_turn")
+
+#: These are differences of shares: they lie between -1 and 1.
+_SIGNED = ("delta", "delta_accepted")
 
 #: Of what these names begin, less is better.
 _LESS = ("leaked", "rejected", "missing", "truncated_turn", "ended_error", "ended_max")
@@ -60,52 +64,31 @@ def solve_before(record: ConversationRecord) -> float | None:
 
 
 def solve_after(record: ConversationRecord) -> float | None:
-    """The student's solve rate after the conversation (paper, section 3.4: r_sol)."""
-    return solve_rate(record.solutions)
+    """The student's solve rate after the conversation (paper, section 3.4: r_sol).
+
+    None for one that would not have been solved had a judge rejected it (hard lambda): the mean
+    over those is another number, `solve_after_accepted`.
+    """
+    return None if record.accepted_only else solve_rate(record.solutions)
 
 
 def delta(record: ConversationRecord) -> float | None:
     """Solve rate after minus before; None unless both were measured."""
-    before, after = solve_before(record), solve_after(record)
+    return _difference(solve_before(record), solve_after(record))
+
+
+def solve_after_accepted(record: ConversationRecord) -> float | None:
+    """The solve rate after a conversation that every judge accepted; None for any other one."""
+    return solve_rate(record.solutions) if rejected_any(record) == 0.0 else None
+
+
+def delta_accepted(record: ConversationRecord) -> float | None:
+    """`delta` of conversations that every judge accepted."""
+    return _difference(solve_before(record), solve_after_accepted(record))
+
+
+def _difference(before: float | None, after: float | None) -> float | None:
     return None if before is None or after is None else after - before
-
-
-def rule_rejects(record: ConversationRecord, rule: str) -> float | None:
-    """1.0 if any verdict of the rule is REJECT, 0.0 if all are OK.
-
-    None if the rule was not judged, or if a verdict is missing and none rejects: a missing verdict
-    is never an OK.
-    """
-    decisions = [v.decision for v in record.verdicts.get(rule, [])]
-    if "REJECT" in decisions:
-        return 1.0
-    return None if not decisions or None in decisions else 0.0
-
-
-def leaked(record: ConversationRecord) -> float | None:
-    """Whether the rule `does_not_leak_answer` rejects."""
-    return rule_rejects(record, LEAK_RULE)
-
-
-def rejected(
-    record: ConversationRecord, reported_rules: frozenset[str] = _NO_RULES
-) -> float | None:
-    """Whether any rule that counts rejects; None if none does and one of them is undecided."""
-    found = [rule_rejects(record, rule) for rule in record.verdicts if rule not in reported_rules]
-    if 1.0 in found:
-        return 1.0
-    return None if not found or None in found else 0.0
-
-
-def missing(record: ConversationRecord, reported_rules: frozenset[str] = _NO_RULES) -> float | None:
-    """Whether a verdict that counts never came in a readable form; None without any judge."""
-    decisions = [
-        verdict.decision
-        for rule, verdicts in record.verdicts.items()
-        if rule not in reported_rules
-        for verdict in verdicts
-    ]
-    return float(None in decisions) if decisions else None
 
 
 def _tokens_of(role: str) -> Metric:
@@ -137,24 +120,26 @@ def _reward(name: str) -> Metric:
     return lambda record: record.rewards.get(name)
 
 
-def conversation_metrics(
-    records: Sequence[ConversationRecord], reported_rules: frozenset[str] = _NO_RULES
-) -> dict[str, Metric]:
+def conversation_metrics(records: Sequence[ConversationRecord]) -> dict[str, Metric]:
     """Every metric that is a number per conversation, by name.
 
     `turns` counts messages of both roles, as `generation.max_turns` does; `tutor_tokens` and
     `student_tokens` are those of the messages; `tokens` are all that were paid for, prompts too.
+    What was solved only if accepted has metrics of its own, where there is any.
     """
     names = sorted({name for r in records for name in r.rewards})
     rules = sorted({rule for r in records for rule in r.verdicts})
+    accepted = any(r.accepted_only for r in records)
     return (
         {
             "solve_before": solve_before,
             "solve_after": solve_after,
             "delta": delta,
             "leaked": leaked,
-            "rejected": lambda record: rejected(record, reported_rules),
-            "missing": lambda record: missing(record, reported_rules),
+            "rejected": rejected,
+            "leaked_any": leaked_any,
+            "rejected_any": rejected_any,
+            "missing": missing,
             "turns": _turns,
             "tutor_turns": _tutor_turns,
             "tutor_tokens": _tokens_of("teacher"),
@@ -165,19 +150,44 @@ def conversation_metrics(
             ),
         }
         | {f"ended_{reason}": _ended(reason) for reason in STOP_REASONS}
-        | {f"rejected_by_{rule}": _by_rule(rule) for rule in rules}
+        | (_ACCEPTED if accepted else {})
+        | {name: metric for rule in rules for name, metric in by_rule(rule).items()}
         | {f"reward_{name}": _reward(name) for name in names}
     )
 
 
-def _by_rule(rule: str) -> Metric:
-    return lambda record: rule_rejects(record, rule)
+_ACCEPTED: dict[str, Metric] = {
+    "solve_after_accepted": solve_after_accepted,
+    "delta_accepted": delta_accepted,
+}
 
 
-def mean_of(records: Iterable[ConversationRecord], metric: Metric) -> Estimate:
+def is_share(name: str) -> bool:
+    """Whether a metric lies between 0 and 1."""
+    return name.startswith(_SHARES)
+
+
+def is_signed(name: str) -> bool:
+    """Whether a metric is a difference of shares, between -1 and 1."""
+    return name in _SIGNED
+
+
+def mean_of(
+    records: Iterable[ConversationRecord],
+    metric: Metric,
+    *,
+    share: bool = False,
+    signed: bool = False,
+) -> Estimate:
     """Mean of a metric over the conversations that have it, clustered by problem."""
     values = ((r.problem_id, metric(r)) for r in records)
-    return clustered_mean((problem, v) for problem, v in values if v is not None)
+    pairs = ((problem, v) for problem, v in values if v is not None)
+    return clustered_mean(pairs, share=share, signed=signed)
+
+
+def named_mean(records: Iterable[ConversationRecord], metric: Metric, name: str) -> Estimate:
+    """`mean_of`, with the interval that a metric of this name has."""
+    return mean_of(records, metric, share=is_share(name), signed=is_signed(name))
 
 
 def normalised_gains(records: Iterable[ConversationRecord]) -> dict[str, float]:
@@ -212,11 +222,9 @@ def ped_rm(records: Iterable[ConversationRecord]) -> tuple[Estimate, Estimate]:
 Measured = tuple[ConversationRecord, dict[str, float]]
 
 
-def measure(
-    records: Sequence[ConversationRecord], reported_rules: frozenset[str] = _NO_RULES
-) -> list[Measured]:
+def measure(records: Sequence[ConversationRecord]) -> list[Measured]:
     """Each conversation with the metrics that it has."""
-    metrics = conversation_metrics(records, reported_rules)
+    metrics = conversation_metrics(records)
     found = []
     for record in records:
         values = ((name, metric(record)) for name, metric in metrics.items())
@@ -224,12 +232,9 @@ def measure(
     return found
 
 
-def summarise(
-    records: Sequence[ConversationRecord], reported_rules: frozenset[str] = _NO_RULES
-) -> dict[str, Estimate]:
+def summarise(records: Sequence[ConversationRecord]) -> dict[str, Estimate]:
     """Every metric of these conversations; names without a value have n = 0 and mean None."""
-    names = conversation_metrics(records, reported_rules)
-    return estimates(measure(records, reported_rules), names)
+    return estimates(measure(records), conversation_metrics(records))
 
 
 def estimates(measured: Sequence[Measured], names: Iterable[str]) -> dict[str, Estimate]:
@@ -237,7 +242,8 @@ def estimates(measured: Sequence[Measured], names: Iterable[str]) -> dict[str, E
     found = {
         name: clustered_mean(
             ((r.problem_id, v[name]) for r, v in measured if name in v),
-            share=name.startswith(_SHARES),
+            share=is_share(name),
+            signed=is_signed(name),
         )
         for name in names
     }

@@ -68,15 +68,13 @@ def grouped(
     return tables
 
 
-def to_json(
-    records: Sequence[ConversationRecord], reported_rules: frozenset[str] = frozenset()
-) -> dict[str, Any]:
+def to_json(records: Sequence[ConversationRecord]) -> dict[str, Any]:
     """The content of metrics.json: {name: {mean, se, n, ...}}, and the same under `by`.
 
     The names of HEADLINE are always there and come first; a group lacks others without a value.
     """
-    names = list(conversation_metrics(records, reported_rules))
-    measured = measure(records, reported_rules)
+    names = list(conversation_metrics(records))
+    measured = measure(records)
     flat = _entries(estimates(measured, names))
     by = {
         grouping: {

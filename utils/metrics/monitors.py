@@ -64,10 +64,10 @@ def tutor_turns(record: ConversationRecord) -> list[str]:
 
 
 def _per_turn(
-    records: Iterable[ConversationRecord], value: Callable[[str], float | None]
+    records: Iterable[ConversationRecord], value: Callable[[str], float], *, share: bool = True
 ) -> Estimate:
     found = ((r.problem_id, value(turn)) for r in records for turn in tutor_turns(r))
-    return clustered_mean((problem, v) for problem, v in found if v is not None)
+    return clustered_mean(found, share=share)
 
 
 def distinct_openings(records: Records) -> Estimate:
@@ -104,7 +104,7 @@ def own_numbers(records: Records) -> Estimate:
                 (record.problem_id, float(not numbers.isdisjoint(numbers_in(turn))))
                 for turn in tutor_turns(record)
             ]
-    return clustered_mean(values)
+    return clustered_mean(values, share=True)
 
 
 def fits_its_problem(records: Records) -> Estimate:
@@ -124,7 +124,7 @@ def fits_its_problem(records: Records) -> Estimate:
             if said := set(numbers_in(turn)):
                 fit = (len(said & own) - len(said & other)) / len(said)
                 values.append((record.problem_id, fit))
-    return clustered_mean(values)
+    return clustered_mean(values, signed=True)
 
 
 def _digits_too(text: str) -> set[Any]:
@@ -134,7 +134,7 @@ def _digits_too(text: str) -> set[Any]:
 
 def turn_length(records: Records) -> Estimate:
     """Words in a tutor turn, as the student saw it."""
-    return _per_turn(records, lambda turn: float(len(turn.split())))
+    return _per_turn(records, lambda turn: float(len(turn.split())), share=False)
 
 
 def question_share(records: Records) -> Estimate:
@@ -150,7 +150,7 @@ def repeated_turns(records: Records) -> Estimate:
         values += [
             (record.problem_id, float(turn in turns[:i])) for i, turn in enumerate(turns) if i
         ]
-    return clustered_mean(values)
+    return clustered_mean(values, share=True)
 
 
 def ended_early(records: Records) -> Estimate:
@@ -158,6 +158,7 @@ def ended_early(records: Records) -> Estimate:
     return mean_of(
         (r for r in records if tutor_turns(r)),
         lambda r: float(r.stop_reason == "tutor_ended" and len(tutor_turns(r)) == 1),
+        share=True,
     )
 
 
@@ -172,11 +173,12 @@ def groups_without_spread(records: Records) -> Estimate:
     for r in records:
         if "total" in r.rewards:
             groups[(r.split, r.step, r.problem_id)].append(r.rewards["total"])
-    return clustered_mean(
+    spread = (
         (key, float(max(values) - min(values) < 1e-9))
         for key, values in groups.items()
         if len(values) > 1
     )
+    return clustered_mean(spread, share=True)
 
 
 MONITORS = (

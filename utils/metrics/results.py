@@ -17,6 +17,8 @@ from utils.metrics.statistics import paired_difference
 from utils.records import ConversationRecord
 from utils.runs.read import Run
 
+SCHEMA = 2  # in 1, `leaked` and `rejected` were what `leaked_any` and `rejected_any` are now
+
 
 def run_results(run: Run) -> dict[str, Any]:
     """Results of a run folder: metrics of its final conversations, monitors over all of it."""
@@ -26,7 +28,6 @@ def run_results(run: Run) -> dict[str, Any]:
         history=trained or run.final,
         control=run.control,
         curve=run.curve,
-        reported_rules=run.reported_rules,
     )
     if (run.config.get("eval") or {}).get("task", "classroom") == "classroom":
         return found
@@ -40,14 +41,13 @@ def results(
     history: Sequence[ConversationRecord] = (),
     control: Sequence[ConversationRecord] = (),
     curve: Sequence[Mapping[str, Any]] = (),
-    reported_rules: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:
     """`{name: {mean, se, n, ...}}`, the same `by` group, and what else a reader should know.
 
     `history` is where the monitors look for a start to compare with; `curve` is metrics.jsonl.
     """
     watched = readings(history or final, curve)
-    metrics = to_json(final, reported_rules)
+    metrics = to_json(final)
     by = metrics.pop("by")
     return {
         **metrics,
@@ -56,6 +56,7 @@ def results(
         "monitors": {r.name: r.to_json() for r in watched},
         "alarms": [f"{r.name}: {r.alarm}" for r in watched if r.alarm],
         "agreement": [a.to_json() for a in agreements(final)],
+        "schema": SCHEMA,
         "by": by,
     }
 
@@ -77,7 +78,9 @@ def control_metrics(
         return [(r.problem_id, v) for r in side if (v := after(r)) is not None]
 
     return {
-        "control_solve_after": mean_of(control, after).to_json(),
-        "control_delta": mean_of(control, metrics["delta"]).to_json(),
-        "control_difference": paired_difference(pairs(control), pairs(records)).to_json(),
+        "control_solve_after": mean_of(control, after, share=True).to_json(),
+        "control_delta": mean_of(control, metrics["delta"], signed=True).to_json(),
+        "control_difference": paired_difference(
+            pairs(control), pairs(records), share=True
+        ).to_json(),
     }

@@ -2,7 +2,8 @@
 
 Every estimate here is clustered: values are grouped (by problem), and the spread between groups is
 what counts.  With few groups a normal quantile promises too much, so intervals use Student's t
-with (groups - 1) degrees of freedom; where a statistic is no mean, groups are resampled.
+with (groups - 1) degrees of freedom; where a statistic is no mean, groups are resampled.  Intervals
+of shares are Wilson's, which stay between 0 and 1 (`python -m benchmarks.coverage`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from statistics import NormalDist, fmean
 from utils.seeding import keyed_seed
 
 CONFIDENCE = 0.95
+MIN_CLUSTERS = 10  # with fewer no difference is called clear, and kappa has no interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +69,14 @@ def t_quantile(probability: float, degrees: int) -> float:
     return (low + high) / 2
 
 
-def clustered_mean(pairs: Iterable[tuple[Hashable, float]], *, share: bool = False) -> Estimate:
+def clustered_mean(
+    pairs: Iterable[tuple[Hashable, float]], *, share: bool = False, signed: bool = False
+) -> Estimate:
     """Mean of the values of (cluster, value) pairs, with its cluster-robust standard error.
 
     se^2 = G/(G-1) * sum over clusters of (sum of residuals in it)^2 / n^2, with G clusters; for
-    clusters of one value each this is the usual standard error of a mean.  Where all values of a
-    `share` are 0 (or all 1), the spread says 0, which no finite sample can know: the interval's
-    other end is then the exact binomial one for G trials.
+    clusters of one value each this is the usual standard error of a mean.  Values of a `share` lie
+    in [0, 1], those of a `signed` one, a difference of shares, in [-1, 1]; so does the interval.
     """
     sums: dict[Hashable, float] = defaultdict(float)
     sizes: dict[Hashable, int] = defaultdict(int)
@@ -88,43 +91,63 @@ def clustered_mean(pairs: Iterable[tuple[Hashable, float]], *, share: bool = Fal
         return Estimate(mean=mean, se=None, n=n, clusters=groups)
     squares = sum((sums[key] - sizes[key] * mean) ** 2 for key in sums)
     se = sqrt(groups / (groups - 1) * squares) / n
-    low, high = _interval(mean, se, groups, share)
+    low, high = _interval(mean, se, groups, share=share, signed=signed)
     return Estimate(mean=mean, se=se, n=n, clusters=groups, low=low, high=high)
 
 
-def _interval(mean: float, se: float, groups: int, share: bool) -> tuple[float, float]:
-    if share and se == 0.0 and mean in (0.0, 1.0):
-        slack = 1 - ((1 - CONFIDENCE) / 2) ** (1 / groups)
-        return (0.0, slack) if mean == 0.0 else (1 - slack, 1.0)
+def _interval(
+    mean: float, se: float, groups: int, *, share: bool, signed: bool
+) -> tuple[float, float]:
+    if signed:
+        low, high = share_interval((mean + 1) / 2, se / 2, groups)
+        return 2 * low - 1, 2 * high - 1
+    if share:
+        return share_interval(mean, se, groups)
     width = t_quantile((1 + CONFIDENCE) / 2, groups - 1) * se
     return mean - width, mean + width
 
 
-def mean_over_seeds(values: Sequence[float]) -> Estimate:
-    """Mean and t-interval of one number per independent run."""
-    return clustered_mean(enumerate(values))
+def share_interval(share: float, se: float, groups: int) -> tuple[float, float]:
+    """Wilson's interval with continuity correction, for a share with a clustered standard error.
+
+    The sample counts as m = share (1 - share) / se^2 independent ones (Kish's effective size), with
+    Student's t for the normal quantile.  Where all values are 0 (or all 1) the spread says 0, which
+    no finite sample can know: the other end is then the exact binomial one for `groups` trials.
+    """
+    if se < 1e-12:
+        slack = 1 - ((1 - CONFIDENCE) / 2) ** (1 / groups)
+        return {0.0: (0.0, slack), 1.0: (1 - slack, 1.0)}.get(round(share, 12), (share, share))
+    t, m = t_quantile((1 + CONFIDENCE) / 2, groups - 1), share * (1 - share) / se**2
+
+    def low(p: float) -> float:  # Newcombe (1998), method 4
+        root = sqrt(max(0.0, t * t - 2 - 1 / m + 4 * p * (m * (1 - p) + 1)))
+        return max(0.0, (2 * m * p + t * t - 1 - t * root) / (2 * (m + t * t)))
+
+    return min(low(share), share), max(1 - low(1 - share), share)
+
+
+def mean_over_seeds(
+    values: Sequence[float], *, share: bool = False, signed: bool = False
+) -> Estimate:
+    """Mean and interval of one number per independent run."""
+    return clustered_mean(enumerate(values), share=share, signed=signed)
 
 
 def paired_difference(
-    first: Iterable[tuple[Hashable, float]], second: Iterable[tuple[Hashable, float]]
+    first: Iterable[tuple[Hashable, float]],
+    second: Iterable[tuple[Hashable, float]],
+    *,
+    share: bool = False,
 ) -> Estimate:
     """Mean of (second - first) over the clusters that both have, each cluster counted once.
 
     A cluster's value is the mean of its values; clusters that only one side has are left out, so
-    the same problems stand on both sides.  `n` is the number of pairs.
+    the same problems stand on both sides.  `n` is the number of pairs.  Of a `share`, the interval
+    stays within [-1, 1].
     """
     a, b = _cluster_means(first), _cluster_means(second)
-    shared = [key for key in a if key in b]
-    differences = [b[key] - a[key] for key in shared]
-    if not differences:
-        return NOTHING
-    mean = fmean(differences)
-    if len(differences) < 2:
-        return Estimate(mean=mean, se=None, n=1, clusters=1)
-    n = len(differences)
-    se = sqrt(sum((d - mean) ** 2 for d in differences) / (n - 1) / n)
-    width = t_quantile((1 + CONFIDENCE) / 2, n - 1) * se
-    return Estimate(mean=mean, se=se, n=n, clusters=n, low=mean - width, high=mean + width)
+    differences = [(key, b[key] - a[key]) for key in a if key in b]
+    return clustered_mean(differences, signed=share)
 
 
 def _cluster_means(pairs: Iterable[tuple[Hashable, float]]) -> dict[Hashable, float]:
@@ -143,10 +166,10 @@ def cluster_bootstrap(
 ) -> tuple[float, float] | None:
     """Percentile interval of a statistic of totals (a ratio, a table); whole clusters are drawn.
 
-    `sums[g]` is what cluster g adds to the totals.  None with fewer than two clusters, or where
-    the statistic is undefined (None) in more than a tenth of the draws.
+    `sums[g]` is what cluster g adds to the totals.  None with fewer than MIN_CLUSTERS, of which
+    draws know too little, or where the statistic is undefined (None) in over a tenth of the draws.
     """
-    if len(sums) < 2:
+    if len(sums) < MIN_CLUSTERS:
         return None
     import numpy as np
 

@@ -14,8 +14,12 @@ _CURVES = (
     "solve_before",
     "solve_after",
     "delta",
+    "solve_after_accepted",
+    "delta_accepted",
     "leaked",
     "rejected",
+    "leaked_any",
+    "rejected_any",
     "missing",
     "turns",
     "tutor_tokens",
@@ -25,16 +29,14 @@ _CURVES = (
 )
 
 
-def rollout_metrics(
-    records: Sequence[ConversationRecord], reported_rules: frozenset[str] = frozenset()
-) -> dict[str, float]:
+def rollout_metrics(records: Sequence[ConversationRecord]) -> dict[str, float]:
     """{"classroom/solve_after": 0.4, …, "monitors/…": …, "seconds/TEACHER_TURN": …}.
 
     Seconds are the mean over conversations, waiting included.  What has no value is left out.
     """
     found = {
         f"classroom/{name}": estimate.mean
-        for name, estimate in summarise(records, reported_rules).items()
+        for name, estimate in summarise(records).items()
         if name in _CURVES or name.startswith("rejected_by_")
     }
     found |= {f"monitors/{m.name}": m.value(records).mean for m in MONITORS}

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from utils.metrics.conversation import delta, leaked, missing, rejected, solve_after, solve_before
+from utils.metrics.conversation import solve_before, solve_rate
+from utils.metrics.verdicts import leaked_any, missing, rejected_any
 from utils.records import ConversationRecord, Message, Solution, Trajectory
 from utils.runs.read import Run
 from utils.seeding import keyed_seed
@@ -48,16 +49,15 @@ def choose(runs: Sequence[Run], most: int) -> tuple[list[tuple[int, Conversation
     return [everything[at] for at in sorted(ranked[:most])], len(everything)
 
 
-def index(
-    chosen: Iterable[tuple[int, ConversationRecord]], reported: Sequence[frozenset[str]]
-) -> dict[str, list[Any]]:
+def index(chosen: Iterable[tuple[int, ConversationRecord]]) -> dict[str, list[Any]]:
     """Columns to filter and sort by, one entry a conversation."""
-    rows = [_index_row(run, r, reported[run]) for run, r in chosen]
+    rows = [_index_row(run, r) for run, r in chosen]
     names = rows[0].keys() if rows else ()
     return {name: [row[name] for row in rows] for name in names}
 
 
-def _index_row(run: int, r: ConversationRecord, reported: frozenset[str]) -> dict[str, Any]:
+def _index_row(run: int, r: ConversationRecord) -> dict[str, Any]:
+    before, after = solve_before(r), solve_rate(r.solutions)
     return {
         "run": run,
         "split": r.split,
@@ -67,12 +67,12 @@ def _index_row(run: int, r: ConversationRecord, reported: frozenset[str]) -> dic
         "title": " ".join(r.problem.split())[:160],
         "type": r.type,
         "source": r.source,
-        "before": _rounded(solve_before(r)),
-        "after": _rounded(solve_after(r)),
-        "delta": _rounded(delta(r)),
-        "leaked": leaked(r),
-        "rejected": rejected(r, reported),
-        "missing": missing(r, reported),
+        "before": _rounded(before),
+        "after": _rounded(after),
+        "delta": None if before is None or after is None else _rounded(after - before),
+        "leaked": leaked_any(r),
+        "rejected": rejected_any(r),
+        "missing": missing(r),
         "reward": _rounded(r.rewards.get("total")),
         "turns": len(r.messages),
         "stop": r.stop_reason,

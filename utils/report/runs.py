@@ -8,7 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from utils.metrics.conversation import Metric, conversation_metrics, mean_of
+from utils.metrics.conversation import (
+    Metric,
+    conversation_metrics,
+    is_share,
+    is_signed,
+    named_mean,
+)
 from utils.metrics.monitors import MONITORS
 from utils.metrics.results import run_results
 from utils.metrics.statistics import Estimate, mean_over_seeds, pareto_front
@@ -21,7 +27,18 @@ PAPER_FILE = Path(__file__).parent / "assets" / "paper_points.json"
 _NO_EXPERIMENT = {"seed", "run_name", "logging", "engines", "huggingface"}
 _LAMBDA = "generation.extra_penalty_for_rejected_judges"
 _SOFT = "generation.ignore_rejected_judge"
-_BY_STEP = ("solve_before", "solve_after", "leaked", "rejected", "missing", "turns", "tutor_tokens")
+_BY_STEP = (
+    "solve_before",
+    "solve_after",
+    "solve_after_accepted",
+    "leaked",
+    "rejected",
+    "leaked_any",
+    "rejected_any",
+    "missing",
+    "turns",
+    "tutor_tokens",
+)
 
 
 def flat(config: Mapping[str, Any], at: str = "") -> dict[str, Any]:
@@ -95,11 +112,14 @@ def curves(run: Run) -> list[dict[str, Any]]:
 def _record_curves(
     run: Run, by_step: Mapping[int, list[ConversationRecord]], split: str
 ) -> list[dict[str, Any]]:
-    metrics: dict[str, Metric] = conversation_metrics(run.records, run.reported_rules)
-    wanted = [*_BY_STEP, *(name for name in metrics if name.startswith("reward_"))]
+    metrics: dict[str, Metric] = conversation_metrics(run.records)
+    wanted = [name for name in _BY_STEP if name in metrics]  # of accepted ones: where there are
+    wanted += [name for name in metrics if name.startswith("reward_")]
     found = []
     for name in wanted:
-        points = [_point(step, mean_of(rows, metrics[name])) for step, rows in by_step.items()]
+        points = [
+            _point(step, named_mean(rows, metrics[name], name)) for step, rows in by_step.items()
+        ]
         found.append({"name": name, "from": split, "points": [p for p in points if p]})
     for monitor in MONITORS:
         points = [_point(step, monitor.value(rows)) for step, rows in by_step.items()]
@@ -145,7 +165,9 @@ def path_in_plane(records: Sequence[ConversationRecord], windows: int = 12) -> l
     for start in range(0, len(steps), size):
         part = set(steps[start : start + size])
         rows = [r for r in trained if r.step in part]
-        leak, solve = (mean_of(rows, metrics[name]).mean for name in ("leaked", "solve_after"))
+        leak, solve = (
+            named_mean(rows, metrics[name], name).mean for name in ("leaked", "solve_after")
+        )
         if leak is not None and solve is not None:
             way.append([max(part), round(leak, 4), round(solve, 4)])
     return way
@@ -167,7 +189,7 @@ def plane(runs: Sequence[Run], described: Sequence[dict[str, Any]]) -> list[dict
         point: dict[str, Any] = {"label": described[members[0]]["label"], "runs": members}
         for name in ("leaked", "solve_after", "delta"):
             entries = [described[i]["metrics"][name] for i in members]
-            point[name] = _over_seeds(entries)
+            point[name] = _over_seeds(entries, name)
             point[f"{name}_each"] = [e["mean"] for e in entries]
         points.append(point)
     for height in ("solve_after", "delta"):
@@ -178,7 +200,7 @@ def plane(runs: Sequence[Run], described: Sequence[dict[str, Any]]) -> list[dict
     return points
 
 
-def _over_seeds(entries: Sequence[Mapping[str, Any]]) -> list[float | None] | None:
+def _over_seeds(entries: Sequence[Mapping[str, Any]], name: str) -> list[float | None] | None:
     """[mean, low, high] of one metric over repetitions."""
     means = [e["mean"] for e in entries if e["mean"] is not None]
     if not means:
@@ -186,7 +208,7 @@ def _over_seeds(entries: Sequence[Mapping[str, Any]]) -> list[float | None] | No
     if len(means) == 1:
         only = next(e for e in entries if e["mean"] is not None)
         return [only["mean"], only["low"], only["high"]]
-    over = mean_over_seeds(means)
+    over = mean_over_seeds(means, share=is_share(name), signed=is_signed(name))
     return [over.mean, over.low, over.high]
 
 

@@ -12,11 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from utils.metrics.conversation import HEADLINE
+from utils.metrics.statistics import MIN_CLUSTERS
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 _SPACES = re.compile(r"\s+")
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}  # controls, bidi marks, surrogates, line breaks
-SHOWN = (*HEADLINE, "tutor_tokens")
+SHOWN = (*HEADLINE, "solve_after_accepted", "delta_accepted", "tutor_tokens")
 BY_GROUP = {
     "solve_before": "before",
     "solve_after": "after",
@@ -107,6 +108,10 @@ def _agreement_lines(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = []
     for entry in entries:
         kappa = "-" if entry["kappa"] is None else f"{entry['kappa']:.2f}"
+        if entry.get("low") is not None:
+            kappa += f" [{entry['low']:.2f}, {entry['high']:.2f}]"
+        elif 0 < (problems := entry.get("clusters", 0)) < MIN_CLUSTERS:
+            kappa += f", no interval: {problems} problems are few"
         lines.append(
             f"judges agree: {plain(entry['first'])} / {plain(entry['second'])}: "
             f"{entry['share']:.1%} (kappa {kappa}, n {entry['n']})"

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from config.errors import ConfigError
+from utils.metrics.statistics import MIN_CLUSTERS
 from utils.records import JOURNAL_NAME, RECORD_NAME
 from utils.report.conversations import CHUNK, Decode, choose, chunks, index
 from utils.report.page import page
@@ -48,7 +49,8 @@ def write_report(
         "paper": paper_points() if paper else None,
         "total": total,
         "chunk": CHUNK,
-        "index": index(chosen, [run.reported_rules for run in runs]),
+        "few": MIN_CLUSTERS,
+        "index": index(chosen),
     }
     temporary = path.with_name(path.name + ".part")
     temporary.write_text(page(data, chunks(chosen, given)), encoding="utf-8")

@@ -28,12 +28,6 @@ class Run:
     curve: list[dict[str, Any]] = field(default_factory=list)
 
     @cached_property
-    def reported_rules(self) -> frozenset[str]:
-        """Rules that are recorded, but never a reason to reject."""
-        generation = self.config.get("generation") or {}
-        return frozenset(generation.get("rules_only_reported") or ())
-
-    @cached_property
     def final(self) -> list[ConversationRecord]:
         """The conversations that a run is judged by.
 
@@ -64,14 +58,27 @@ def open_run(path: str | Path) -> Run:
     if not records and not curve:
         raise ConfigError(f"{path}: neither conversations.jsonl nor {METRICS} is in this folder")
     control = folder / CONTROL_FOLDER
+    config = _read_config(folder / CONFIG)
+    for record in records:
+        _complete(record, config.get("generation") or {})
     return Run(
         folder=folder,
         name=folder.resolve().name,
-        config=_read_config(folder / CONFIG),
+        config=config,
         records=sorted(records, key=lambda r: r.key),
         control=load_run(control) if control.is_dir() else [],
         curve=curve,
     )
+
+
+def _complete(record: ConversationRecord, generation: Mapping[str, Any]) -> None:
+    """Say in an older record what only its run's settings said then, in place."""
+    for rule in generation.get("rules_only_reported") or ():
+        for verdict in record.verdicts.get(rule, []):
+            verdict.counts = False
+    hard = generation.get("ignore_rejected_judge") is False
+    if hard and record.split == "train" and "solve_rejected_share" not in generation:
+        record.accepted_only = True
 
 
 def _read_config(path: Path) -> dict[str, Any]:

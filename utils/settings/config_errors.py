@@ -80,13 +80,19 @@ def unknown_key(key: str, schema: type[Any]) -> str:
         return f"{key}: no longer a setting: {instead}"
     if key in RENAMED:
         return f"{key}: is called {RENAMED[key]} now"
-    group = key.rsplit(".", 1)[0]
     keys = schema_keys(schema)
-    if _is_dict(group, schema):
-        return f"{key}: a new entry of {group} is added with a plus sign: +{key}=..."
+    for group in _groups(key):
+        if _is_dict(group, schema):
+            return f"{key}: a new entry of {group} is added with a plus sign: +{key}=..."
     deep = "." in key or key.lower() in ALIASES
     near = nearest(key, [k for k in keys if "." in k] if deep else keys)
     return f"{key}: no such setting" + (f"; did you mean {near}?" if near else "")
+
+
+def _groups(key: str) -> list[str]:
+    """`a.b` and `a` of the key a.b.c."""
+    parts = key.split(".")
+    return [".".join(parts[:end]) for end in range(len(parts) - 1, 0, -1)]
 
 
 def _is_dict(key: str, schema: type[Any]) -> bool:

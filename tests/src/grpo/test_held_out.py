@@ -113,7 +113,7 @@ def test_a_node_goes_on_with_its_own_problems_alone() -> None:
 
 def test_nodes_share_the_problems_and_their_means_are_those_of_all() -> None:
     everyone = records(30)
-    parts = [measured(everyone[node::4], frozenset()) for node in range(4)]
+    parts = [measured(everyone[node::4]) for node in range(4)]
     whole = summarise(everyone)
     for name, mean in pool([*parts, {}]).items():
         assert mean == pytest.approx(whole[name].mean), name

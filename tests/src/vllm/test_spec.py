@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from config.errors import ConfigError
-from config.roles import needs_judge
+from config.rules import needs_judge
 from config.schema import EngineSettings, EvalConfig, GenerationSettings, TrainRLConfig
 from src.vllm.engines import EngineSet
 from src.vllm.spec import EngineSpec, plan_engines

@@ -10,11 +10,8 @@ import pytest
 from tests.synthetic import record, records
 from utils.metrics.conversation import (
     delta,
-    leaked,
-    missing,
     normalised_gains,
     ped_rm,
-    rejected,
     solve_after,
     stop_reasons,
     summarise,
@@ -57,37 +54,29 @@ def test_solve_rates_are_none_where_nothing_was_sampled() -> None:
     assert delta(talk(before=(1, 4), after=(3, 4))) == 0.5
 
 
-@pytest.mark.parametrize(
-    ("verdicts", "expected"),
-    [([OK, OK], 0.0), ([OK, REJECT], 1.0), ([REJECT, MISSING], 1.0), ([OK, MISSING], None),
-     ([MISSING], None), ([], None)],
-)  # fmt: skip
-def test_leaked_is_never_no_while_a_verdict_is_missing(
-    verdicts: list[str | None], expected: float | None
-) -> None:
-    assert leaked(talk(does_not_leak_answer=verdicts)) == expected
+def test_what_was_solved_only_if_accepted_has_metrics_of_its_own() -> None:
+    """Hard lambda: the mean over accepted conversations is not the mean over all."""
+    rows = [
+        talk("a", before=(1, 4), after=(3, 4), does_not_leak_answer=[OK]),
+        talk("b", before=(0, 4), does_not_leak_answer=[OK, REJECT]),
+        talk("c", before=(2, 4), after=(4, 4), does_not_leak_answer=[OK]),
+        talk("d", before=(2, 4), after=(2, 4), does_not_leak_answer=[REJECT]),
+    ]
+    for row in rows[:2]:
+        row.accepted_only = True
+    found = summarise(rows)
+    assert (found["solve_before"].mean, found["solve_before"].n) == (5 / 16, 4)
+    assert (found["solve_after"].mean, found["solve_after"].n) == (0.75, 2)  # c and d
+    assert (found["delta"].mean, found["delta"].n) == (0.25, 2)
+    assert (found["solve_after_accepted"].mean, found["solve_after_accepted"].n) == (0.875, 2)
+    assert (found["delta_accepted"].mean, found["delta_accepted"].n) == (0.5, 2)
+    assert "solve_after_accepted" not in summarise(rows[2:])
 
 
-def test_leaked_is_none_where_the_rule_was_not_judged() -> None:
-    assert leaked(talk(other=[REJECT])) is None
-
-
-@pytest.mark.parametrize(
-    ("leak", "teach", "expected"),
-    [([OK], [OK], 0.0), ([OK], [REJECT], 1.0), ([MISSING], [REJECT], 1.0), ([MISSING], [OK], None)],
-)
-def test_rejected_by_any_rule_that_counts(
-    leak: list[str | None], teach: list[str | None], expected: float | None
-) -> None:
-    assert rejected(talk(does_not_leak_answer=leak, teaches=teach)) == expected
-
-
-def test_rules_that_are_only_reported_reject_nothing() -> None:
-    both = talk(does_not_leak_answer=[OK], extra=[REJECT, MISSING])
-    assert rejected(both) == 1.0 and missing(both) == 1.0
-    assert rejected(both, frozenset({"extra"})) == 0.0
-    assert missing(both, frozenset({"extra"})) == 0.0
-    assert missing(talk()) is None
+def test_a_gain_stays_between_minus_one_and_one() -> None:
+    rows = [talk(p, before=(0, 8), after=(8, 8)) for p in "ab"]
+    found = summarise([*rows, talk("c", before=(0, 8), after=(7, 8))])["delta"]
+    assert found.high is not None and 0.9 < found.high <= 1.0
 
 
 def test_normalised_gain_is_of_a_problem() -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.coverage import clustered, independent
 from utils.metrics.statistics import (
     NOTHING,
     cluster_bootstrap,
@@ -136,3 +137,47 @@ def test_estimate_is_the_plain_mean_whatever_the_clusters(pairs: list[tuple[int,
     assert estimate.n == len(pairs)
     if estimate.low is not None and estimate.high is not None:
         assert estimate.low <= estimate.mean <= estimate.high
+
+
+def test_one_of_fifty_stays_a_share() -> None:
+    one = clustered_mean(((i, float(i == 0)) for i in range(50)), share=True)
+    assert one.low is not None and one.high is not None
+    assert 0 < one.low < 0.005 and 0.1 < one.high < 0.13
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.5])
+@pytest.mark.parametrize("n", [50, 100, 500])
+def test_the_interval_of_a_share_covers(share: float, n: int) -> None:
+    assert independent(share, n).ours >= 0.93  # exact
+
+
+@pytest.mark.parametrize(("size", "correlation"), [(5, 0.3), (8, 0.5)])
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.5])
+@pytest.mark.parametrize("n", [50, 100, 500])
+def test_it_covers_in_clustered_samples(
+    share: float, n: int, size: int, correlation: float
+) -> None:
+    assert clustered(share, n, size, correlation, draws=600).ours >= 0.93
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.floats(0, 1)), min_size=2, max_size=30),
+    st.booleans(),
+)
+def test_intervals_stay_in_their_range(pairs: list[tuple[int, float]], signed: bool) -> None:
+    values = [(key, 2 * v - 1 if signed else v) for key, v in pairs]
+    found = clustered_mean(values, share=True, signed=signed)
+    if found.low is not None and found.high is not None and found.mean is not None:
+        assert (-1 if signed else 0) <= found.low <= found.mean + 1e-9
+        assert found.mean - 1e-9 <= found.high <= 1
+
+
+def test_two_problems_that_both_gain_everything_are_not_certain() -> None:
+    zeros, ones = [("p", 0.0), ("q", 0.0)], [("p", 1.0), ("q", 1.0)]
+    found = paired_difference(zeros, ones, share=True)
+    assert found.mean == 1.0 and found.low is not None and found.low < 0
+
+
+def test_few_clusters_have_no_bootstrap() -> None:
+    sums = [(float(v), 1.0) for v in (0, 1, 1, 0, 1, 1, 0, 1, 1)]
+    assert cluster_bootstrap(sums, lambda total: total[0] / total[1]) is None

@@ -55,6 +55,16 @@ def test_nothing_is_cut_off_at_this_width(width: int) -> None:
     assert any("± 0." in line for line in lines[lines.index(head) :])
 
 
+@pytest.mark.parametrize(("problems", "said"), [(9, "no interval: 9 problems are few"), (30, "[")])
+def test_kappa_says_when_problems_are_few(problems: int, said: str) -> None:
+    stream = io.StringIO()
+    rows = records(problems, leak=0.5)
+    print_metrics(results(rows), "a run", Console(file=stream, width=160))
+    lines = stream.getvalue().splitlines()
+    kappa = [line for line in lines if "does_not_leak_answer / follows_" in line]
+    assert kappa and all(said in line for line in kappa)
+
+
 def test_a_benchmark_shows_its_own_numbers() -> None:
     entry = {"mean": 0.5, "se": 0.1, "n": 20, "low": 0.3, "high": 0.7}
     stream = io.StringIO()

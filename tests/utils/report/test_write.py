@@ -172,8 +172,8 @@ def test_seeds_of_one_setting_are_one_point_with_an_interval() -> None:
     assert [p["runs"] for p in points] == [[0, 1, 2], [3]]
     mean, low, high = points[0]["leaked"]
     assert mean == pytest.approx(0.2)
-    # sd .1, se .1/sqrt(3), t(.975, 2) = 4.302653
-    assert (low, high) == pytest.approx((-0.0484138, 0.4484138), abs=1e-6)
+    # Student's would be [-.048, .448]; what is a share stays one
+    assert 0 <= low < 0.1 and 0.3 < high < 0.6
     assert points[0]["front"] == {"solve_after": 0, "delta": 0}
     assert "front" not in points[1]  # leaks more and solves less
 

@@ -1,7 +1,7 @@
 // Everything above the conversations but the charts: headline numbers, monitors, groups.
 
 const BENCHMARK = /^(accuracy|win_rate|f1_)/;
-const HEADLINE = ["solve_before", "solve_after", "delta", "control_delta", "control_difference", "normalised_gain", "leaked", "rejected", "missing", "ped_rm_micro", "ped_rm_macro", "turns", "tutor_tokens"];
+const HEADLINE = ["solve_before", "solve_after", "delta", "control_delta", "control_difference", "solve_after_accepted", "delta_accepted", "normalised_gain", "leaked", "rejected", "leaked_any", "rejected_any", "missing", "ped_rm_micro", "ped_rm_macro", "turns", "tutor_tokens"];
 
 const entryOf = (one, name) => {
   const entry = one.metrics[name];
@@ -90,7 +90,7 @@ function headline(data) {
 }
 
 function tiles(run) {
-  const wanted = [...namesOf([run]).filter((name) => !["missing", "ped_rm_macro", "tutor_tokens", "solve_before"].includes(name)), "missing"];
+  const wanted = [...namesOf([run]).filter((name) => !["missing", "leaked_any", "rejected_any", "ped_rm_macro", "tutor_tokens", "solve_before"].includes(name)), "missing"];
   const tile = (name) => {
     const entry = entryOf(run, name);
     if (!entry || (name === "missing" && entry.mean === 0)) return null;
@@ -168,7 +168,7 @@ function agreementTable(data) {
   return h("details", { class: "more" }, h("summary", null, "Agreement of judges"), h("div", { class: "scroll" }, h("table", null,
     h("thead", null, h("tr", null, (data.runs.length > 1 ? ["Run"] : []).concat(["One", "Another", "Agree", "Kappa", "95 % interval", "n"]).map((t) => h("th", { scope: "col" }, t)))),
     h("tbody", null, rows.map(({ run, entry }) => h("tr", null, data.runs.length > 1 && h("td", null, run.label), h("td", null, entry.first), h("td", null, entry.second), h("td", null, percent(entry.share)), h("td", null, number(entry.kappa, 2)),
-      h("td", null, present(entry.low) ? `${number(entry.low, 2)} to ${number(entry.high, 2)}` : "–"), h("td", null, count(entry.n))))))));
+      h("td", null, present(entry.low) ? `${number(entry.low, 2)} to ${number(entry.high, 2)}` : entry.clusters < data.few ? "few problems" : "–"), h("td", null, count(entry.n))))))));
 }
 
 // Judges against people: the folder's calibration.json.

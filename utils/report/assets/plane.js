@@ -50,7 +50,7 @@ function planePicture(data, points_, paths, height) {
       svg("text", { class: "tick", x: L - 10, y: y(t) + 4, "text-anchor": "end" }, `${Number((t * 100).toFixed(1))}%`)]);
   }
   append(picture, [
-    svg("text", { class: "label", x: (L + W - R) / 2, y: H - 12, "text-anchor": "middle" }, "conversations in which the tutor leaked the answer"),
+    svg("text", { class: "label", x: (L + W - R) / 2, y: H - 12, "text-anchor": "middle" }, "verdicts that the tutor leaked the answer"),
     svg("text", { class: "label", transform: `translate(16 ${(T + H - B) / 2}) rotate(-90)`, "text-anchor": "middle" },
       height === "delta" ? "gain in solve rate" : "solve rate after the conversation"),
   ]);
