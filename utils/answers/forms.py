@@ -1,5 +1,6 @@
-"""The shape of an answer: a single thing, a tuple or interval, a set or list, a matrix; and
-whether two answers are equal, as far as plain Python can tell (True, False, or None: ask sympy).
+"""The shape of an answer: a single thing, a tuple or interval, a set or list, named values, a matrix;
+and whether two answers are equal, as far as plain Python can tell (True, False, or None: ask
+math-verify).
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from utils.answers.leaf import is_plain, leaves_equal
+from utils.answers.names import name_kind, split_name
+from utils.answers.remarks import domain_of, split_choice, split_remark
 from utils.answers.split import listed, split, wrapped
-from utils.answers.text import PLAIN, clean, join_thousands
+from utils.answers.text import PLAIN, clean, join_thousands, same_text
+from utils.answers.units import quantities
 
 MAX_ITEMS, MAX_DEPTH = 40, 5
 LeafTest = Callable[[str, str], bool | None]
@@ -26,11 +30,15 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Items in order: (1,2), [1,2), 3:4:5; `brackets` tells an interval's ends."""
+    """Items in order: (1,2), [1,2), 3:4:5; `brackets` tells an interval's ends.
+
+    names: of x = 1, y = 2, in their order; its brackets are "".
+    """
 
     text: str
     brackets: str
     items: tuple[Form, ...]
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +60,16 @@ class Grid:
 
 Form = Leaf | Row | Bag | Grid
 
-_MATRIX = re.compile(r"\\begin\{([pbvBV]?matrix|array)\}(?:\{[lcr|]*\})?(.*)\\end\{\1\}", re.DOTALL)
+_MATRIX = re.compile(r"\\begin\{([pbvBV]?matrix|array)\}(?:\{[lcr|]*\})?((?:(?!\\end).)*)\\end\{\1\}", re.DOTALL)
 _NAMED = re.compile(
     r"(?:[A-Za-z]\w?|\([A-Za-z](?:\s*,\s*[A-Za-z])+\))\s*(?:=|\\in(?![a-zA-Z]))\s*(?=[(\[⦃]|\\begin|\\emptyset)"
 )
+_UNKNOWN = r"[A-Za-z](?:_\w|\([A-Za-z]\))?"
 _RELATION = re.compile(
-    r"(?:(?P<low>[^<>=]+?)\s*(?P<left><|\\le)\s*)?(?P<name>[A-Za-z])\s*"
-    r"(?:(?P<right><|\\le|>|\\ge)\s*(?P<high>[^<>=]+))?"
+    r"(?:(?P<low>[^<>=]+?)\s*(?P<left><|\\le)\s*)?"
+    rf"(?P<name>{_UNKNOWN})\s*(?:(?P<right><|\\le|>|\\ge)\s*(?P<high>[^<>=]+))?"
 )
+_DECIMAL_COMMA = re.compile(r"([-+]?(?:0|\d{4,})),(\d+)(?![\d,])|([-+]?\d{1,3}),(\d{2}|\d{4,})(?![\d,])")
 
 
 def equal_forms(a: str, b: str, leaf: LeafTest = leaves_equal) -> bool | None:
@@ -67,7 +77,20 @@ def equal_forms(a: str, b: str, leaf: LeafTest = leaves_equal) -> bool | None:
 
     `leaf` is asked about pairs of cleaned texts without inner structure.
     """
-    verdicts = [_equal(x, y, leaf) for x in _readings(clean(a)) for y in _readings(clean(b))]
+    (a, said_a), (b, said_b) = split_remark(clean(a)), split_remark(clean(b))
+    domains = domain_of(said_a), domain_of(said_b)
+    if all(domains) and domains[0] != domains[1]:
+        return False
+    (letter_a, rest_a), (letter_b, rest_b) = split_choice(a), split_choice(b)
+    if letter_a and letter_b:
+        return letter_a == letter_b and (
+            not (rest_a and rest_b) or _same_readings(rest_a, rest_b, leaf)
+        )
+    return _same_readings(rest_a or a, rest_b or b, leaf)
+
+
+def _same_readings(a: str, b: str, leaf: LeafTest) -> bool | None:
+    verdicts = [_equal(x, y, leaf) for x in _readings(a) for y in _readings(b)]
     if True in verdicts:
         return True
     return None if None in verdicts else False
@@ -75,11 +98,16 @@ def equal_forms(a: str, b: str, leaf: LeafTest = leaves_equal) -> bool | None:
 
 @lru_cache(maxsize=4096)
 def _readings(text: str) -> tuple[Form, ...]:
-    """100,200 can be one number or two; 100 200 is one."""
+    """100,200 can be one number or two, and so can 1,25; 100 200 is one."""
     if PLAIN.fullmatch(text):
         return (Leaf(text),)
-    joined = join_thousands(text)
-    return tuple(_parse(t, 0) for t in ((text,) if joined == text else (joined, text)))
+    texts = [text]
+    if (joined := join_thousands(text)) != text:
+        texts.insert(0, joined)
+    if comma := _DECIMAL_COMMA.match(text):
+        whole, part = comma[1] or comma[3], comma[2] or comma[4]
+        texts.append(f"{whole}.{part}{text[comma.end() :]}")
+    return tuple(_parse(t, 0) for t in texts)
 
 
 def _parse(text: str, depth: int) -> Form:
@@ -90,20 +118,47 @@ def _parse(text: str, depth: int) -> Form:
         return _parse(text[named.end() :], depth + 1)
     if matrix := _MATRIX.fullmatch(text):
         rows = [r for r in re.split(r"\\\\", matrix[2]) if r.strip()]
+        if len(rows) == 1 and "&" not in rows[0]:
+            return _parse(rows[0], depth + 1)
         return Grid(text, tuple(tuple(_parse(c, depth + 1) for c in r.split("&")) for r in rows))
     if text in (r"\emptyset", r"\varnothing"):
         return Bag(text, (), False)
-    if items := listed(text):
-        return Bag(text, _all(items, depth), True)
-    if r"\pm" in text or r"\mp" in text:
-        upper = text.replace(r"\pm", "+").replace(r"\mp", "-")
-        lower = text.replace(r"\pm", "-").replace(r"\mp", "+")
-        return Bag(text, _all([upper, lower], depth), True)
+    if items := listed(text) or quantities(text):
+        return _list(text, items, depth)
+    if len(signs := _signs(text)) > 1 and not (wrapped(text) and text[0] == "⦃"):
+        return Bag(text, _all(signs, depth), True)
     if wrapped(text):
         return _bracketed(text, depth)
-    if len(parts := split(text, ":")) > 2:
+    if len(parts := split(text, ":")) > 2 and not re.search("[^\\d:. ]", text):
         return Row(text, ":", _all(parts, depth))
     return _interval(text, depth) or Leaf(text)
+
+
+def _signs(text: str) -> list[str]:
+    """Both readings of a text with plus-minus signs."""
+    if r"\pm" not in text and r"\mp" not in text:
+        return [text]
+    upper = text.replace(r"\pm", "+").replace(r"\mp", "-")
+    return [upper, text.replace(r"\pm", "-").replace(r"\mp", "+")]
+
+
+def _list(text: str, items: Sequence[str], depth: int) -> Form:
+    """A list; where its items have names of their own (x = 1, y = 2), a row with names."""
+    if len(items) > MAX_ITEMS:
+        return Leaf(text)
+    names = [split_name(item)[0] for item in items]
+    kinds = {name_kind(name) for name in names}
+    if all(names) and len(kinds) == len(names):
+        values = [split_name(item)[1] for item in items]
+        return Row(text, "", _all(values, depth), tuple(names))
+    return Bag(text, _all(_members(items), depth), True)
+
+
+def _members(items: Sequence[str]) -> list[str]:
+    """Items with both signs of each ±; a tuple that is listed twice counts once."""
+    each = [sign.strip() for item in items for sign in _signs(item)]
+    tuples = all(item[:1] == "(" for item in each)
+    return list({same_text(item): item for item in each}.values()) if tuples else each
 
 
 def _all(texts: Sequence[str], depth: int) -> tuple[Form, ...]:
@@ -115,10 +170,10 @@ def _bracketed(text: str, depth: int) -> Form:
     items = split(inner, ";")
     if len(items) == 1:
         items = split(inner, ",")
-    if text[0] == "⦃":
+    if text[0] == "⦃" or (text[0] == "{" and len(items) > 1):
         if re.search(r"[|:]|\\mid", inner):
             return Leaf(text)
-        return Bag(text, _all(items, depth) if inner.strip() else (), False)
+        return Bag(text, _all(_members(items), depth) if inner.strip() else (), text[0] == "{")
     if len(items) > 1 and text[0] != "⟨" and all(i.strip() for i in items):
         return Row(text, text[0] + text[-1], _all(items, depth))
     return _parse(inner, depth + 1) if len(items) == 1 and inner.strip() else Leaf(text)
@@ -148,13 +203,13 @@ def _equal(a: Form, b: Form, leaf: LeafTest) -> bool | None:
     if isinstance(a, Bag) and isinstance(b, Bag):
         return _same_items(a.items, b.items, leaf)
     if isinstance(a, Row) and isinstance(b, Row):
-        return _in_order(a.items, b.items, leaf) if a.brackets == b.brackets else False
+        return _rows_equal(a, b, leaf)
     if isinstance(a, Grid) and isinstance(b, Grid):
         if [len(r) for r in a.rows] != [len(r) for r in b.rows]:
             return False
         return _in_order(_flat(a), _flat(b), leaf)
     for x, y in ((a, b), (b, a)):
-        if isinstance(x, Row) and x.brackets == "()":
+        if isinstance(x, Row) and x.brackets in ("()", ""):
             if isinstance(y, Bag) and y.bare:
                 return _in_order(x.items, y.items, leaf)
             if isinstance(y, Grid) and (len(y.rows) == 1 or len(y.rows[0]) == 1):
@@ -163,6 +218,18 @@ def _equal(a: Form, b: Form, leaf: LeafTest) -> bool | None:
             return _equal(x.items[0], y, leaf)
     leaves = [form for form in (a, b) if isinstance(form, Leaf)]
     return leaf(a.text, b.text) if leaves and not is_plain(leaves[0].text) else False
+
+
+def _rows_equal(a: Row, b: Row, leaf: LeafTest) -> bool | None:
+    if a.names and b.names:
+        kinds = [name_kind(name) for name in b.names]
+        if {name_kind(name) for name in a.names} != set(kinds):
+            return False
+        places = [kinds.index(name_kind(name)) for name in a.names]
+        return _in_order(a.items, [b.items[place] for place in places], leaf)
+    if {a.brackets, b.brackets} == {"", "()"} or a.brackets == b.brackets:
+        return _in_order(a.items, b.items, leaf)
+    return False
 
 
 def _flat(grid: Grid) -> tuple[Form, ...]:
