@@ -223,7 +223,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             console.print(f"{suite}: {shown}", highlight=False, markup=False)
     taken = seconds(batch())
     console.print(table(found))
-    console.print(f"{BATCH} solutions like MATH-500's: {taken:.2f} s on {os.cpu_count()} processors")
+    console.print(
+        f"{BATCH} solutions like MATH-500's: {taken:.2f} s on {os.cpu_count()} processors"
+    )
     if options.json:
         figures_ = {"suites": [asdict(one) for one in found], "batch_s": taken}
         options.json.write_text(json.dumps(figures_, indent=1) + "\n", encoding="utf-8")

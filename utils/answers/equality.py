@@ -21,7 +21,9 @@ _BOX = re.compile(
     r"(?:\\f?box(?:ed)?|\\Boxed|(?:\x08|(?<![A-Za-z\\]))oxed(?=\s*\{))(?![a-zA-Z])\s*"
 )
 _BARE_END = re.compile(r"\$|\\\)|\\\]|\n|[.,;](?:\s|$)")
-_DENIED = re.compile(r"(?:\bnot|n't|\bcannot be|\bnever)(?:\s+(?:be|equal(?: to)?))?[\s:$*({\[\\]*$")
+_DENIED = re.compile(
+    r"(?:\bnot|n't|\bcannot be|\bnever)(?:\s+(?:be|equal(?: to)?))?[\s:$*({\[\\]*$"
+)
 _log = logging.getLogger(__name__)
 
 

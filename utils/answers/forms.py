@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from utils.answers.leaf import is_plain, leaves_equal
+from utils.answers.leaf import is_date, is_plain, leaves_equal
 from utils.answers.names import name_kind, split_name
+from utils.answers.numbers import plain_value
 from utils.answers.remarks import domain_of, split_choice, split_remark
 from utils.answers.split import listed, split, wrapped
 from utils.answers.text import PLAIN, clean, join_thousands, same_text
@@ -60,7 +61,9 @@ class Grid:
 
 Form = Leaf | Row | Bag | Grid
 
-_MATRIX = re.compile(r"\\begin\{([pbvBV]?matrix|array)\}(?:\{[lcr|]*\})?((?:(?!\\end).)*)\\end\{\1\}", re.DOTALL)
+_MATRIX = re.compile(
+    r"\\begin\{([pbvBV]?matrix|array)\}(?:\{[lcr|]*\})?((?:(?!\\end).)*)\\end\{\1\}", re.DOTALL
+)
 _NAMED = re.compile(
     r"(?:[A-Za-z]\w?|\([A-Za-z](?:\s*,\s*[A-Za-z])+\))\s*(?:=|\\in(?![a-zA-Z]))\s*(?=[(\[⦃]|\\begin|\\emptyset)"
 )
@@ -69,7 +72,10 @@ _RELATION = re.compile(
     r"(?:(?P<low>[^<>=]+?)\s*(?P<left><|\\le)\s*)?"
     rf"(?P<name>{_UNKNOWN})\s*(?:(?P<right><|\\le|>|\\ge)\s*(?P<high>[^<>=]+))?"
 )
-_DECIMAL_COMMA = re.compile(r"([-+]?(?:0|\d{4,})),(\d+)(?![\d,])|([-+]?\d{1,3}),(\d{2}|\d{4,})(?![\d,])")
+_SIGNS = re.compile(r"\\(?:(?=pm)|(?=mp))([pm])[pm](?![a-z])")
+_DECIMAL_COMMA = re.compile(
+    r"([-+]?(?:0|\d{4,})),(\d+)(?![\d,])|([-+]?\d{1,3}),(\d{2}|\d{4,})(?![\d,])"
+)
 
 
 def equal_forms(a: str, b: str, leaf: LeafTest = leaves_equal) -> bool | None:
@@ -123,23 +129,30 @@ def _parse(text: str, depth: int) -> Form:
         return Grid(text, tuple(tuple(_parse(c, depth + 1) for c in r.split("&")) for r in rows))
     if text in (r"\emptyset", r"\varnothing"):
         return Bag(text, (), False)
+    if is_date(text):
+        return Leaf(text)
     if items := listed(text) or quantities(text):
         return _list(text, items, depth)
     if len(signs := _signs(text)) > 1 and not (wrapped(text) and text[0] == "⦃"):
         return Bag(text, _all(signs, depth), True)
     if wrapped(text):
         return _bracketed(text, depth)
-    if len(parts := split(text, ":")) > 2 and not re.search("[^\\d:. ]", text):
-        return Row(text, ":", _all(parts, depth))
+    parts = [plain_value(part) for part in split(text, ":")]
+    if len(parts) > 2 and parts[0] and None not in parts:  # 4:6:8 is 2:3:4
+        return Row(
+            text, ":", tuple(Leaf(str(part / parts[0])) for part in parts if part is not None)
+        )
     return _interval(text, depth) or Leaf(text)
 
 
 def _signs(text: str) -> list[str]:
     """Both readings of a text with plus-minus signs."""
-    if r"\pm" not in text and r"\mp" not in text:
+    if not _SIGNS.search(text):
         return [text]
-    upper = text.replace(r"\pm", "+").replace(r"\mp", "-")
-    return [upper, text.replace(r"\pm", "-").replace(r"\mp", "+")]
+    return [
+        _SIGNS.sub(lambda sign: signs[sign[1]], text)
+        for signs in ({"p": "+", "m": "-"}, {"p": "-", "m": "+"})
+    ]
 
 
 def _list(text: str, items: Sequence[str], depth: int) -> Form:

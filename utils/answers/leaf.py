@@ -167,8 +167,15 @@ def _plain(text: str) -> str:
     return re.sub(r"[\s()\[\]{}.,'\"⟨⟩-]", "", text).casefold()
 
 
+def is_date(text: str) -> bool:
+    """Whether a text is a month with a day, or a day and a year."""
+    return bool(
+        re.fullmatch(r"[\s⟨]*(?:\d+\s*)?⟨?\s*MONTH[\s.⟩]*[\d\s,⟩]*", MONTH.sub("MONTH", text))
+    )
+
+
 def _date(text: str) -> list[str]:
-    """The month, day and year of a date in any order; [] for what is none."""
+    """The parts of a date in any order; [] for what is none."""
     if not (month := MONTH.search(text)) or not re.search(r"\d", text):
         return []
     return sorted([month[0][:3].lower(), *re.findall(r"\d+", text)])

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 
+from utils.answers.split import split
 from utils.answers.text import same_text
 from utils.answers.units import split_unit
 
 _NAME = re.compile(r"\s*[A-Za-z\\⟨][A-Za-z0-9\\\s'{}⟨⟩_]*(?:\([^()]*\)\s*)?")
-_LABEL = re.compile(r"\s*(?:⟨([^⟨⟩:]*[^⟨⟩:\d\s])\s*:⟩|⟨([^⟨⟩:\d]+)⟩\s*:|([A-Za-z][a-z]+)\s*:)\s*(?=\S)")
+_LABEL = re.compile(
+    r"\s*(?:⟨([^⟨⟩:]*[^⟨⟩:\d\s])\s*:⟩|⟨([^⟨⟩:\d]+)⟩\s*:|([A-Za-z][a-z]+)\s*:)\s*(?=\S)"
+)
 _COUNT = re.compile(r"(?<![A-Za-z0-9_])(?<!_\{)\d")  # a number: 3x is no name, x3 and x_3 are
-_MEASURE = re.compile(r"(?=.*[A-Za-z])[A-Za-z\\\s{}⟨⟩_'|:/()+\-]*(?:(?:_\{?|\()\d+[A-Za-z\\\s{}⟨⟩_'|:/()+\-]*)*")
+_MEASURE = re.compile(
+    r"(?=.*[A-Za-z])[A-Za-z\\\s{}⟨⟩_'|:/()+\-]*(?:(?:_\{?|\(|=)\d+[A-Za-z\\\s{}⟨⟩_'|:/()+\-]*)*"
+)
 _UNKNOWN = re.compile(r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z]{2})")
 _MARKS = re.compile(r"\\(?:angle|measuredangle|triangle|widehat|vec|overrightarrow)(?![a-z])")
 _GENERIC = frozenset({"answer", "ans", "result", "solution", "value", "total"})
@@ -21,10 +26,10 @@ def split_name(text: str) -> tuple[str, str]:
     (|AB| = 1, AB:BC = 3:2, a + b = 8) its number."""
     if label := _LABEL.match(text):
         return same_text(label[1] or label[2] or label[3]), text[label.end() :]
-    name, _, rest = text.partition("=")
-    if not rest.strip() or name[-1:] in "<>!":
+    name, *sides = split(text, "=")
+    sides = [side.strip() for side in sides]
+    if not all(sides) or not sides or name[-1:] in "<>!":
         return "", text
-    sides = [side.strip() for side in rest.split("=")]
     numeric = not any(_UNKNOWN.search(split_unit(side).core) for side in sides)
     is_name = _NAME.fullmatch(name) and not _COUNT.search(name.partition("(")[0])
     if is_name and (len(sides) == 1 or numeric):
@@ -36,7 +41,7 @@ def split_name(text: str) -> tuple[str, str]:
 
 def sum_aloud(text: str) -> list[str]:
     """The sides of a chain of numbers, such as 3 + 4 = 7; [] for other texts."""
-    sides = [side.strip() for side in text.split("=")]
+    sides = [side.strip() for side in split(text, "=")]
     is_chain = len(sides) > 1 and not any(_UNKNOWN.search(split_unit(s).core) for s in sides)
     return sides if is_chain and all(sides) else []
 

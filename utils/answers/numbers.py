@@ -23,7 +23,7 @@ _SCIENTIFIC = re.compile(
     r"|([-+]?(?:\d+\.?\d*|\.\d+))[eE]([-+]?\d+)"
 )
 _REPEATING = re.compile(
-    r"([-+]?)\s*(\d*)\.(\d*)\s*(?:\\(?:overline|bar|dot)\s*\{?\s*(\d+)\s*\}?|(?:\.\.\.|\\[lc]?dots))"
+    r"([-+]?)\s*(\d*)\.(\d*)\s*(?:\\(?:overline|bar|dot)\s*\{?\s*(\d+)\s*\}?|\((\d+)\)|(?:\.\.\.|\\[lc]?dots))"
 )
 _TAIL = re.compile(r"(\d+?)\1+$")
 
@@ -37,7 +37,7 @@ def plain_value(text: str) -> Fraction | None:
     if decimal := _DECIMAL.fullmatch(text):
         return Fraction(decimal[1] + decimal[2])
     if text[0].isalpha() or text[0] == "⟨":
-        return whole_number(text.strip("⟨⟩ "))
+        return in_words(text.strip("⟨⟩ "))
     try:
         if fraction := _FRACTION.fullmatch(text):
             return _fraction(*fraction.groups())
@@ -52,6 +52,17 @@ def plain_value(text: str) -> Fraction | None:
     return _repeating(*repeating.groups()) if repeating else None
 
 
+def in_words(text: str) -> Fraction | None:
+    """The number that a text says in English words: twenty-one, two and a half."""
+    value = whole_number(text)
+    whole, _, part = text.rpartition(" and ")
+    if value is None and whole:
+        values = whole_number(whole), whole_number(part)
+        if values[0] is not None and values[1] is not None and 0 < values[1] < 1:
+            return values[0] + values[1]
+    return value
+
+
 def is_finite_decimal(value: Fraction) -> bool:
     """Whether a decimal can say it exactly."""
     rest = value.denominator
@@ -63,7 +74,11 @@ def is_finite_decimal(value: Fraction) -> bool:
 
 def _unwrapped(text: str) -> str:
     """Without brackets around the whole, which only group: (5), {5}."""
-    while len(text) > 2 and text[0] + text[-1] in ("()", "{}") and not re.search(r"[(){}]", text[1:-1]):
+    while (
+        len(text) > 2
+        and text[0] + text[-1] in ("()", "{}")
+        and not re.search(r"[(){}]", text[1:-1])
+    ):
         text = text[1:-1].strip()
     return text
 
@@ -78,7 +93,8 @@ def _fraction(sign: str, whole: str | None, *parts: str | None) -> Fraction | No
     return -(int(whole) + part) if sign == "-" else int(whole) + part
 
 
-def _repeating(sign: str, whole: str, fixed: str, period: str | None) -> Fraction | None:
+def _repeating(sign: str, whole: str, fixed: str, *periods: str | None) -> Fraction | None:
+    period = periods[0] or periods[1]
     if period is None:  # 0.333...: what stands there at least twice, a single digit three times
         tail = _TAIL.search(fixed)
         if tail is None or (len(tail[1]) == 1 and len(tail[0]) < 3):

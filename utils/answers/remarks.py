@@ -10,7 +10,7 @@ _CHOICE = re.compile(
 )
 _OPENING = r"[\s,;(]*"
 _WORDS = (
-    r"(?:for|where|with|since|because|as|such|by|namely|so|hence|therefore|i\.e\.|the (?:smallest|"
+    r"(?:for|where|with|since|because|as|such|by|namely|so|is (?:the|our|an?)|hence|therefore|i\.e\.|the (?:smallest|"
     r"largest|least|greatest|only))"
 )
 _REMARK = re.compile(

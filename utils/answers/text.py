@@ -38,8 +38,7 @@ _WORDS = re.compile(
     r"\s*\{([^{}]*)\}"
 )
 _FONTS = re.compile(
-    r"\\(?:mathbf|mathbb|boldsymbol|bm|boxed|fbox|underline|emph"
-    r"|textcolor\s*\{[^{}]*\})\s*\{([^{}]*)\}"
+    r"\\(?:mathbf|mathbb|boldsymbol|bm|boxed|fbox|underline|emph|textcolor\s*\{[^{}]*\})(?![a-z])"
 )
 _FUNCTIONS = r"arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|log|ln|exp|sqrt"
 _UPRIGHT = re.compile(rf"[eid]|{_FUNCTIONS}|lcm|gcd|max|mod|det")
@@ -48,6 +47,7 @@ _SPELLINGS = tuple(
     for pattern, new in (
         (r"(?<!\\)\\\\(?=[A-Za-z])(?!.*\\end\{)", r"\\"),
         (r"\\(?:left|right|[bB]igg?[lrm]?)(?![a-zA-Z])\.?", ""),
+        (r"(?<=\d)\{,\}(?=\d)", "."),
         (r"\{\s*([:,])\s*\}|\\!", r"\1"),
         (r"\\(?:displaystyle|textstyle|limits|q?quad|hfill|hline|phantom\{[^{}]*\}|hspace\{[^{}]*\}"
          r"|color\{[^{}]*\}|rm|bf|it|tiny|small|normalsize|[lL]arge|LARGE|[hH]uge)(?![a-zA-Z])"
@@ -75,7 +75,7 @@ _SPELLINGS = tuple(
         (r"(?<=\d)\s*[xX]\s*(?=10\s*\^)", r"\\times "),
         (r"\\overline\s*\{([A-Z]{2,})\}", r"\1"),
         (r"(?<=\d)\s*(?:\^\s*\{?\s*)?(?:⟨(?:st|nd|rd|th)⟩|(?:st|nd|rd|th)(?![A-Za-z]))\s*\}?", ""),
-        (r"^\s*(?:\\approx|(?i:about|approximately|approx\.?|(?:final )?answer(?:\s*:| is)))\s*", ""),
+        (r"^\s*(?:\\approx|(?i:about|approximately|approx\.?|(?:the )?(?:final )?answer(?:\s*:| is)))\s*", ""),
         (r"(?<=[\d})])\s*\\approx(?![a-zA-Z]).*", ""),
         (r"\\(?:approx|equiv)(?![a-zA-Z])", "="),
         (r"\s+", " "),
@@ -99,8 +99,9 @@ def clean(text: str) -> str:
     text = text.replace("$", " ").replace(r"\,", " ").replace(r"\%", "%").replace(r"\#", "#")
     text = text.replace(r"\{", "⦃").replace(r"\}", "⦄")
     text = re.sub(r"\\[lr]brace(?![a-zA-Z])", lambda m: "⦃⦄"["r" in m[0][:2]], text)
+    text = _FONTS.sub(" ", text)
     for _ in range(3):
-        text = _FONTS.sub(r"\1", _WORDS.sub(_marked, text))
+        text = _WORDS.sub(_marked, text)
     text = _ANSWER.sub("", text)
     if whole := _WHOLE_WORD.fullmatch(text.strip()):
         text = whole[1]

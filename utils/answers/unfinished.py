@@ -24,12 +24,14 @@ _SURD = re.compile(r"\\(?:sqrt|pi)(?![A-Za-z])|(?<![A-Za-z])[ei](?![A-Za-z])")
 _POWER_OF_TEN = re.compile(r"\s*\\(?:times|cdot)\s*10\s*(?=\^)")
 _EXPONENT = re.compile(r"\^\s*(?:\{[^{}]*\}|[-+]?\w)")
 _SUM = re.compile(rf"[\w)}}\]⟩%!]\s*(?:[-+]|\\[pm][mp](?![a-z]))\s*[\w.({{\\⟨{DOLLAR}]")
-_PRODUCT = re.compile(r"[\d)]\s*\\(?:times|cdot)\s*(?:[\d.(]|\\frac)|\\div|[\d)]\s*\([\s+-]*[\d(.]|\)\s*\d|\\end\{\w+\}\s*\\begin")
+_PRODUCT = re.compile(
+    r"[\d)]\s*\\(?:times|cdot)\s*(?:[\d.(]|\\frac)|\\div|[\d)]\s*\([\s+-]*[\d(.]|\)\s*\d|\\end\{\w+\}\s*\\begin"
+)
 _SURD_PRODUCT = re.compile(r"[\d)}]\s*\\(?:times|cdot)\s*\\(?:sqrt|pi)|\}\s*\\(?:times|cdot)")
-_DIVISION = re.compile(r"([\d.]+)\s*[)}]?\s*[/:]\s*[({]?\s*([\d.]+)")
+_DIVISION = re.compile(r"([\d.]+)\s*\)?\s*[/:]\s*[({]?\s*([\d.]+)")
 _FUNCTION = re.compile(
     r"\\(?!(?:frac|sqrt|pi|infty|times|cdot|cup|pm|circ|in|le|ge|overline|bar|dot|ldots|text|left|right|begin|end)(?![A-Za-z]))[A-Za-z]+"
-    r"|\|\s*[-+]?\s*[\d\\]|(?<!\\)\b[A-Za-z]+(?:_\w)?\s*\(\s*[-+]?[\d.]|⟨(?:mod|gcd|lcm|max|min)⟩"
+    r"|\|\s*\{?\s*[-+]?\s*[\d\\]|(?<!\\)\b[A-Za-z]+(?:_\w)?\s*\(\s*[-+]?[\d.]|⟨(?:mod|gcd|lcm|max|min)⟩"
     r"|(?<![A-Za-z\\])(?:mod|choose|plus|minus|times)(?![A-Za-z])"
 )
 
@@ -55,8 +57,10 @@ def _waits(text: str, reference: str) -> bool:
     """Whether an operation or a function of numbers stands in a value."""
     if plain_value(text) is not None:
         return _divides(text)
+    if _FUNCTION.search(text):
+        return True
     text = _EXPONENT.sub("", _POWER_OF_TEN.sub("e", text))
-    if _SUM.search(text) or _PRODUCT.search(text) or _FUNCTION.search(text):
+    if _SUM.search(text) or _PRODUCT.search(text):
         return True
     if not _SURD.search(reference or text) and _SURD_PRODUCT.search(text):
         return True

@@ -8,7 +8,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from utils.answers.number_words import whole_number
+from utils.answers.numbers import in_words
 from utils.answers.text import DOLLAR
 
 _TABLE = (
@@ -26,7 +26,7 @@ _UNITS = {
 }
 _COMPOUND = {"mph": "mi/h", "kph": "km/h"}
 _POWERS = {"square": "2", "sq": "2", "squared": "2", "cubic": "3", "cu": "3", "cubed": "3"}
-_CURRENCIES = {DOLLAR: "dollar", "€": "euro", "£": "sterling", "¥": "yen", "₹": "rupee"}
+_CURRENCIES = {DOLLAR: "dollar", "€": "euro", "£": "lb", "¥": "yen", "₹": "rupee"}
 _SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9,
            "trillion": 10**12, "dozen": 12}  # fmt: skip
 _FILLERS = frozenset("unit units total in of the a an all per each and respectively about".split())
@@ -34,7 +34,8 @@ _FILLERS = frozenset("unit units total in of the a an all per each and respectiv
 _QUALIFIERS = frozenset(
     """not least most more less fewer over under above below greater smaller larger than between
     after before except without minus plus times almost nearly up only times multiplied divided
-    subtracted added never cannot or""".split()  # noqa: SIM905
+    subtracted added never cannot or root half twice double triple squared cubed sum product
+    difference quotient reciprocal inverse opposite negative""".split()  # noqa: SIM905
 )
 _NOT_UNITS = frozenset(
     "sin cos tan cot sec csc log ln exp sqrt pi mod max gcd lcm lim det or".split()  # noqa: SIM905
@@ -80,7 +81,7 @@ def split_unit(text: str) -> Quantity:
     if (modulus := _MODULUS.search(text)) and re.search(r"\(|\\pmod", modulus[0]):
         return Quantity(text[: modulus.start()].strip(), f"mod {modulus[1]}")
     words: list[str] = []
-    while tail := _TAIL.search(text):
+    while in_words(text.strip("⟨⟩ ")) is None and (tail := _TAIL.search(text)):
         found = _words(text, tail)
         if found is None:
             break
@@ -90,7 +91,7 @@ def split_unit(text: str) -> Quantity:
     while words and words[0] in _SCALES:
         scale *= _SCALES[words.pop(0)]
     unit, things = _named(words)
-    changed = bool(_QUALIFIERS & (head | set(words)))
+    changed = bool(_QUALIFIERS & (head | set(words if not unit else words[1:])))
     return Quantity(text, currency or unit, things, False, scale, changed)
 
 
@@ -115,7 +116,7 @@ def _head(text: str) -> tuple[str, str, set[str]]:
 def _words(text: str, tail: re.Match[str]) -> list[str] | None:
     """The words of a tail, or None where it is no unit but part of the expression."""
     before = text[: tail.start()]
-    if not re.search(r"\d|\\pi", before) and whole_number(before.strip("⟨⟩ ")) is None:
+    if not re.search(r"\d|\\pi", before) and in_words(before.strip("⟨⟩ ")) is None:
         return None
     words = re.findall(rf"(?:{_LETTER}|\.)+", (tail["marked"] or tail["plain"]).lower())
     spaced = before[-1:].isspace() or bool(re.search(r"[A-Za-z⟩]\s*/$", before))
