@@ -26,7 +26,7 @@ from utils.answers.leaf import rounds_to
 DIGITS = 40  # of a value without an exact one; two that share 30 are equal
 _SAME = sympy.Float(10) ** -30
 _SPELLING = NormalizationConfig(
-    basic_latex=True, units=False, malformed_operators=True, nits=False, boxed="none",
+    basic_latex=True, units=False, malformed_operators=False, nits=False, boxed="none",
     equations=False,
 )  # fmt: skip
 _CONVERSION = ConversionConfig(lowercase_symbols=False)

@@ -107,7 +107,7 @@ def clean(text: str) -> str:
         text = whole[1]
     for pattern, new in _SPELLINGS:
         text = pattern.sub(new, text)
-    text = _root_in_braces(text).strip(" \"'").rstrip(".,;").strip()
+    text = _arguments_in_braces(text).strip(" \"'").rstrip(".,;").strip()
     return text
 
 
@@ -138,14 +138,14 @@ def _marked(match: re.Match[str]) -> str:
     return f" {words} " if words[0].isdigit() or words[0] in "-+" else f" ⟨{words}⟩ "
 
 
-def _root_in_braces(text: str) -> str:
-    r"""\sqrt(...) as \sqrt{...}, whatever stands inside."""
-    while (root := re.search(r"\\sqrt\s*\(", text)) is not None:
+def _arguments_in_braces(text: str) -> str:
+    r"""\sqrt(...) as \sqrt{...} and x^(...) as x^{...}, whatever stands inside."""
+    while (root := re.search(r"(\\sqrt|\^)\s*\(", text)) is not None:
         depth, end = 1, root.end()
         while end < len(text) and depth:
             depth += (text[end] == "(") - (text[end] == ")")
             end += 1
         if depth:
             return text
-        text = f"{text[: root.start()]}\\sqrt{{{text[root.end() : end - 1]}}}{text[end:]}"
+        text = f"{text[: root.start()]}{root[1]}{{{text[root.end() : end - 1]}}}{text[end:]}"
     return text
