@@ -1,12 +1,13 @@
-"""Measures how the answers' verdicts agree with suites of labelled pairs, ours beside math-verify
+"""Measures how our verdicts on answers agree with suites of labelled pairs, ours beside math-verify
 alone, and how long a batch of solutions takes.
 
     python -m benchmarks.answers [--math-verify CHECKOUT] [--pairs FILE ...] [--golds FILE ...]
                                  [--misses] [--json FILE]
 
-The project's own pairs always; math-verify's own tests from a checkout of its repository (or where
-MATH_VERIFY_CHECKOUT says); --pairs: JSON Lines of {solution, answer, right} (and standing: only those
-that say "plain" count); --golds: JSON Lines with a column `answer`, each of which must equal itself.
+The project's own pairs always.  math-verify's tests come from a checkout of its repository (or from
+where MATH_VERIFY_CHECKOUT says).  --pairs: JSON Lines of {solution, answer, right}; where there is a
+column `standing`, only those that say "plain".  --golds: JSON Lines with a column `answer`; each
+must equal itself.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ from rich.table import Table
 
 from utils.answers import symbolic
 from utils.answers.equality import is_correct, last_boxed
+from utils.answers.unfinished import is_unfinished
 
 ROOT = Path(__file__).resolve().parents[1]
-BATCH, SEED_LIMIT_S = 1024, 5.0
+BATCH = 1024
 _ENVIRONMENT = re.compile(
     r"\$\$((?s:.+?))\$\$|(?<!\\)\$((?:\\\$|[^$\n])+?)(?<!\\)\$|\\\(([^\n]+?)\\\)|\\\[((?s:.+?))\\\]"
 )
@@ -59,9 +61,13 @@ class Agreement:
 
 
 def own_pairs() -> list[Pair]:
-    """The project's table; a pair counts as (solution, answer)."""
-    rows = map(json.loads, (ROOT / "tests/data/answers.jsonl").read_text().splitlines())
-    return [Pair(_box(row["a"]), row["b"], row["equal"]) for row in rows]
+    """The project's tables; their pairs of equal answers count where neither side is work to do."""
+    tables = ((ROOT / "tests/data" / name).read_text() for name in ("answers.jsonl", "boxed.jsonl"))
+    equal_, boxed = ([json.loads(line) for line in table.splitlines()] for table in tables)
+    pairs = [
+        Pair(_box(r["a"]), r["b"], r["equal"]) for r in equal_ if not is_unfinished(r["a"], r["b"])
+    ]
+    return pairs + [Pair(_box(row["boxed"]), row["answer"], row["right"]) for row in boxed]
 
 
 def labelled_pairs(path: Path) -> list[Pair]:
@@ -209,6 +215,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--misses", action="store_true", help="print the pairs we are wrong on")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     options = parser.parse_args(arguments)
+    for path in (options.math_verify, *options.pairs, *options.golds):
+        if path is not None and not Path(path).exists():
+            parser.error(f"{path}: not there")
     suites = {"the project's pairs": own_pairs()}
     if options.math_verify:
         suites["math-verify's tests"] = math_verify_pairs(Path(options.math_verify))

@@ -169,9 +169,7 @@ KINDS: dict[str, tuple[Spell, st.SearchStrategy[Value], Callable[[Value], object
     "ratios": (ratios, PAIRS, lambda p: p),
     "matrices": (matrices, st.tuples(SMALL, SMALL), lambda t: t),
 }
-few = settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
-)
+few = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def same(a: str, b: str) -> bool:
@@ -204,7 +202,7 @@ SINGLE = [
 ]
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=400, deadline=None)
 @given(data=st.data())
 def test_answers_of_different_kinds_are_not_equal(data: st.DataObject) -> None:
     """But for those that share values: a bare number is its percentage, its amount and its length."""
