@@ -91,7 +91,7 @@ def is_correct(solution: str, answer: str) -> bool:
 
 @lru_cache(maxsize=16384)
 def equal(a: str, b: str) -> bool:
-    """Whether two answers say the same; symmetric.  What counts: `utils.answers.leaf` and docs/answers.md.
+    """Whether two answers say the same; symmetric.  What counts: docs/answers.md.
 
     Nothing equals an empty answer.  Raises RuntimeError where math-verify cannot be started.
     """

@@ -23,8 +23,8 @@ from math_verify import verify
 
 from utils.answers.leaf import rounds_to
 
-DIGITS = 40  # of a value without an exact one; two that share 30 are equal
-_SAME = sympy.Float(10) ** -30
+DIGITS = 40  # of a value without an exact one
+_SAME = sympy.Float(10) ** -100  # relative difference; sympy works with up to 200 digits to see it
 _SPELLING = NormalizationConfig(
     basic_latex=True, units=False, malformed_operators=False, nits=False, boxed="none",
     equations=False,
@@ -54,6 +54,8 @@ def same_expression(a: str, b: str) -> bool:
 def _parsed(text: str) -> Any:
     """As sympy, decimals exact and i the imaginary unit; None for what is no mathematics."""
     text = text.replace("⦃", r"\\{").replace("⦄", r"\\}").replace("⟨", r"\text{").replace("⟩", "}")
+    if ":" in text:  # a ratio, which the parser takes for a division
+        return None
     text = re.sub(r"\^(\d{2,})", r"^{\1}", text)
     try:
         found = latex2sympy(
@@ -92,13 +94,13 @@ def _same_value(x: sympy.Expr, y: sympy.Expr, x_text: str, y_text: str) -> bool 
 
 
 def _near(x: sympy.Expr, y: sympy.Expr) -> bool | None:
-    """Whether two numbers share 30 digits, or their difference is 0; None: no number."""
+    """Whether two numbers are the same; None: no number."""
     if x == y:
         return True
     values = [sympy.N(one, DIGITS) for one in (x, y)]
     if not all(value.is_number and value.is_finite for value in values):
         return False if all(value.is_number for value in values) else None
-    difference, scale = abs(sympy.N(x - y, DIGITS)), max(abs(value) for value in values)
+    difference, scale = abs(sympy.N(x - y, 20, maxn=200)), max(abs(value) for value in values)
     return bool(difference <= _SAME * scale)
 
 

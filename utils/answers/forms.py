@@ -24,8 +24,8 @@ LeafTest = Callable[[str, str], bool | None]
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Items with an order (a kind of brackets, as in "()" and "[)"; ":" a ratio; "column", "row" and
-    "grid" of a matrix; "=" of x = 1, y = 2, with its names) or without one ("{}" a set; "," a list).
+    """Items of a kind, in order: "()", "[)" and so on, ":" for a ratio, "column", "row" and "grid"
+    for a matrix, "=" for x = 1, y = 2 with its names; or in any: "{}" for a set, "," for a list.
     """
 
     text: str
@@ -44,7 +44,8 @@ _NAMED = re.compile(
     r"(?=[(\[⦃]|\\begin|\\emptyset)"
 )
 _RELATION = re.compile(
-    r"(?:(?P<low>[^<>=]+?)\s*(?P<left><|\\le)\s*)?[A-Za-z](?:_\w|\([A-Za-z]\))?\s*"
+    r"(?:(?P<low>[^<>=]+?)\s*(?P<left><|\\le)\s*)?"
+    r"(?:[A-Za-z]|\\(?!le|ge|infty|pi|sqrt|frac)[a-z]+)(?:_\w|\([A-Za-z]\))?\s*"
     r"(?:(?P<right><|\\le|>|\\ge)\s*(?P<high>[^<>=]+))?"
 )
 _SIGNS = re.compile(r"\\([pm])[pm](?![a-z])")
@@ -105,7 +106,7 @@ def _parse(text: str, depth: int) -> Form:
         return Group(text, ",", _all(signs, depth))
     if wrapped(text):
         return _bracketed(text, depth)
-    parts = [plain_value(part) for part in split(text, ":")]
+    parts = [plain_value(part) for part in split(split_name(text)[1], ":")]
     if len(parts) > 2 and parts[0] and None not in parts:  # 4:6:8 is 2:3:4
         return Group(text, ":", tuple(str(part / parts[0]) for part in parts if part is not None))
     return _interval(text, depth) or text

@@ -24,7 +24,7 @@ from utils.answers.units import MONTH, split_unit
 
 MIN_DIGITS = 6  # of a decimal that stands for a value it only rounds
 _DECIMAL = re.compile(r"[-+]?(\d*)\.(\d+)")
-_BASE = re.compile(r"([0-9A-Fa-f]+)_(?:\{\s*)?(\d+)(?:\s*\})?")
+_BASE = re.compile(r"\(?([0-9A-Fa-f]+)\)?_(?:\{\s*)?(\d+)(?:\s*\})?")
 _CLOCK = re.compile(r"([01]?\d|2[0-4])\s*:\s*([0-5]\d)(?:\s*:\s*([0-5]\d))?")
 _HOUR = re.compile(r"1[0-2]|0?\d")
 _RATIO = re.compile(r"\s*:\s*")
@@ -35,9 +35,8 @@ _PROSE = re.compile(r"(?<![A-Za-z\\])(?=[A-Za-z]*[aeiouyAEIOUY])[A-Za-z]{3,}")
 class Read(NamedTuple):
     """One answer, taken apart.
 
-    value: None where it is no plain number; clock: minutes after midnight, in seconds' fractions;
-    sides: of a sum
-    done aloud, those before the last.
+    value: None where it is no plain number; clock: minutes after midnight; sides: of a sum done
+    aloud, those before the last.
     """
 
     name: str
@@ -67,8 +66,6 @@ def read(text: str) -> Read:
         base = (numeral[1].lstrip("0").lower(), int(numeral[2]))
     clock = _clock(core, unit)
     value = None if base else _ratio(core) if ":" in core else plain_value(core)
-    if value is None and core[:1] in "⟨" and (inside := plain_value(core.strip("⟨⟩ "))) is not None:
-        value = inside
     value = value * scale if value is not None else None
     words = value is None and bool("⟨" in text or _PROSE.search(text)) and not _math_in(text)
     core = core if scale == 1 else str(value)
@@ -151,11 +148,11 @@ def is_plain(text: str) -> bool:
 
 def _same_time(x: Read, y: Read) -> bool:
     """2:30 may be either half of the day, 14:30 and 2:30 PM may not."""
-    if x.clock == y.clock:
+    a, b = x.clock or Fraction(0), y.clock or Fraction(0)
+    if a == b:
         return not (x.unit and y.unit and x.unit != y.unit)
-    open_ended = [t.clock is not None and not t.unit and t.clock < 13 * 60 for t in (x, y)]
-    apart = abs((x.clock or 0) - (y.clock or 0))
-    return open_ended[0] != open_ended[1] and bool(x.unit or y.unit) and apart % 720 == 0
+    either = [not one.unit and clock < 13 * 60 for one, clock in ((x, a), (y, b))]
+    return either[0] != either[1] and bool(x.unit or y.unit) and abs(a - b) == 12 * 60
 
 
 def _is_letter(one: Read) -> bool:
@@ -182,20 +179,15 @@ def _date(text: str) -> list[str]:
 
 
 def _values_equal(x: Read, y: Read) -> bool:
-    assert x.value is not None and y.value is not None
-    plain = _numbers_equal(x.value, y.value, x.text, y.text)
-    if x.percent == y.percent or plain:
-        return plain
-    if x.percent:
-        return _numbers_equal(x.value / 100, y.value, "", y.text)
-    return _numbers_equal(x.value, y.value / 100, x.text, "")
-
-
-def _numbers_equal(x: Fraction, y: Fraction, x_text: str, y_text: str) -> bool:
-    return x == y or any(
-        not is_finite_decimal(value) and rounds_to(value, text)
-        for value, text in ((y, x_text), (x, y_text))
-    )
+    for one, other in ((x, y), (y, x)):
+        assert one.value is not None and other.value is not None
+        for times in (1, 100) if one.percent and not other.percent else (1,):
+            wanted = other.value * times
+            if one.value == wanted or (
+                not is_finite_decimal(wanted) and rounds_to(wanted, one.text)
+            ):
+                return True
+    return False
 
 
 def rounds_to(value: Fraction, text: str) -> bool:

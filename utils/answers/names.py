@@ -6,11 +6,11 @@ import re
 
 from utils.answers.split import split
 from utils.answers.text import same_text
-from utils.answers.units import split_unit
+from utils.answers.units import changes_claim, split_unit
 
 _NAME = re.compile(r"\s*[A-Za-z\\⟨][A-Za-z0-9\\\s'{}⟨⟩_]*(?:\([^()]*\)\s*)?")
 _LABEL = re.compile(
-    r"\s*(?:⟨([^⟨⟩:]*[^⟨⟩:\d\s])\s*:⟩|⟨([^⟨⟩:\d]+)⟩\s*:|([A-Za-z][a-z]+)\s*:)\s*(?=\S)"
+    r"\s*(?:⟨([^⟨⟩:]*[^⟨⟩:\d\s])\s*:⟩|⟨([^⟨⟩:\d]+)⟩(?:\s*:|(?=\s*[-+.\d\\]))|([A-Za-z][a-z]+)\s*:)\s*(?=\S)"
 )
 _COUNT = re.compile(r"(?<![A-Za-z0-9_])(?<!_\{)\d")  # a number: 3x is no name, x3 and x_3 are
 _MEASURE = re.compile(
@@ -24,7 +24,7 @@ _GENERIC = frozenset({"answer", "ans", "result", "solution", "value", "total"})
 def split_name(text: str) -> tuple[str, str]:
     """(name, value) of a cleaned text; of named chains (x = 3 + 4 = 7) the last side; of a measure
     (|AB| = 1, AB:BC = 3:2, a + b = 8) its number."""
-    if label := _LABEL.match(text):
+    if (label := _LABEL.match(text)) and not changes_claim(label[0]):
         return same_text(label[1] or label[2] or label[3]), text[label.end() :]
     name, *sides = split(text, "=")
     sides = [side.strip() for side in sides]
@@ -53,7 +53,9 @@ def name_kind(name: str) -> tuple[str, str]:
         return "letter", root[1]
     if function := re.fullmatch(r"([A-Za-z])\([a-z]\)", name):
         return "function", function[1]
-    if re.fullmatch(r"\\?[a-z]+_\w+|[A-Za-z](?:_\w+)?'*|\\[a-zA-Z]+|[A-Za-z]+\([A-Z\d]+\)", name):
+    if re.fullmatch(
+        r"\\?[a-z]+_\w+|[A-Za-z](?:_\w+)?'*|\\[a-zA-Z]+|[A-Za-z]+\([A-Z\d=<>]+\)", name
+    ):
         return "letter", name
     if re.fullmatch(r"[A-Z]{2,4}", name):
         return "points", "".join(sorted(name))

@@ -1,6 +1,6 @@
 """Plain numbers, exactly and in microseconds: whole numbers, decimals, fractions, mixed numbers,
-scientific notation, repeating decimals, numbers in words.  Whatever else has a value (roots, powers,
-pi) is math-verify's to read.
+scientific notation, repeating decimals, numbers in words.  Whatever else has a value (roots,
+powers, pi) is math-verify's to read.
 """
 
 from __future__ import annotations

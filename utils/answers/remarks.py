@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 
 _CHOICE = re.compile(
-    r"(?i:⟨?\s*(?:option|choice|answer)\s+)?[(⟨\s]*([A-J])\s*(?:⟩?\s*\)\s*⟩?|[.:]\s*⟩?(?=\s|$)|⟩?$)\s*(.*)",
+    r"(?i:⟨?\s*(?:option|choice|answer)\s+)?[(⟨\s]*([A-J])\s*(?:⟩?\s*\)\s*⟩?|[.:]\s*⟩?(?=\s|$)|⟩?$)"
+    r"(?!\s*(?:,|⟨?\s*(?:and|or)(?![A-Za-z])))\s*(.*)",
     re.DOTALL,
 )
 _OPENING = r"[\s,;(]*"
 _WORDS = (
-    r"(?:for|where|with|since|because|as|such|by|namely|so|is (?:the|our|an?)|hence|therefore|i\.e\.|the (?:smallest|"
-    r"largest|least|greatest|only))"
+    r"(?:for|where|with|since|because|as|such|by|namely|so|is (?:the|our|an?)|hence|therefore"
+    r"|i\.e\.|the (?:smallest|largest|least|greatest|only))"
 )
 _REMARK = re.compile(
     rf"(?<=[\w)}}\]⦄%!]){_OPENING}(?:⟨\s*\(?\s*{_WORDS}(?![A-Za-z])|(?<=[\s,;(]){_WORDS}(?![A-Za-z])).*"

@@ -48,7 +48,9 @@ _SPELLINGS = tuple(
         (r"(?<!\\)\\\\(?=[A-Za-z])(?!.*\\end\{)", r"\\"),
         (r"\\(?:left|right|[bB]igg?[lrm]?)(?![a-zA-Z])\.?", ""),
         (r"(?<=\d)\{,\}(?=\d)", "."),
-        (r"\{\s*([:,])\s*\}|\\!", r"\1"),
+        (r"\\langle(?![a-z])", "("),
+        (r"\\rangle(?![a-z])", ")"),
+        (r"\{\s*([:,.])\s*\}|\\!", r"\1"),
         (r"\\(?:displaystyle|textstyle|limits|q?quad|hfill|hline|phantom\{[^{}]*\}|hspace\{[^{}]*\}"
          r"|color\{[^{}]*\}|rm|bf|it|tiny|small|normalsize|[lL]arge|LARGE|[hH]uge)(?![a-zA-Z])"
          r"|(?<!\\)\\[;:> ]|~|`|^\s*\*\*|\*\*\s*$|\\\(|\\\)|(?<!\\)\\\[|(?<!\\)\\\]", " "),
@@ -56,6 +58,7 @@ _SPELLINGS = tuple(
         (r"\*\*", "^"),
         (r"\.\.\.", r"\\ldots "),
         (r"(?<=\d)/-", ""),
+        (r"\(\s*⟨([^⟨⟩]*)⟩\s*\)", r"⟨\1⟩"),
         (r"(?<=\d)\s*(?:R|⟨?\s*(?:R|remainder)\s*⟩?)\s*(?=\d)", "r"),
         (r"\*|\\(?:cdotp|ast)(?![a-zA-Z])", r"\\cdot "),
         (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
@@ -75,7 +78,8 @@ _SPELLINGS = tuple(
         (r"(?<=\d)\s*[xX]\s*(?=10\s*\^)", r"\\times "),
         (r"\\overline\s*\{([A-Z]{2,})\}", r"\1"),
         (r"(?<=\d)\s*(?:\^\s*\{?\s*)?(?:⟨(?:st|nd|rd|th)⟩|(?:st|nd|rd|th)(?![A-Za-z]))\s*\}?", ""),
-        (r"^\s*(?:\\approx|(?i:about|approximately|approx\.?|(?:the )?(?:final )?answer(?:\s*:| is)))\s*", ""),
+        (r"^\s*(?:\\approx|(?i:about|approximately|approx\.?))\s*", ""),
+        (r"^\s*(?i:(?:the )?(?:final )?answer(?:\s*:| is))\s*", ""),
         (r"(?<=[\d})])\s*\\approx(?![a-zA-Z]).*", ""),
         (r"\\(?:approx|equiv)(?![a-zA-Z])", "="),
         (r"\s+", " "),

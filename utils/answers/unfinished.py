@@ -1,8 +1,8 @@
 """Whether a box holds work still to be done: the question 4 * 4 in place of 16.
 
-Asked only where the reference is made of single numbers, in whatever dress (a unit, a name, a sign, a
-tuple).  Fractions, powers, roots and factorials are ways to write a number; so is a product with a
-power of ten, and with a root or pi where the reference has one.
+Asked only where the reference is made of single numbers, in whatever dress (a unit, a name, a sign,
+a tuple).  Fractions, powers, roots and factorials are ways to write a number; so is a product with
+a power of ten, and with a root or pi where the reference has one.
 """
 
 from __future__ import annotations
@@ -16,22 +16,27 @@ from utils.answers.split import listed
 from utils.answers.text import DOLLAR, clean, join_thousands, same_text
 from utils.answers.units import split_unit
 
+_WRITTEN = "frac|sqrt|pi|infty|times|cdot|cup|pm|overline|bar|dot|ldots"  # ways to write numbers
+_OTHER = "circ|in|le|ge|ne|text|begin|end|mathbb|alpha|beta|gamma|theta|phi|lambda|mu|omega"
 _NUMERIC = re.compile(
-    r"(?:\\(?:frac|sqrt|pi|infty|times|cdot|cup|pm)(?![A-Za-z])|\\(?:\\|(?:begin|end)\{[a-zA-Z]+\})|[-+\d.,;:/\s{}()\[\]⦃⦄^!%&]"
-    r"|(?<![A-Za-z])[ei](?![A-Za-z]))*"
+    rf"(?:\\(?:{_WRITTEN})(?![A-Za-z])|\\(?:\\|(?:begin|end)\{{[a-zA-Z]+\}})"
+    r"|[-+\d.,;:/\s{}()\[\]⦃⦄^!%&]|(?<![A-Za-z])[ei](?![A-Za-z]))*"
 )
 _SURD = re.compile(r"\\(?:sqrt|pi)(?![A-Za-z])|(?<![A-Za-z])[ei](?![A-Za-z])")
 _POWER_OF_TEN = re.compile(r"\s*\\(?:times|cdot)\s*10\s*(?=\^)")
 _EXPONENT = re.compile(r"\^\s*(?:\{[^{}]*\}|[-+]?\w)")
 _SUM = re.compile(rf"[\w)}}\]⟩%!]\s*(?:[-+]|\\[pm][mp](?![a-z]))\s*[\w.({{\\⟨{DOLLAR}]")
 _PRODUCT = re.compile(
-    r"[\d)]\s*\\(?:times|cdot)\s*(?:[\d.(]|\\frac)|\\div|[\d)]\s*\([\s+-]*[\d(.]|\)\s*\d|\\end\{\w+\}\s*\\begin"
+    r"[\d)]\s*\\(?:times|cdot)\s*(?:[\d.(]|\\frac)|\\div|!\s*/|[\d)}]\s*\([\s+-]*[\d(.]|\)\s*\d"
+    r"|\\end\{\w+\}\s*\\begin"
 )
 _SURD_PRODUCT = re.compile(r"[\d)}]\s*\\(?:times|cdot)\s*\\(?:sqrt|pi)|\}\s*\\(?:times|cdot)")
+_RELATION = re.compile(r"[<>]|\\(?:le|ge|ne|in)(?![a-z])")
+_UNKNOWN = re.compile(r"(?<![A-Za-z\\⟨{])[a-df-hj-zA-Z](?![A-Za-z])")
 _DIVISION = re.compile(r"([\d.]+)\s*\)?\s*[/:]\s*[({]?\s*([\d.]+)")
 _FUNCTION = re.compile(
-    r"\\(?!(?:frac|sqrt|pi|infty|times|cdot|cup|pm|circ|in|le|ge|overline|bar|dot|ldots|text|left|right|begin|end)(?![A-Za-z]))[A-Za-z]+"
-    r"|\|\s*\{?\s*[-+]?\s*[\d\\]|(?<!\\)\b[A-Za-z]+(?:_\w)?\s*\(\s*[-+]?[\d.]|⟨(?:mod|gcd|lcm|max|min)⟩"
+    rf"\\(?!(?:{_WRITTEN}|{_OTHER})(?![A-Za-z]))[A-Za-z]+|\|\s*\{{?\s*[-+]?\s*[\d\\]"
+    r"|(?<!\\)\b[A-Za-z]+(?:_\w)?\s*\(\s*[-+]?[\d.]|⟨(?:mod|gcd|lcm|max|min)⟩"
     r"|(?<![A-Za-z\\])(?:mod|choose|plus|minus|times)(?![A-Za-z])"
 )
 
@@ -57,7 +62,9 @@ def _waits(text: str, reference: str) -> bool:
     """Whether an operation or a function of numbers stands in a value."""
     if plain_value(text) is not None:
         return _divides(text)
-    if _FUNCTION.search(text):
+    if _FUNCTION.search(text) or (
+        reference and _UNKNOWN.search(text) and not _RELATION.search(text)
+    ):
         return True
     text = _EXPONENT.sub("", _POWER_OF_TEN.sub("e", text))
     if _SUM.search(text) or _PRODUCT.search(text):

@@ -29,7 +29,9 @@ _POWERS = {"square": "2", "sq": "2", "squared": "2", "cubic": "3", "cu": "3", "c
 _CURRENCIES = {DOLLAR: "dollar", "€": "euro", "£": "lb", "¥": "yen", "₹": "rupee"}
 _SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9,
            "trillion": 10**12, "dozen": 12}  # fmt: skip
-_FILLERS = frozenset("unit units total in of the a an all per each and respectively about".split())
+_FILLERS = frozenset(
+    "unit units total in of the a an all per each and respectively".split()  # noqa: SIM905
+)
 # words that make another claim of a number: at least 5, 5 or more, not 5, 5 less than Bob
 _QUALIFIERS = frozenset(
     """not least most more less fewer over under above below greater smaller larger than between
@@ -51,7 +53,7 @@ _TAIL = re.compile(
 )
 _DEGREES = re.compile(r"\^\s*\{?\s*\\circ\s*\}?\s*(?:[CF]\b|⟨[CF]⟩)?\s*$")
 _PERCENT = re.compile(r"(.*?)\s*(?:\\?%|⟨?\s*(?:per\s?cent(?:age)?|pct)\s*⟩?)", re.IGNORECASE)
-_HEAD = re.compile(rf"(-?)\s*(?:([€£¥₹{DOLLAR}])|USD|Rs\.?|⟨([^⟨⟩\d:]*)⟩(?=\s*[-+.\d\\]))\s*")
+_HEAD = re.compile(rf"(-?)\s*(?:([€£¥₹{DOLLAR}])|USD|Rs\.?)\s*")
 _MODULUS = re.compile(r"\s*\(?\s*\\(?:pmod|bmod|mod)\s*\{?\s*(\w+)\s*\}?\s*\)?$")
 
 
@@ -73,9 +75,9 @@ class Quantity(NamedTuple):
 @lru_cache(maxsize=8192)
 def split_unit(text: str) -> Quantity:
     """Take units, percent signs, currencies and counted things off a cleaned text."""
-    text, currency, head = _head(text)
+    text, currency = _currency(text)
     if percent := _PERCENT.fullmatch(text):
-        return Quantity(percent[1].strip(), percent=True, changed=bool(_QUALIFIERS & head))
+        return Quantity(percent[1].strip(), percent=True)
     if degrees := _DEGREES.search(text):
         return Quantity(text[: degrees.start()].strip(), "deg")
     if (modulus := _MODULUS.search(text)) and re.search(r"\(|\\pmod", modulus[0]):
@@ -91,7 +93,7 @@ def split_unit(text: str) -> Quantity:
     while words and words[0] in _SCALES:
         scale *= _SCALES[words.pop(0)]
     unit, things = _named(words)
-    changed = bool(_QUALIFIERS & (head | set(words if not unit else words[1:])))
+    changed = bool(_QUALIFIERS & set(words if not unit else words[1:]))
     return Quantity(text, currency or unit, things, False, scale, changed)
 
 
@@ -102,15 +104,18 @@ def quantities(text: str) -> list[str]:
     return parts if whole else []
 
 
-def _head(text: str) -> tuple[str, str, set[str]]:
-    """A currency or words before the number."""
-    currency = ""
+def changes_claim(words: str) -> bool:
+    """Whether words around a number make another claim of it."""
+    return not _QUALIFIERS.isdisjoint(re.findall(r"[a-z]+", words.lower()))
+
+
+def _currency(text: str) -> tuple[str, str]:
+    """A text without the currency on either side of its number, and which that is."""
     if text[-1:] in _CURRENCIES and text[:-1].strip():
-        text, currency = text[:-1].strip(), _CURRENCIES[text[-1]]
+        return text[:-1].strip(), _CURRENCIES[text[-1]]
     if head := _HEAD.match(text):
-        words = set(re.findall(r"[a-z]+", (head[3] or "").lower()))
-        return head[1] + text[head.end() :], currency or _CURRENCIES.get(head[2] or "", ""), words
-    return text, currency, set()
+        return head[1] + text[head.end() :], _CURRENCIES.get(head[2] or "", "")
+    return text, ""
 
 
 def _words(text: str, tail: re.Match[str]) -> list[str] | None:
