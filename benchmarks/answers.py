@@ -5,9 +5,9 @@ alone, and how long a batch of solutions takes.
                                  [--misses] [--json FILE]
 
 The project's own pairs always.  math-verify's tests come from a checkout of its repository (or
-from where MATH_VERIFY_CHECKOUT says).  --pairs: JSON Lines of {solution, answer, right}; where there
-is a column `standing`, only those that say "plain".  --golds: JSON Lines with a column `answer`;
-each must equal itself.
+from where MATH_VERIFY_CHECKOUT says).  --pairs: JSON Lines of {solution, answer, right}; with a
+column `standing`, only those that say "plain".  --golds: JSON Lines with a column `answer`; each
+must equal itself.
 """
 
 from __future__ import annotations
