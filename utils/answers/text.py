@@ -30,7 +30,7 @@ _VULGAR = re.compile("[¼-¾⅐-⅞]")
 _EATEN = re.compile(r"[\t\f\x08]?(?<![A-Za-z\\])(rac|ext|inom|oxed)(?=\s*[{\d])")
 _EATEN_FULL = {"rac": r"\frac", "ext": r"\text", "inom": r"\binom", "oxed": r"\boxed"}
 _THOUSANDS = re.compile(
-    r"(?<=\d)(?:,?\\!\s?|\{,\}|\\,|\{\\,\}|\\ |[\u00a0\u202f\u2009'])(?=\d{3}(?!\d))"
+    r"(?<=\d)(?:,?\\!\s?|\s?\{\s?,\s?\}|\\,|\{\\,\}|\\ |[\u00a0\u202f\u2009'])(?=\d{3}(?!\d))"
 )
 _GROUPS = re.compile(r"(?<![\d.,])\d{1,3}(?:(?:,\d{3})+|(?: \d{3})+)(?!\d|,\d|\s*/)")
 _WORDS = re.compile(
