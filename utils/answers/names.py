@@ -31,6 +31,7 @@ def split_name(text: str) -> tuple[str, str]:
     if not all(sides) or not sides or name[-1:] in "<>!":
         return "", text
     numeric = not any(_UNKNOWN.search(split_unit(side).core) for side in sides)
+    name = name.replace("^{-1}", "")  # of an inverse function
     is_name = _NAME.fullmatch(name) and not _COUNT.search(name.partition("(")[0])
     if is_name and (len(sides) == 1 or numeric):
         return same_text(name), sides[-1]

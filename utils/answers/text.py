@@ -139,7 +139,7 @@ def _marked(match: re.Match[str]) -> str:
         return " "
     if _UPRIGHT.fullmatch(words):
         return words if len(words) == 1 else f"\\{words} "
-    return f" {words} " if words[0].isdigit() or words[0] in "-+" else f" ⟨{words}⟩ "
+    return f" {words} " if re.match(r"[-+]?\s*[\d.]", words) else f" ⟨{words}⟩ "
 
 
 def _arguments_in_braces(text: str) -> str:

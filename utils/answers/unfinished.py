@@ -54,7 +54,7 @@ def is_unfinished(boxed: str, reference: str) -> bool:
 def _values_of(text: str) -> list[str]:
     """The values of a text, without choice letter, remarks, names and units."""
     text = split_remark(clean(text))[0]
-    text = join_thousands(split_choice(text)[1] or text)
+    text = join_thousands(split_choice(text)[1])
     return [split_unit(split_name(item)[1]).core for item in listed(text) or [text]]
 
 

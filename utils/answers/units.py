@@ -94,6 +94,8 @@ def split_unit(text: str) -> Quantity:
         scale *= _SCALES[words.pop(0)]
     unit, things = _named(words)
     changed = bool(_QUALIFIERS & set(words if not unit else words[1:]))
+    if text.endswith("%"):  # 5% of the students
+        return Quantity(text[:-1].rstrip(), "", things, True, scale, changed)
     return Quantity(text, currency or unit, things, False, scale, changed)
 
 
