@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from utils.answers.names import names_differ, split_name, sum_aloud
-from utils.answers.numbers import is_finite_decimal, plain_value
+from utils.answers.numbers import is_finite_decimal, plain_value, surd_value
 from utils.answers.text import same_text
 from utils.answers.units import MONTH, split_unit
 
@@ -130,6 +130,9 @@ def _values(x: Read, y: Read) -> bool | None:
     left, right = same_text(x.text), same_text(y.text)
     if left == right:
         return x.percent == y.percent
+    surds = surd_value(x.text), surd_value(y.text)
+    if all(surds):
+        return surds[0] == surds[1] and x.percent == y.percent
     if x.words or y.words or (_is_letter(x) and _is_letter(y)):
         return _plain(left) == _plain(right) or (_date(x.text) == _date(y.text) != [])
     if (_is_letter(x) and y.value is not None) or (_is_letter(y) and x.value is not None):

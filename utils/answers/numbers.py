@@ -5,6 +5,7 @@ powers, pi) is math-verify's to read.
 
 from __future__ import annotations
 
+import math
 import re
 from fractions import Fraction
 from functools import lru_cache
@@ -24,6 +25,9 @@ _SCIENTIFIC = re.compile(
 )
 _REPEATING = re.compile(
     r"([-+]?)\s*(\d*)\.(\d*)\s*(?:\\(?:overline|bar|dot)\s*\{?\s*(\d+)\s*\}?|\((\d+)\)|(?:\.\.\.|\\[lc]?dots))"
+)
+_SURD = re.compile(
+    r"(-?)\s*(\d{1,9})?\s*(?:\\cdot\s*)?(?:\\sqrt\s*\{(\d{1,6})\}|\\pi)\s*(?:\\cdot\s*(\d{1,9}))?\s*"
 )
 _TAIL = re.compile(r"(\d+?)\1+$")
 
@@ -50,6 +54,20 @@ def plain_value(text: str) -> Fraction | None:
         return Fraction((scientific[1] or scientific[3]).replace(" ", "")) * Fraction(10) ** power
     repeating = _REPEATING.fullmatch(text)
     return _repeating(*repeating.groups()) if repeating else None
+
+
+@lru_cache(maxsize=8192)
+def surd_value(text: str) -> tuple[int, int] | None:
+    """(a, n) of a times the root of n without square factors, (a, 0) of a times pi; else None."""
+    surd = _SURD.fullmatch(text)
+    if surd is None:
+        return None
+    times = int(f"{surd[1]}1") * int(surd[2] or 1) * int(surd[4] or 1)
+    root = int(surd[3] or 0)
+    for factor in range(2, math.isqrt(root) + 1):
+        while root % factor**2 == 0:
+            times, root = times * factor, root // factor**2
+    return None if times == 0 or (surd[3] and root < 2) else (times, root)
 
 
 def in_words(text: str) -> Fraction | None:

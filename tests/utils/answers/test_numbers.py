@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.answers.numbers import is_finite_decimal, plain_value
+from utils.answers.numbers import is_finite_decimal, plain_value, surd_value
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,20 @@ def test_exact_values(text: str, value: Fraction) -> None:
 )  # fmt: skip
 def test_no_plain_number(text: str) -> None:
     assert plain_value(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (r"\sqrt{12}", (2, 3)), (r"-3\sqrt{2}", (-3, 2)), (r"\sqrt{2} \cdot 5", (5, 2)),
+        (r"5 \cdot \sqrt{7}", (5, 7)), (r"-\pi", (-1, 0)), (r"3\pi", (3, 0)),
+        (r"0\sqrt{2}", None),
+        (r"\sqrt{16}", None), (r"\sqrt{0}", None), (r"\sqrt{2}+1", None), (r"\sqrt{x}", None),
+        (r"\sqrt[3]{2}", None), (r"\pi^2", None), ("", None),
+    ],
+)  # fmt: skip
+def test_roots_and_multiples_of_pi(text: str, value: tuple[int, int] | None) -> None:
+    assert surd_value(text) == value
 
 
 @given(st.integers(-9999, 9999), st.integers(1, 999))
