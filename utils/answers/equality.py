@@ -14,70 +14,84 @@ from functools import lru_cache
 
 from utils.answers import symbolic
 from utils.answers.forms import equal_forms
+from utils.answers.unfinished import is_unfinished
 
 MAX_LENGTH = 1000  # characters of an answer; longer ones are compared as they stand
-_BOX = re.compile(r"\\f?box(?:ed)?(?![a-zA-Z])\s*")
+_BOX = re.compile(
+    r"(?:\\f?box(?:ed)?|\\Boxed|(?:\x08|(?<![A-Za-z\\]))oxed(?=\s*\{))(?![a-zA-Z])\s*"
+)
 _BARE_END = re.compile(r"\$|\\\)|\\\]|\n|[.,;](?:\s|$)")
-_PLAIN = re.compile(r"\$?-?[\d,]*\.?\d+%?")
-_SIGN = r"(?:[-+*\u2212\u00d7\u00b7\u22c5\u00f7]|\\(?:times|cdot|div)(?![a-zA-Z]))"
-_OPERATION = re.compile(rf"\d[\s)}}]*({_SIGN})[\s({{]*(?=\d|\\[dt]?frac|\\sqrt)")
-_POWER_OF_TEN = re.compile(rf"{_SIGN}\s*10\s*(?:\^|\*\*)")
+_DENIED = re.compile(
+    r"(?:\bnot|n't|\bcannot be|\bnever)(?:\s+(?:be|equal(?: to)?))?[\s:$*({\[\\]*$"
+)
 _log = logging.getLogger(__name__)
 
 
 def last_boxed(text: str) -> str | None:
-    """What the last \\boxed or \\fbox of a text holds; None where there is none, or it is cut off.
+    r"""What the last \boxed or \fbox of a text holds; None where there is none.
 
-    Braces nest and escaped ones are text.  `\\boxed 5` holds what follows up to the end of the
-    formula, line or clause.
+    Braces nest and escaped ones are text.  `\boxed 5` holds what follows up to the end of the
+    formula, line or clause.  A last box that is empty or cut off only repeats an earlier one if it
+    begins as that one does; otherwise there is none.  Neither is there one that the text denies
+    (it is not \boxed{5}).
     """
-    last = max(_BOX.finditer(text), key=lambda box: box.start(), default=None)
-    if last is None:
+    boxes = list(_BOX.finditer(text))
+    if not boxes:
         return None
-    if text[last.end() : last.end() + 1] != "{":
-        end = _BARE_END.search(text, last.end())
-        return text[last.end() : end.start() if end else None].strip() or None
-    depth, escaped = 0, False
-    for place in range(last.end(), len(text)):
-        character = text[place]
-        if escaped:
-            escaped = False
-        elif character == "\\":
-            escaped = True
-        elif character in "{}":
-            depth += 1 if character == "{" else -1
+    held, whole = _held(text, boxes[-1].end())
+    if len(boxes) > 1 and not (whole and held):
+        before, _ = _held(text[: boxes[-1].start()], boxes[-2].end())
+        return before if before and before.startswith(held) else None
+    if not whole or _DENIED.search(text, max(0, boxes[-1].start() - 40), boxes[-1].start()):
+        return None
+    return held
+
+
+def _held(text: str, start: int) -> tuple[str, bool]:
+    """What a box holds that begins at `start`, and whether it has an end."""
+    if text[start : start + 1] != "{":
+        end = _BARE_END.search(text, start)
+        held = text[start : end.start() if end else None].strip()
+        return held, bool(held)
+    depth, place = 0, start
+    while place < len(text):
+        if text[place] == "\\":
+            place += 1
+        elif text[place] in "{}":
+            depth += 1 if text[place] == "{" else -1
             if depth == 0:
-                return text[last.end() + 1 : place].strip()
-    return None
+                return text[start + 1 : place].strip(), True
+        place += 1
+    return _unclosed(text[start + 1 :])
+
+
+def _unclosed(text: str) -> tuple[str, bool]:
+    r"""A box that lacks a brace, in a formula that ends: $\boxed{\text{42}$ or $\boxed{42\}$."""
+    end = re.search(r"\}\s*(?:\$|\\\)|\\\])", text)
+    if end is None:
+        return text.strip(), False
+    inside = text[: end.start()]
+    return (f"{inside}}}" if inside.count("{") else inside.removesuffix("\\")).strip(), True
 
 
 def is_correct(solution: str, answer: str) -> bool:
     """Whether the solution's own last box holds the answer.
 
-    Where the answer is a number, a sum or product still to be done is not one: a student who
-    boxes the question of "What is 4 * 4?" has not solved it, though 4 * 4 equals 16.
+    Where the answer is a number, work still to be done is not one: a student who boxes the question
+    of "What is 4 * 4?" has not solved it, though 4 * 4 equals 16 (`utils.answers.unfinished`).
 
     May take as long as `symbolic.WALL_LIMIT_S` (plus waiting for a free slot); call it through
     `asyncio.to_thread` from a loop.
     """
     boxed = last_boxed(solution)
-    if boxed is None or (_PLAIN.fullmatch(answer.strip()) and is_unfinished(boxed)):
+    if boxed is None or not equal(boxed, answer):
         return False
-    return equal(boxed, answer)
-
-
-def is_unfinished(answer: str) -> bool:
-    """Whether numbers still wait to be added, subtracted, multiplied or divided (not: 3 x 10^5).
-
-    Fractions, powers and roots are ways to write a number; of an equation its right side counts.
-    """
-    last = answer.rsplit("=", 1)[-1]
-    return any(not _POWER_OF_TEN.match(last, sign.start(1)) for sign in _OPERATION.finditer(last))
+    return boxed == answer.strip() or not is_unfinished(boxed, answer)
 
 
 @lru_cache(maxsize=16384)
 def equal(a: str, b: str) -> bool:
-    """Whether two answers say the same; symmetric.  What counts: `utils.answers.leaf`.
+    """Whether two answers say the same; symmetric.  What counts: docs/answers.md.
 
     Nothing equals an empty answer.  Raises RuntimeError where math-verify cannot be started.
     """

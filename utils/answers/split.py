@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from utils.answers.number_words import whole_number
+from utils.answers.numbers import in_words
 
 _OPEN, _CLOSE = "([{⦃⟨", ")]}⦄⟩"
 _AND = re.compile(r"\s*(?:⟨(?:and|or)⟩|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z]))\s*")
@@ -16,7 +16,7 @@ def listed(text: str) -> list[str]:
         if len(parts) > 1:
             parts = [_AND.sub("", p, count=1) if _AND.match(p) else p for p in parts]
             return [piece for p in parts for piece in _AND.split(p) if piece.strip()]
-    if whole_number(text.strip("⟨⟩ ")) is not None:  # one hundred and five
+    if in_words(text.strip("⟨⟩ ")) is not None:  # one hundred and five
         return []
     parts = _AND.split(text)
     return parts if len(parts) > 1 and all(p.strip() for p in parts) else []

@@ -20,11 +20,16 @@ import sys
 from typing import Any
 
 from utils.answers.forms import equal_forms
-from utils.answers.leaf import leaves_equal, read
+from utils.answers.leaf import Read, leaves_equal, read
 
 CPU_LIMIT_S, WALL_LIMIT_S = 2.0, 20.0  # wall is longer: a busy machine changes no answer
 MEMORY_BYTES = 2**30
-_WARM = (r"x^2+3x-6", r"\frac{2\sqrt{3}}{x}", r"\cot x", r"2(k+1)", r"y=2x+1", r"x_1", r"\log_2 8")
+_WARM = (
+    ("x^2+3x-6", "-6+x^2+3x"), ("x^2+5x-6", "x^2+3x-6"), (r"\frac{2\sqrt{3}}{x}", r"\cot x"),
+    ("2(k+1)", "2k+2"), ("2x+y=1", "2x-y=1"), ("x_1", r"\log_2 8"), (r"x+y \le 2", "x+y>3"),
+    (r"12\sqrt{5}", r"\sqrt{7} \cdot 3"), (r"12\pi", r"\frac{\pi}{3}+1"), ("2^{10}", "5!"),
+    (r"\frac{1+\sqrt{5}}{2}", "1.618034"),
+)  # fmt: skip
 
 
 def serve(control: socket.socket, parent: int) -> None:
@@ -74,42 +79,22 @@ _libc: Any = ctypes.CDLL(None)
 
 
 def leaf_by_sympy(a: str, b: str) -> bool | None:
-    """Plain Python where it can tell, else math-verify (its own time-outs off)."""
+    """Plain Python where it can tell, else math-verify."""
     verdict = leaves_equal(a, b)
     if verdict is not None:
         return verdict
+    from utils.answers.expressions import same_expression  # sympy: in the helper only
+
     x, y = read(a), read(b)
-    return _verify(_shown(x.text, x.name, y.text), _shown(y.text, y.name, x.text))
+    if x.sides or y.sides:
+        asked = [(side, one.text) for one in (x, y) for side in one.sides]
+        return all(leaf_by_sympy(*pair) for pair in [*asked, (x.text, y.text)])
+    return same_expression(_shown(x, y), _shown(y, x))
 
 
-def _shown(text: str, name: str, other: str) -> str:
-    """As LaTeX; "y = " goes back before it where the other side is an equation."""
-    text = f"{name}={text}" if name and "=" in other else text
-    return text.replace("⦃", r"\{").replace("⦄", r"\}").replace("⟨", r"\text{").replace("⟩", "}")
-
-
-def _verify(a: str, b: str) -> bool:
-    from latex2sympy2_extended import NormalizationConfig
-    from math_verify import parse, verify
-    from math_verify.parser import LatexExtractionConfig
-
-    spelling = NormalizationConfig(
-        basic_latex=True, units=False, malformed_operators=True, nits=False, boxed="none",
-        equations=False,
-    )  # fmt: skip
-
-    def parsed(text: str) -> Any:
-        return parse(
-            f"${text}$",
-            extraction_config=[LatexExtractionConfig(normalization_config=spelling)],
-            fallback_mode="no_fallback",
-            parsing_timeout=None,
-        )
-
-    x, y = parsed(a), parsed(b)
-    if not x or not y:
-        return False
-    return bool(verify(x, y, timeout_seconds=None) or verify(y, x, timeout_seconds=None))
+def _shown(one: Read, other: Read) -> str:
+    """The text; "y = " goes back before it where the other side is an equation."""
+    return f"{one.name}={one.text}" if one.name and "=" in other.text else one.text
 
 
 def main(arguments: list[str]) -> None:
@@ -117,8 +102,8 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children are reaped by the kernel
     control = socket.socket(fileno=int(arguments[0]))
-    for text in _WARM:  # fill sympy's and the parser's caches, which children inherit
-        _verify(text, f"{text}+0")
+    for a, b in _WARM:  # fill sympy's and the parser's caches, which children inherit
+        leaf_by_sympy(a, b)
     gc.collect()
     gc.freeze()
     with contextlib.suppress(ConnectionError, BrokenPipeError):  # the parent went away

@@ -1,5 +1,5 @@
-"""One spelling for what answers spell in many ways: LaTeX dress off, Unicode to LaTeX, thousands
-joined, words marked, units told from numbers.
+"""One spelling for what answers spell in many ways: LaTeX dress off, Unicode to LaTeX, plain-text
+functions to LaTeX, thousands joined, words marked.
 
 In cleaned text ⟨...⟩ holds what stood in \\text{} and ⦃...⦄ is a set's braces; single braces only
 group, as in TeX.
@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import lru_cache
-from typing import NamedTuple
 
 _UNICODE = str.maketrans(
     {
         "−": "-", "–": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ",
-        "÷": "/", "π": r"\pi ", "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ",
+        "÷": r"\div ", "π": r"\pi ", "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ",
         "°": r"^\circ ", "√": r"\sqrt ", "±": r"\pm ", "∓": r"\mp ", "∪": r"\cup ",
         "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset ", "≈": r"\approx ", "θ": r"\theta ",
         "α": r"\alpha ", "β": r"\beta ", "²": "^2", "³": "^3", "⁴": "^4", "′": "'", "’": "'",
@@ -25,56 +23,96 @@ _UNICODE = str.maketrans(
     }
 )  # fmt: skip
 PLAIN = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?")
+DOLLAR = "＄"
+_CURRENCY = re.compile(r"\$(?=\s*-?[\d.])|(?<=\d)\s*\$")
 _VULGAR = re.compile("[¼-¾⅐-⅞]")
-_SPACED = re.compile(r"\\(?:left|right|[bB]igg?[lrm]?)(?![a-zA-Z])\.?")
-_DRESS = re.compile(
-    r"\\(?:displaystyle|textstyle|limits|quad|qquad|hfill|hline|phantom\{[^{}]*\}|hspace\{[^{}]*\}"
-    r"|rm|bf|it)(?![a-zA-Z])|(?<!\\)\\[;:!> ]|~|\*\*|\\\(|\\\)|(?<!\\)\\\[|(?<!\\)\\\]|\$"
+# what is left of \frac, \text ... where a string literal or JSON read \f, \t, \b as one character
+_EATEN = re.compile(r"[\t\f\x08]?(?<![A-Za-z\\])(rac|ext|inom|oxed)(?=\s*[{\d])")
+_EATEN_FULL = {"rac": r"\frac", "ext": r"\text", "inom": r"\binom", "oxed": r"\boxed"}
+_THOUSANDS = re.compile(
+    r"(?<=\d)(?:,?\\!\s?|\s?\{\s?,\s?\}|\\,|\{\\,\}|\\ |[\u00a0\u202f\u2009'])(?=\d{3}(?!\d))"
 )
-_THOUSANDS = re.compile(r"(?<=\d)(?:\{,\}|\\,|\\!|,\\!|\{\\,\}|\\ |(?<=\d)[\u00a0\u202f\u2009])"
-                        r"(?=\d{3}(?!\d))")  # fmt: skip
 _GROUPS = re.compile(r"(?<![\d.,])\d{1,3}(?:(?:,\d{3})+|(?: \d{3})+)(?!\d|,\d|\s*/)")
 _WORDS = re.compile(
-    r"\\(?:text(?:bf|it|rm|sf|tt|normal|up|md)?|mathrm|mbox|hbox|textnormal)\s*\{([^{}]*)\}"
+    r"\\(?:text(?:bf|it|rm|sf|tt|normal|up|md)?|math(?:rm|it|sf)|mbox|hbox|operatorname\*?)"
+    r"\s*\{([^{}]*)\}"
 )
-_FONTS = re.compile(r"\\(?:mathbf|mathit|mathsf|mathbb|boldsymbol|bm|boxed|fbox)\s*\{([^{}]*)\}")
-_FRACTIONS = (
-    (re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),
-    (re.compile(r"\\frac\s*(\d)\s*(\d)"), r"\\frac{\1}{\2}"),
-    (re.compile(r"\\frac\s*(\d)\s*(?=[{\\])"), r"\\frac{\1}"),
-    (re.compile(r"\\frac\s*(\{[^{}]*\})\s*(\d)"), r"\\frac\1{\2}"),
-    (re.compile(r"\\sqrt\s*(\d+)"), r"\\sqrt{\1}"),
-    (re.compile(r"(?<![\\a-zA-Z])sqrt\s*(?=\()"), r"\\sqrt"),
-    (re.compile(r"\\sqrt\s*\(([^()]*)\)"), r"\\sqrt{\1}"),
-    (re.compile(r"(?<![\\a-zA-Z])pi(?![a-zA-Z])"), r"\\pi "),
-    (re.compile(r"\\(?:leq|leqslant|le)(?![a-zA-Z])|<="), r"\\le "),
-    (re.compile(r"\\(?:geq|geqslant|ge)(?![a-zA-Z])|>="), r"\\ge "),
-    (re.compile(r"\\lt(?![a-zA-Z])"), "<"),
-    (re.compile(r"\\gt(?![a-zA-Z])"), ">"),
-    (re.compile(r"\\cdotp(?![a-zA-Z])"), r"\\cdot "),
-    (re.compile(r"(?<=\d)\s*[xX]\s*(?=10\s*\^)"), r"\\times "),
-    (re.compile(r"\*\*"), "^"),
+_FONTS = re.compile(
+    r"\\(?:mathbf|mathbb|boldsymbol|bm|boxed|fbox|underline|emph|textcolor\s*\{[^{}]*\})(?![a-z])"
 )
+_FUNCTIONS = r"arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|log|ln|exp|sqrt"
+_UPRIGHT = re.compile(rf"[eid]|{_FUNCTIONS}|lcm|gcd|max|mod|det")
+_SPELLINGS = tuple(
+    (re.compile(pattern), new)
+    for pattern, new in (
+        (r"(?<!\\)\\\\(?=[A-Za-z])(?!.*\\end\{)", r"\\"),
+        (r"\\(?:left|right|[bB]igg?[lrm]?)(?![a-zA-Z])\.?", ""),
+        (r"(?<=\d)\{,\}(?=\d)", "."),
+        (r"\\langle(?![a-z])", "("),
+        (r"\\rangle(?![a-z])", ")"),
+        (r"\{\s*([:,.])\s*\}|\\!", r"\1"),
+        (r"\\(?:displaystyle|textstyle|limits|q?quad|hfill|hline|phantom\{[^{}]*\}|hspace\{[^{}]*\}"
+         r"|color\{[^{}]*\}|rm|bf|it|tiny|small|normalsize|[lL]arge|LARGE|[hH]uge)(?![a-zA-Z])"
+         r"|(?<!\\)\\[;:> ]|~|`|^\s*\*\*|\*\*\s*$|\\\(|\\\)|(?<!\\)\\\[|(?<!\\)\\\]", " "),
+        (r"\\[lr]?[vV]ert(?![a-zA-Z])|\\\|", "|"),
+        (r"\*\*", "^"),
+        (r"\.\.\.", r"\\ldots "),
+        (r"(?<=\d)/-", ""),
+        (r"\(\s*⟨([^⟨⟩]*)⟩\s*\)", r"⟨\1⟩"),
+        (r"(?<=\d)\s*(?:R|⟨?\s*(?:R|remainder)\s*⟩?)\s*(?=\d)", "r"),
+        (r"\*|\\(?:cdotp|ast)(?![a-zA-Z])", r"\\cdot "),
+        (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
+        (r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}"),
+        (r"\\frac\s*(\d)\s*(?=[{\\])", r"\\frac{\1}"),
+        (r"\\frac\s*(\{[^{}]*\})\s*(\d)", r"\\frac\1{\2}"),
+        (r"\\[dt]binom(?![a-zA-Z])", r"\\binom"),
+        (rf"(?<![\\a-zA-Z])({_FUNCTIONS})(?=\s*(?:[(\d]|\\))", r"\\\1"),
+        (r"(?<![\\a-zA-Z])pi(?![a-zA-Z])", r"\\pi "),
+        (r"(?<![\\a-zA-Z])infinity(?![a-zA-Z])", r"\\infty "),
+        (r"\\sqrt\s*(\d+)", r"\\sqrt{\1}"),
+        (r"\\(?:leqslant|leq|le)(?![a-zA-Z])|<=", r"\\le "),
+        (r"\\(?:geqslant|geq|ge)(?![a-zA-Z])|>=", r"\\ge "),
+        (r"\\neq(?![a-zA-Z])|!=", r"\\ne "),
+        (r"\\lt(?![a-zA-Z])", "<"),
+        (r"\\gt(?![a-zA-Z])", ">"),
+        (r"(?<=\d)\s*[xX]\s*(?=10\s*\^)", r"\\times "),
+        (r"\\overline\s*\{([A-Z]{2,})\}", r"\1"),
+        (r"(?<=\d)\s*(?:\^\s*\{?\s*)?(?:⟨(?:st|nd|rd|th)⟩|(?:st|nd|rd|th)(?![A-Za-z]))\s*\}?", ""),
+        (r"^\s*(?:\\approx|(?i:about|approximately|approx\.?))\s*", ""),
+        (r"^\s*(?i:(?:the )?(?:final )?answer(?:\s*:| is))\s*", ""),
+        (r"(?<=[\d})])\s*\\approx(?![a-zA-Z]).*", ""),
+        (r"\\(?:approx|equiv)(?![a-zA-Z])", "="),
+        (r"\s+", " "),
+    )
+)  # fmt: skip
+_WHOLE_WORD = re.compile(r"⟨([^⟨⟩]*)⟩")
+_ANSWER = re.compile(r"(?i)⟨(?:final )?answer\s*:⟩")
 
 
 def clean(text: str) -> str:
     """The one spelling of an answer's text (a few thousand characters at most)."""
     if PLAIN.fullmatch(text):
         return text
+    text = _EATEN.sub(lambda m: _EATEN_FULL[m[1]], text)
     if not text.isascii():
         text = _ascii(text)
     text = _THOUSANDS.sub("", text)
-    text = text.replace(r"\,", " ").replace(r"\$", "").replace(r"\%", "%").replace(r"\#", "#")
+    text = text.replace(r"\$", DOLLAR)
+    if text.count("$") % 2:  # no pair of math signs: one of them is a currency
+        text = _CURRENCY.sub(DOLLAR, text, count=1)
+    text = text.replace("$", " ").replace(r"\,", " ").replace(r"\%", "%").replace(r"\#", "#")
     text = text.replace(r"\{", "⦃").replace(r"\}", "⦄")
     text = re.sub(r"\\[lr]brace(?![a-zA-Z])", lambda m: "⦃⦄"["r" in m[0][:2]], text)
-    text = _DRESS.sub(" ", _SPACED.sub("", text))
+    text = _FONTS.sub(" ", text)
     for _ in range(3):
-        text = _FONTS.sub(r"\1", _WORDS.sub(_marked, text))
-    for pattern, new in _FRACTIONS:
+        text = _WORDS.sub(_marked, text)
+    text = _ANSWER.sub("", text)
+    if whole := _WHOLE_WORD.fullmatch(text.strip()):
+        text = whole[1]
+    for pattern, new in _SPELLINGS:
         text = pattern.sub(new, text)
-    text = re.sub(r"^\s*(?:\\approx|about|approximately|approx\.?|answer\s*:)\s*", "", text,
-                  flags=re.IGNORECASE)  # fmt: skip
-    return re.sub(r"\s+", " ", text).strip().rstrip(".,;").strip()
+    text = _arguments_in_braces(text).strip(" \"'").rstrip(".,;").strip()
+    return text
 
 
 def join_thousands(text: str) -> str:
@@ -82,7 +120,14 @@ def join_thousands(text: str) -> str:
     return _GROUPS.sub(lambda m: re.sub("[, ]", "", m[0]), text)
 
 
+def same_text(text: str) -> str:
+    """What two cleaned texts that say the same must share: no spaces but those between digits."""
+    bare = re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", text.translate({ord("⟨"): None, ord("⟩"): None}))
+    return re.sub(r"\{(\w)\}", r"\1", bare)
+
+
 def _ascii(text: str) -> str:
+    """Look-alikes and full-width forms as ASCII; letters of other scripts stay."""
     text = _VULGAR.sub(lambda m: " " + unicodedata.normalize("NFKC", m[0]), text)
     text = unicodedata.normalize("NFKC", text.translate(_UNICODE)).translate(_UNICODE)
     return "".join(c for c in text if unicodedata.category(c) != "Cf")
@@ -92,102 +137,19 @@ def _marked(match: re.Match[str]) -> str:
     words = match[1].strip()
     if not words:
         return " "
-    return f" {words} " if words[0].isdigit() or words[0] in "-+" else f" ⟨{words}⟩ "
+    if _UPRIGHT.fullmatch(words):
+        return words if len(words) == 1 else f"\\{words} "
+    return f" {words} " if re.match(r"[-+]?\s*[\d.]", words) else f" ⟨{words}⟩ "
 
 
-def same_text(text: str) -> str:
-    """What two cleaned texts that say the same must share: no spaces but those between digits."""
-    bare = re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", text.translate({ord("⟨"): None, ord("⟩"): None}))
-    return re.sub(r"\{(\w)\}", r"\1", bare)
-
-
-# --- units -----------------------------------------------------------------------------------
-
-_UNIT_TABLE = (
-    "mm millimeter millimetre | cm centimeter centimetre | dm | m meter metre | km kilometer "
-    "kilometre | in inch inche | ft foot feet | yd yard | mi mile | s sec second | min minute | "
-    "h hr hour | day | week | month | year yr | g gram | kg kilogram | mg milligram | lb pound | "
-    "oz ounce | l liter litre | ml milliliter millilitre | gal gallon | dollar usd | cent | "
-    "euro eur | deg degree | rad radian | ton tonne | mph | kph | am a.m | pm p.m"
-)
-_UNITS = {
-    spelling: names.split()[0]
-    for names in _UNIT_TABLE.split("|")
-    for name in names.split()
-    for spelling in (name, f"{name}s")
-}
-_COMPOUND = {"mph": "mi/h", "kph": "km/h"}
-_POWERS = {"square": "2", "sq": "2", "squared": "2", "cubic": "3", "cu": "3", "cubed": "3"}
-_NOT_UNITS = frozenset(
-    """sin cos tan cot sec csc log ln exp sqrt pi mod min max gcd lcm lim det and or
-    """.split()  # noqa: SIM905
-)
-_TAIL = re.compile(
-    r"(?:⟨(?P<marked>[^⟨⟩]*)⟩|(?P<plain>(?<![A-Za-z\\])[A-Za-z][A-Za-z.]*))"
-    r"\s*(?:\^\s*\{?\s*(?P<power>[23])\s*\}?)?\s*$"
-)
-_DEGREES = re.compile(r"\^\s*\{?\s*\\circ\s*\}?\s*(?:[CF]\b|⟨[CF]⟩)?\s*$")
-
-
-class Quantity(NamedTuple):
-    """A cleaned text without its unit; the unit is "" where none is known."""
-
-    core: str
-    unit: str
-    percent: bool
-
-
-@lru_cache(maxsize=8192)
-def split_unit(text: str) -> Quantity:
-    """Take units, percent signs, currencies and counted things off a cleaned text's end."""
-    text = re.sub(r"^(?:[€£¥₹]|USD|⟨[^⟨⟩\d]*⟩(?=\s*[-+.\d\\]))\s*", "", text)
-    text = re.sub(r"\s*[€£¥₹]$", "", text)
-    percent = re.fullmatch(r"(.*?)\s*(?:%|⟨?\s*per\s?cent(?:age)?\s*⟩?)", text, re.IGNORECASE)
-    if percent:
-        return Quantity(percent[1].strip(), "", True)
-    if degrees := _DEGREES.search(text):
-        return Quantity(text[: degrees.start()].strip(), "deg", False)
-    words: list[str] = []
-    while tail := _TAIL.search(text):
-        found = _words(text, tail)
-        if found is None:
-            break
-        words[:0] = found
-        text = text[: tail.start()].rstrip().removesuffix("/").rstrip()
-    return Quantity(text, _unit_name(words), False)
-
-
-def _words(text: str, tail: re.Match[str]) -> list[str] | None:
-    """The words of a tail, or None where it is no unit but part of the expression."""
-    before = text[: tail.start()]
-    if not re.search(r"\d|\\pi", before):
-        return None
-    words = re.findall(r"[a-z.]+", (tail["marked"] or tail["plain"]).lower())
-    spaced = before[-1].isspace() or bool(re.search(r"[A-Za-z⟩]\s*/$", before))
-    if tail["plain"] and not _is_plain_unit(words[0], spaced):
-        return None
-    return words + ([f"^{tail['power']}"] if tail["power"] else [])
-
-
-def _unit_name(words: list[str]) -> str:
-    """The known units among the words, with their powers: "square cm" is cm2, as is "cm ^2"."""
-    units: list[str] = []
-    ahead = ""
-    for word in words:
-        power = _POWERS.get(word, word[1:] if word.startswith("^") else "")
-        if word in _UNITS:
-            units.append(_COMPOUND.get(_UNITS[word], _UNITS[word]) + ahead)
-        elif units and word.endswith(("ed", "2", "3")) and power:
-            units[-1] += power
-        ahead = power
-    return "/".join(units)
-
-
-def _is_plain_unit(word: str, spaced: bool) -> bool:
-    """Whether a word outside \\text{} can be a unit: one letter, and words that are not in the
-    table, only after a space; 5m is five times m."""
-    if word in _NOT_UNITS and not (word == "min" and spaced):
-        return False
-    if word in _UNITS:
-        return spaced or len(word) > 1
-    return spaced and (word in _POWERS or (len(word) > 2 and bool(re.search("[aeiouy]", word))))
+def _arguments_in_braces(text: str) -> str:
+    r"""\sqrt(...) as \sqrt{...} and x^(...) as x^{...}, whatever stands inside."""
+    while (root := re.search(r"(\\sqrt|\^)\s*\(", text)) is not None:
+        depth, end = 1, root.end()
+        while end < len(text) and depth:
+            depth += (text[end] == "(") - (text[end] == ")")
+            end += 1
+        if depth:
+            return text
+        text = f"{text[: root.start()]}{root[1]}{{{text[root.end() : end - 1]}}}{text[end:]}"
+    return text
