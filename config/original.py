@@ -19,11 +19,14 @@ GONE = {
         "FP8 checkpoint, or set quantization beside model_name_or_path"
     ),
     "generation.tokenizer_to_use": "the tutor's own tokenizer is used",
-    "generation.reward_weights": "generation.rewards.<name>.weight says it for each reward",
     "generation.server_port": "engines listen on Unix sockets",
     "generation.use_experimental_shared_memory": (
         "engines.weights_dir says it: /dev/shm is shared memory, another folder is on disk"
     ),
+}
+# settings that this project itself had once
+EARLIER = {
+    "generation.reward_weights": "generation.rewards.<name>.weight says it for each reward",
 }
 # key -> (old value, new value, why)
 VALUES = {
@@ -49,3 +52,10 @@ PROMPTS = {
 def gone(key: str) -> str | None:
     """What replaces a key that has no meaning any more; None for every other."""
     return next((text for end, text in GONE.items() if f".{key}".endswith(f".{end}")), None)
+
+
+def earlier(key: str) -> str | None:
+    """What replaces a key that had a meaning here once: it is refused, not left out."""
+    return next(
+        (text for start, text in EARLIER.items() if f"{key}.".startswith(f"{start}.")), None
+    )

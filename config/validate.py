@@ -211,7 +211,7 @@ def _why(role: str, generation: GenerationSettings) -> str:
     rule = next(rule for rule in named_rules(generation) if rule.kind == "prompt")
     return (
         f"; the rule {rule.name} is a prompt ({rule.source}), which a model must judge "
-        f"(generation.judges_rules_prompts_paths.{rule}=none takes it away)"
+        f"({rule.setting}=none takes it away)"
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from config.original import RENAMED, gone
+from config.original import RENAMED, earlier, gone
 
 # What a setting is called elsewhere -> what it may be called here; the first that is there counts.
 ALIASES = {
@@ -76,7 +76,7 @@ def _similarity(one: str, other: str) -> float:
 
 def unknown_key(key: str, schema: type[Any]) -> str:
     """One line for a key that the schema does not have."""
-    if (instead := gone(key)) is not None:
+    if (instead := gone(key) or earlier(key)) is not None:
         return f"{key}: no longer a setting: {instead}"
     if key in RENAMED:
         return f"{key}: is called {RENAMED[key]} now"
