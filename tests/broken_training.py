@@ -15,7 +15,7 @@ from typing import Any
 from transformers import AutoModelForCausalLM
 
 import train_rl
-from src.grpo import rollout, room
+from src.grpo import rollout, tutor_in_training
 from src.grpo.rollout import Row
 from src.inference_providers.transformers_local import TransformersProvider
 
@@ -43,8 +43,8 @@ def weights() -> None:
         start = AutoModelForCausalLM.from_pretrained(model.config._name_or_path)
         return TransformersProvider(start.eval(), *arguments, **more)
 
-    assert "TransformersProvider" in vars(room), "where the tutor in training is sampled from"
-    room.TransformersProvider = broken  # type: ignore[misc, assignment]
+    assert "TransformersProvider" in vars(tutor_in_training), "where the tutor in training is sampled from"
+    tutor_in_training.TransformersProvider = broken  # type: ignore[misc, assignment]
 
 
 FAULTS: dict[str, Callable[[], None]] = {
