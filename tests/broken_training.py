@@ -43,7 +43,7 @@ def weights() -> None:
         start = AutoModelForCausalLM.from_pretrained(model.config._name_or_path)
         return TransformersProvider(start.eval(), *arguments, **more)
 
-    assert "TransformersProvider" in vars(tutor_in_training), "where the tutor in training is sampled from"
+    assert "TransformersProvider" in vars(tutor_in_training), "where the tutor is sampled from"
     tutor_in_training.TransformersProvider = broken  # type: ignore[misc, assignment]
 
 
