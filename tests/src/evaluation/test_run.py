@@ -116,7 +116,10 @@ async def test_results_and_exit_code(problems: Path, tmp_path: Path) -> None:
     assert all([m["role"] for m in a][-3:] == ["user", "assistant", "user"] for a in asked)
 
 
-async def test_wandb_hears_the_means_offline_without_a_key(problems: Path, tmp_path: Path) -> None:
+async def test_wandb_hears_the_means_offline_without_a_key(
+    problems: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WANDB_MODE", raising=False)  # the tests' own: disabled
     more = ["logging.wandb=true", "dataset.max_val_examples=2"]
     async with FaultServer(lambda number, body: answer(body)) as server:
         code, _, err = await finished(command(server, problems, tmp_path, *more))
