@@ -42,13 +42,13 @@ ITEMS = (
     Item(
         name="T3-resume",
         what="0.5B, ZeRO-3: the same loss after going on from a checkpoint",
-        work="train_items:resume",
+        work="zero_items:resume",
         seconds=90,
     ),
     Item(
         name="T3-accumulate",
         what="0.5B, ZeRO-3: gradients of 16 micro-batches summed in bf16 and fp32",
-        work="train_items:accumulation",
+        work="zero_items:accumulation",
         seconds=90,
     ),
     Item(
@@ -74,27 +74,27 @@ ITEMS = (
     Item(
         name="V3",
         what="sleep and wake at both levels, changed weights three times, greedy ids",
-        work="engine_items:sleep_and_reload",
+        work="reload_items:sleep_and_reload",
         seconds=90,
         engine=True,
     ),
     Item(
         name="V4",
         what="JSON schema, seeds, priorities, tokens/s of 128 requests",
-        work="engine_items:requests",
+        work="request_items:requests",
         seconds=60,
         engine=True,
     ),
     Item(
         name="V5",
         what="an FP8 engine: sleep at level 1, wake, the same ids",
-        work="engine_items:fp8",
+        work="request_items:fp8",
         seconds=90,
     ),
     Item(
         name="V6",
         what="an engine compiled and with CUDA graphs: start, tokens/s",
-        work="engine_items:compiled",
+        work="request_items:compiled",
         seconds=150,
     ),
     Item(

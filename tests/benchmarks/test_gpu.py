@@ -13,8 +13,8 @@ import pytest
 from benchmarks.gpu.cards import CPU, Card, card
 from benchmarks.gpu.found import Found, read, write
 from benchmarks.gpu.items import ITEMS, Item, chosen
+from benchmarks.gpu.rows import SAMPLES, lengths, made_up, records
 from benchmarks.gpu.runner import Runner
-from benchmarks.gpu.training import SAMPLES, lengths, made_up, records
 
 ROOT = Path(__file__).resolve().parents[2]
 
