@@ -75,11 +75,16 @@ def speed(found: Found, work: Path, dry: bool) -> None:
     rows = made_up(lengths(64, 4096) if not dry else [100] * 8, size.vocabulary)
     tokens = sum(len(r.prompt_ids) + len(r.completion_ids) for r in rows)
     memory = Memory()
-    for way, packed in (("packed", True), ("padded", False)):
-        steps = 3 if packed else 2
+    paged = "paged_adamw_8bit" if not dry else "adamw_torch"
+    for way, packed, optimizer in (
+        ("packed", True, paged),
+        ("packed_not_paged", True, paged.removeprefix("paged_")),
+        ("padded", False, paged),
+    ):
         cfg = t.settings(
-            len(rows), 4, 4096, padding_free=packed, max_steps=steps, gradient_checkpointing=True
-        )
+            len(rows), 4, 4096, padding_free=packed, max_steps=2, optimizer=optimizer,
+            gradient_checkpointing=True,
+        )  # fmt: skip
         with tempfile.TemporaryDirectory() as out:
             trainer = t.build(cfg, folder, folder, rows, Path(out))
             seen = t.train(trainer, memory=memory)
@@ -90,6 +95,7 @@ def speed(found: Found, work: Path, dry: bool) -> None:
         found.found[way] = {
             "first_step_s": seen.step_s[0],
             "step_s": seconds,
+            "optimizer_s": seen.optimizer_s[-1],
             "tokens_per_s": tokens / seconds,
             "mfu": flops / seconds / card().flops,
             "peak_so_far_gib": seen.peak,
@@ -102,7 +108,7 @@ def speed(found: Found, work: Path, dry: bool) -> None:
         "padded/packed": "> 1",
     }
     found.passed = dry or ratio > 1.0
-    found.setting = "train.padding_free, train.per_device_train_batch_size"
+    found.setting = "train.padding_free, train.per_device_train_batch_size, train.optimizer"
 
 
 def memory_and_hand_over(found: Found, work: Path, dry: bool) -> None:

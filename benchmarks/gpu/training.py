@@ -22,6 +22,7 @@ class Watched:
     """What a training showed; gradients and logprobs only where they were asked for."""
 
     step_s: list[float] = field(default_factory=list)
+    optimizer_s: list[float] = field(default_factory=list)  # of each step; not under DeepSpeed
     logged: list[dict[str, float]] = field(default_factory=list)
     logps: Any = None  # (rows, completion) of the first pass, before any update
     mask: Any = None
@@ -166,7 +167,7 @@ def train(
     from transformers import TrainerCallback
 
     seen = Watched()
-    clock = [0.0]
+    clock, stepping = [0.0], [0.0]
 
     def now() -> float:
         if torch.cuda.is_available():
@@ -193,6 +194,10 @@ def train(
             if gradients and not seen.gradients:
                 named = model.named_parameters()
                 seen.gradients = {n: p.grad.float().cpu() for n, p in named if p.grad is not None}
+            stepping[0] = now()
+
+        def on_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            seen.optimizer_s.append(now() - stepping[0])
 
     _keep_logps(trainer, seen)
     trainer.add_callback(Watch())
