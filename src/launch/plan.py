@@ -24,7 +24,9 @@ def describe(arguments: Arguments, machine: Machine) -> Described:
     """The machine of --gpus, --gpu-memory and --ram (GiB); this one where they are left out."""
     gpus = len(machine.gpus) if arguments.gpus is None else int(arguments.gpus)
     ram = arguments.ram or psutil.virtual_memory().total / GIB
-    memory = arguments.gpu_memory or (_gpu_memory() if gpus and machine.has_gpus else 0.0)
+    cut = any(gpu.startswith("MIG-") for gpu in machine.gpus)  # nvidia-smi tells the whole GPU's
+    known = gpus and machine.has_gpus and not cut
+    memory = arguments.gpu_memory or (_gpu_memory() if known else 0.0)
     if arguments.gpu_memory and not gpus and arguments.gpus is None:
         raise ConfigError("--gpu-memory: --gpus says how many of them; none is visible here")
     if gpus and not memory:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -124,6 +125,6 @@ def test_any_load_ends_and_only_awake_engines_work(
 
 @pytest.mark.parametrize("residency", ["turn", "phase"])
 def test_an_engine_that_nothing_would_wake_is_refused(residency: str) -> None:
-    with pytest.raises(ValueError, match="^rest: sleeps, and no phase wakes it"):
+    with pytest.raises(ValueError, match=r"^rest: sleeps, and no phase wakes it"):
         groups_of(residency, {"tutor": TUTOR, "rest": ()})
     assert groups_of("always", {"rest": ()}) == []
