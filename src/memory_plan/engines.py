@@ -7,7 +7,7 @@ from src.memory_plan.parts import Item, Phase, Plan
 from src.vllm.server import GIB, PREFILL_TOKENS, CannotPlace, place_on_gpus
 from src.vllm.spec import EngineSpec
 
-# of an engine on each of its GPUs, asleep too: CUDA context, NCCL, graphs; by how many GPUs share it.
+# of an engine on each of its GPUs, asleep too: CUDA context, NCCL, graphs; by its number of GPUs.
 # One: measured on an H200 (0.86).  More: what users of vLLM report, 2.4 to 7.4 for two, 7 for eight
 ENGINE_GIB = {1: 1.0, 2: 3.0, 4: 5.0, 8: 7.0}
 # torch pins memory in powers of two and keeps it: up to so many times what a sleeping engine copies
