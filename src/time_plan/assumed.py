@@ -72,8 +72,8 @@ ON_CPU = Assumed(
     switch_s=0.0,
     sharing=1.0,
 )
-# Tutors whose texts are known: the toy's language is its own (64 conversations before training), and
-# the small model hardly ever ends a conversation.
+# Tutors whose texts are known.  The toy's language is its own: 64 conversations before training.  The
+# small model hardly ever ends a conversation; its messages are fitted as ON_CPU is.
 TEXTS: dict[str, dict[str, float]] = {
     "toy/checkpoints/tutor": {
         "turns": 0.8,
@@ -84,7 +84,14 @@ TEXTS: dict[str, dict[str, float]] = {
         "problem_tokens": 12.0,
         "glue_tokens": 1.5,
     },
-    "embedded:smollm2-135m-instruct": {"turns": 1.0, "longest": 1.0, "problem_tokens": 20.0},
+    "embedded:smollm2-135m-instruct": {
+        "turns": 1.0,
+        "tutor_tokens": 70.0,
+        "student_tokens": 70.0,
+        "solution_tokens": 70.0,
+        "longest": 1.2,
+        "problem_tokens": 20.0,
+    },
 }
 
 
