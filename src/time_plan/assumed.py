@@ -72,7 +72,7 @@ ON_CPU = Assumed(
     switch_s=0.0,
     sharing=1.0,
 )
-# Tutors whose texts are known.  The toy's language is its own: 64 conversations before training.  The
+# Tutors whose texts are known.  The toy has a language of its own: 64 conversations of it.  The
 # small model hardly ever ends a conversation; its messages are fitted as ON_CPU is.
 TEXTS: dict[str, dict[str, float]] = {
     "toy/checkpoints/tutor": {

@@ -19,7 +19,7 @@ from src.vllm.server import GIB, Machine
 ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = sorted(p.stem for p in (ROOT / "config/train_rl").glob("*.yaml"))
 # batches too small for four ranks
-ON_ONE = {"debug", "toy", "toy_hacking", "toy_think"}
+ON_ONE = {"debug", "toy", "toy_gpu", "toy_hacking", "toy_think"}
 
 Planned = Callable[..., tuple[Plan, str]]
 
