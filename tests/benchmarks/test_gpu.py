@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ import pytest
 from benchmarks.gpu.cards import CPU, Card, card
 from benchmarks.gpu.found import Found, read, write
 from benchmarks.gpu.items import ITEMS, Item, chosen
+from benchmarks.gpu.needs import failed_imports, missing_packages
+from benchmarks.gpu.one import run
 from benchmarks.gpu.rows import SAMPLES, lengths, made_up, records
 from benchmarks.gpu.runner import Runner
 
@@ -97,6 +101,74 @@ def test_rows_end_with_the_tutor_and_come_in_groups() -> None:
     held = records(rows)
     assert [r.sample for r in held] == [*range(SAMPLES)] * 2
     assert len({r.rewards["total"] for r in held}) == 8
+
+
+@pytest.mark.parametrize("name", ["T1", "T2"])
+def test_the_trainers_items_run_dry(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this process, with tiny models: a typo is found here, not on the first card."""
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    monkeypatch.setenv("PATH", "/nowhere")  # no nvidia-smi
+    found = run(name, tmp_path, dry=True)
+    assert found.passed, found.reason
+    if name == "T1":
+        assert found.found["packed_bf16"]["really_packed"]
+    else:
+        assert found.found["packed"]["optimizer_s"] > 0
+
+
+def test_what_is_missing_is_said_before_anything_runs(tmp_path: Path) -> None:
+    """All of it at once; items that need it are not begun, the others are."""
+    file = tmp_path / "gpu.json"
+    runner = Runner(file, tmp_path, dry=True, seconds=100.0)
+    lost = {"bitsandbytes": "ModuleNotFoundError: No module named 'sniffio'"}
+    runner._preflight = lambda items: lost  # type: ignore[method-assign]
+    items = [
+        Item(name="T1", what="?", work="nothing:here", seconds=5.0),
+        Item(name="V5", what="?", work="nothing:here", seconds=0.2),
+    ]
+    assert runner.run(items) == 1
+    _, (trainer, engine) = read(file)
+    assert trainer.reason == f"not run: bitsandbytes: {lost['bitsandbytes']}"
+    assert trainer.seconds == 0.0 and "ended after" in engine.reason and engine.seconds > 0
+
+
+def test_an_import_error_that_comes_again_ends_the_rest(tmp_path: Path) -> None:
+    """Two items died of it; the third is not begun."""
+    file = tmp_path / "gpu.json"
+    runner = Runner(file, tmp_path, dry=True, seconds=100.0)
+    runner._preflight = lambda items: {}  # type: ignore[method-assign]
+    items = [Item(name=n, what="?", work="nothing:here", seconds=60.0) for n in ("T1", "T2", "T4")]
+    died = Found(name="T1", what="?", passed=False, reason="ImportError: no sniffio (a.py:1)")
+    runner._one = lambda item: replace(died, name=item.name)  # type: ignore[method-assign]
+    runner.run(items)
+    reasons = [item.reason for item in read(file)[1]]
+    assert reasons == [died.reason, died.reason, "not run: ImportError: no sniffio"]
+
+
+def test_missing_packages_are_named_with_who_wants_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, wants in (
+        ("outer", ["inner", "absent>=2", "other; extra == 'x'"]),
+        ("inner", ["a.b"]),
+    ):
+        info = tmp_path / f"{name}-1.0.dist-info"
+        info.mkdir()
+        lines = [f"Requires-Dist: {line}" for line in wants]
+        text = "\n".join(["Metadata-Version: 2.1", f"Name: {name}", "Version: 1.0", *lines])
+        (info / "METADATA").write_text(text + "\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert missing_packages(["outer"]) == ["a.b (for inner)", "absent (for outer)"]
+    failed = failed_imports(["json", "nowhere.at_all"])
+    assert failed == {"nowhere.at_all": "ModuleNotFoundError: No module named 'nowhere'"}
+
+
+def test_each_item_names_code_that_is_there() -> None:
+    for item in ITEMS:
+        module, _, function = item.work.partition(":")
+        assert callable(getattr(import_module(f"benchmarks.gpu.{module}"), function)), item.name
 
 
 @pytest.mark.slow
