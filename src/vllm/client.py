@@ -115,6 +115,7 @@ class EngineProvider:
         """TimeoutError after so many seconds without any answer of this engine: a request that
         waits inside it while others are answered is no sign of a fault."""
         loop, asked = asyncio.get_running_loop(), asyncio.get_running_loop().time()
+        timer: asyncio.TimerHandle
         async with asyncio.timeout(None) as timeout:
 
             def look() -> None:
