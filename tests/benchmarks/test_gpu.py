@@ -12,13 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.gpu.cards import CPU, Card, card
+from benchmarks.gpu.cards import card
 from benchmarks.gpu.found import Found, read, write
 from benchmarks.gpu.items import ITEMS, Item, chosen
 from benchmarks.gpu.needs import failed_imports, missing_packages
 from benchmarks.gpu.one import run
 from benchmarks.gpu.rows import SAMPLES, lengths, made_up, records
 from benchmarks.gpu.runner import Runner
+from src.time_plan.cards import CARDS, cpu
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -72,29 +73,15 @@ def test_what_was_found_comes_back(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [tmp_path / "x.json"]
 
 
-@pytest.mark.parametrize(
-    ("name", "known"),
-    [
-        ("NVIDIA H100 80GB HBM3", "H100"),
-        ("NVIDIA H100 PCIe", "H100 PCIe"),
-        ("NVIDIA H200", "H200"),
-        ("NVIDIA A100-SXM4-80GB", "A100"),
-        ("NVIDIA GeForce RTX 4090", "4090"),
-    ],
-)
-def test_cards_are_known_by_name(
-    name: str, known: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_card_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its driver's name; an unknown one and none have figures too."""
     fake = tmp_path / "nvidia-smi"
-    fake.write_text(f"#!/bin/sh\necho '{name}'\n")
-    fake.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert isinstance(card(), Card) and card().name == known
-
-
-def test_without_a_card_there_is_a_number_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "/nowhere")
-    assert card() is CPU
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert card() == cpu(2)
+    for name, kind in (("NVIDIA H200", "h200"), ("NVIDIA B300", "a100-80")):
+        fake.write_text(f"#!/bin/sh\necho '{name}'\n")
+        fake.chmod(0o755)
+        assert card() is CARDS[kind]
 
 
 def test_rows_end_with_the_tutor_and_come_in_groups() -> None:
