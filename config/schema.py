@@ -216,7 +216,7 @@ class EngineSettings:
     residency: str = "phase"  # turn, phase, always: which engines are awake together
     weights_dir: str = "/dev/shm"  # where new weights are handed over; another folder: on disk
     start_timeout_s: float = 900.0
-    request_timeout_s: float = 900.0
+    request_timeout_s: float = 900.0  # an engine that answers no request for so long is at fault
     hang_timeout_s: float = 300.0  # an engine that shows no sign of life is killed; 0: never
     on_engine_death: str = "stop"  # stop, or restart (once)
     max_concurrent_requests: int = 0  # to hosted models; 0: 32

@@ -266,7 +266,11 @@ def main() -> int:
         if arguments.missing:
             print("\n".join(missing(arguments.missing)))
         else:
-            print(find_or_build(arguments.tests))
+            python = find_or_build(arguments.tests)
+            if machine_kind() == "gpu":  # said, not refused: a first kernel may be far away
+                needs = [str(python), str(ROOT / "utils" / "gpu_needs.py")]
+                subprocess.run(needs, stdout=sys.stderr, check=False)
+            print(python)
     except SetUpError as error:
         say(str(error))
         return 2

@@ -1,36 +1,17 @@
-"""Published figures of GPUs, and how much memory is taken on the one at hand."""
+"""The card at hand, and how much of its memory is taken."""
 
 from __future__ import annotations
 
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import psutil
 
+from src.time_plan.cards import CARDS, Card, card_here, cpu
+
 GIB = 2**30
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """Dense bf16 FLOP/s and bytes/s of memory, as NVIDIA's data sheets give them."""
-
-    name: str
-    flops: float
-    bandwidth: float
-
-
-CARDS = (
-    Card("H200", 989e12, 4.8e12),
-    Card("H100 PCIe", 756e12, 2.0e12),
-    Card("H100", 989e12, 3.35e12),
-    Card("A100", 312e12, 2.039e12),
-    Card("L40S", 362e12, 0.864e12),
-    Card("4090", 165e12, 1.008e12),
-)
-CPU = Card("CPU", 1e11, 2e10)  # two cores; only so that a dry run has a number
 
 
 def gpu_name() -> str | None:
@@ -45,11 +26,10 @@ def gpu_name() -> str | None:
 
 
 def card() -> Card:
-    """The card at hand; an unknown one counts as an A100."""
-    name = gpu_name()
-    if name is None:
-        return CPU
-    return next((c for c in CARDS if all(w in name for w in c.name.split())), CARDS[3])
+    """The card at hand; an unknown one counts as an A100, and no GPU as two cores."""
+    if gpu_name() is None:
+        return cpu(2)
+    return card_here() or CARDS["a100-80"]
 
 
 def used_bytes() -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from benchmarks.gpu.needs import ENGINE, TRAINER
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
@@ -19,6 +21,13 @@ class Item:
     seconds: float
     engine: bool = False
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Modules that it imports, by way of what it runs."""
+        if self.name.startswith("T"):
+            return TRAINER
+        return (*TRAINER, *ENGINE) if self.name in ("V2", "V3", "L") else ENGINE
+
 
 ITEMS = (
     Item(
@@ -29,9 +38,9 @@ ITEMS = (
     ),
     Item(
         name="T2",
-        what="1.5B, 64 rows: seconds, tokens/s, MFU; packed against padded",
+        what="1.5B, 64 rows: seconds, tokens/s, MFU; packed against padded, paged Adam or not",
         work="train_items:speed",
-        seconds=100,
+        seconds=140,
     ),
     Item(
         name="T3",
@@ -42,13 +51,13 @@ ITEMS = (
     Item(
         name="T3-resume",
         what="0.5B, ZeRO-3: the same loss after going on from a checkpoint",
-        work="train_items:resume",
+        work="zero_items:resume",
         seconds=90,
     ),
     Item(
         name="T3-accumulate",
         what="0.5B, ZeRO-3: gradients of 16 micro-batches summed in bf16 and fp32",
-        work="train_items:accumulation",
+        work="zero_items:accumulation",
         seconds=90,
     ),
     Item(
@@ -74,27 +83,27 @@ ITEMS = (
     Item(
         name="V3",
         what="sleep and wake at both levels, changed weights three times, greedy ids",
-        work="engine_items:sleep_and_reload",
+        work="reload_items:sleep_and_reload",
         seconds=90,
         engine=True,
     ),
     Item(
         name="V4",
         what="JSON schema, seeds, priorities, tokens/s of 128 requests",
-        work="engine_items:requests",
+        work="request_items:requests",
         seconds=60,
         engine=True,
     ),
     Item(
         name="V5",
         what="an FP8 engine: sleep at level 1, wake, the same ids",
-        work="engine_items:fp8",
+        work="request_items:fp8",
         seconds=90,
     ),
     Item(
         name="V6",
         what="an engine compiled and with CUDA graphs: start, tokens/s",
-        work="engine_items:compiled",
+        work="request_items:compiled",
         seconds=150,
     ),
     Item(

@@ -19,8 +19,10 @@ from benchmarks.gpu.cards import gpu_name, used_bytes
 from benchmarks.gpu.engine import MANIFEST
 from benchmarks.gpu.found import Found, read, write
 from benchmarks.gpu.items import Item
+from benchmarks.gpu.needs import GPU_ONLY
 
 LEAST_S = 20.0  # an item is not begun with less left
+IMPORT_ERRORS = ("ModuleNotFoundError", "ImportError")
 ENGINE_S = 210.0  # two starts, of runner V2 and then V1
 PACKAGES = ("torch", "triton", "transformers", "trl", "deepspeed", "vllm", "bitsandbytes", "peft")
 
@@ -39,11 +41,13 @@ class Runner:
     def run(self, items: Sequence[Item]) -> int:
         """0 if all of them passed."""
         print(f"benchmarks.gpu on {self.about['card']}: {', '.join(i.name for i in items)}")
+        failed = self._preflight(items)
         try:
             for at, item in enumerate(items):
                 if not item.engine:
                     self._stop_engine()
-                found = self._one(item)
+                lacks = [f"{m}: {failed[m]}" for m in item.needs if m in failed] or self._again()
+                found = _not_run(item, lacks[0]) if lacks else self._one(item)
                 self.items.append(found)
                 write(self.file, self.about, self.items)
                 print(_line(found), flush=True)
@@ -53,6 +57,41 @@ class Runner:
         finally:
             self._stop_engine()
         return 0 if all(found.passed for found in self.items) else 1
+
+    def _preflight(self, items: Sequence[Item]) -> dict[str, str]:
+        """Modules that the items need and that do not import; said, and kept in the file."""
+        modules = list(dict.fromkeys(name for item in items for name in item.needs))
+        if self.dry:
+            modules = [name for name in modules if name not in GPU_ONLY]
+        out = self.work / "needs.json"
+        out.unlink(missing_ok=True)
+        with self._log("needs").open("ab") as log:
+            subprocess.run(
+                [sys.executable, "-m", "benchmarks.gpu.needs", str(out), *modules],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+        if not out.exists():
+            return dict.fromkeys(
+                modules, f"the import of all of it died: {self._log('needs').name}"
+            )
+        needs = json.loads(out.read_text())
+        if needs["missing"]:
+            self.about["missing_packages"] = needs["missing"]
+            print(f"missing packages: {', '.join(needs['missing'])}", flush=True)
+        failed: dict[str, str] = needs["failed"]
+        if failed:
+            self.about["failed_imports"] = failed
+            print("".join(f"does not import: {m}: {why}\n" for m, why in failed.items()), end="")
+        return failed
+
+    def _again(self) -> list[str]:
+        """The import error that two items have died of: the others would too."""
+        last = [found.reason.partition(" (")[0] for found in self.items[-2:]]
+        same = len(last) == 2 and last[0] == last[1]
+        return last[:1] if same and last[0].startswith(IMPORT_ERRORS) else []
 
     def _one(self, item: Item) -> Found:
         found = Found(name=item.name, what=item.what)
@@ -159,6 +198,10 @@ class Runner:
             for log in sorted(self.work.glob("engine/**/*.log")):
                 kept.write(f"\n==== {log}\n".encode() + log.read_bytes()[-200_000:])
                 log.unlink()
+
+
+def _not_run(item: Item, lacks: str) -> Found:
+    return Found(name=item.name, what=item.what, passed=False, reason=f"not run: {lacks}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

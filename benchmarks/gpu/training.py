@@ -13,55 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.cards import Memory
-from utils.records import ConversationRecord, Trajectory
-from utils.rewards import NAMES
-from utils.seeding import keyed_rng
-
-TURN, PROMPT, SHARE, SAMPLES = 40, 60, 0.2, 4
-MEDIAN, SIGMA = 550.0, 0.9
-
-
-def lengths(rows: int, longest: int) -> list[int]:
-    """Tokens of each conversation, log-normal as benchmarks.trainer has them."""
-    drawn = [keyed_rng("gpu", row).lognormvariate(math.log(MEDIAN), SIGMA) for row in range(rows)]
-    return [round(max(100, min(longest, tokens))) for tokens in drawn]
-
-
-def made_up(tokens: Sequence[int], vocabulary: int) -> list[Trajectory]:
-    """Random ids; a fifth of each completion is the tutor's, in turns, its last token among it."""
-    found = []
-    for row, count in enumerate(tokens):
-        rng = keyed_rng("ids", row)
-        ids = [rng.randrange(vocabulary - 3) for _ in range(count)]
-        after = count - PROMPT
-        mask = [int((after - 1 - at) % round(TURN / SHARE) < TURN) for at in range(after)]
-        found.append(
-            Trajectory(
-                prompt_ids=ids[:PROMPT],
-                completion_ids=ids[PROMPT:],
-                mask=mask,
-                logprobs=[-10.0 if m else None for m in mask],
-            )
-        )
-    return found
-
-
-def records(rows: Sequence[Trajectory]) -> list[ConversationRecord]:
-    """As the classroom would hand them over, with seeded rewards; SAMPLES of each problem."""
-    found = []
-    for row, trajectory in enumerate(rows):
-        reward = keyed_rng("reward", row).random()
-        found.append(
-            ConversationRecord(
-                problem_id=f"p{row // SAMPLES}",
-                sample=row % SAMPLES,
-                problem="?",
-                answer="1",
-                rewards={**dict.fromkeys(NAMES, 0.0), "solve": reward, "total": reward},
-                trajectory=trajectory,
-            )
-        )
-    return found
+from benchmarks.gpu.rows import SAMPLES, records
+from utils.records import Trajectory
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,6 +22,7 @@ class Watched:
     """What a training showed; gradients and logprobs only where they were asked for."""
 
     step_s: list[float] = field(default_factory=list)
+    optimizer_s: list[float] = field(default_factory=list)  # of each step; not under DeepSpeed
     logged: list[dict[str, float]] = field(default_factory=list)
     logps: Any = None  # (rows, completion) of the first pass, before any update
     mask: Any = None
@@ -213,7 +167,7 @@ def train(
     from transformers import TrainerCallback
 
     seen = Watched()
-    clock = [0.0]
+    clock, stepping = [0.0], [0.0]
 
     def now() -> float:
         if torch.cuda.is_available():
@@ -240,6 +194,10 @@ def train(
             if gradients and not seen.gradients:
                 named = model.named_parameters()
                 seen.gradients = {n: p.grad.float().cpu() for n, p in named if p.grad is not None}
+            stepping[0] = now()
+
+        def on_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            seen.optimizer_s.append(now() - stepping[0])
 
     _keep_logps(trainer, seen)
     trainer.add_callback(Watch())

@@ -13,23 +13,14 @@ from typing import Any
 from benchmarks.gpu.found import Found
 from src.vllm.server import REPOSITORY
 
-HALF = [  # vLLM's attention on a GPU computes in half precision
-    "train.dtype=bfloat16",
-    "teacher_model.dtype=bfloat16",
-    "student_model.dtype=bfloat16",
-    "teacher_model.vllm.enforce_eager=true",
-    "student_model.vllm.enforce_eager=true",
-]
-
 
 def toy(found: Found, work: Path, dry: bool) -> None:
     """The toy classroom: engines, conversations by vLLM, updates under DeepSpeed, hand-over."""
-    updates = 8 if not dry else 1
+    updates, config = (1, "toy") if dry else (8, "toy_gpu")
     command = [
-        *(sys.executable, "-m", "src.launch", "--config-name", "toy"),
+        *(sys.executable, "-m", "src.launch", "--config-name", config),
         *(f"run_name=toy-{os.getpid()}", f"logging.save_dir={work / 'runs'}"),
         *(f"train.max_steps={updates}", "train.eval_steps=0", "logging.save_steps=1000"),
-        *([] if dry else HALF),
     ]
     began = time.perf_counter()
     done = subprocess.run(

@@ -56,7 +56,10 @@ def build_trainer(
         "dtype": weights_dtype(cfg.train.dtype, adapters=lora.enable, deepspeed=deepspeed),
         "revision": cfg.teacher_model.revision,
         "use_safetensors": True,
+        "device_map": None,
     }
+    # without ranks TRL would split the model over all GPUs, and transformers copy it to each
+    arguments._n_gpu = min(arguments.n_gpu, 1)
     data = Dataset.from_dict(
         {"prompt": [p.id for p in problems], "index": list(range(len(problems)))}
     )

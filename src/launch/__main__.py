@@ -13,7 +13,10 @@ Without arguments: the toy classroom (config/train_rl/toy.yaml).
   --dry-run             print what would run
   --check               say what this machine lacks for it, start nothing
   --plan                say what lies in memory in each phase; refuse what does not fit
-                        (--gpus 4 --gpu-memory 80 --ram 512, in GiB, for another machine)
+                        (--gpus 4 --gpu-memory 80 --ram 512, in GiB, for another machine), and
+                        what it takes of time and money: --gpu a100-80 (h100-80, h200, l40s,
+                        4090), --price 2 (dollars an hour of a GPU), --measured FILE (of
+                        benchmarks.gpu), --assume NAME=VALUE
   --cfg job             print the settings
 
 A run of the same name that did not finish goes on where it stopped.  Ctrl-C or SIGTERM: the
@@ -76,9 +79,11 @@ def _main(argv: list[str], signals: Signals) -> int:
     machine = _machine()
     if arguments.plan:
         from src.launch.plan import describe, print_plans
+        from src.launch.plan_time import clock_of
 
         described = describe(arguments, machine)
-        print_plans(plan_jobs(arguments, described.gpus, grace_s)[0], described)
+        clock = clock_of(arguments, described, machine)
+        print_plans(plan_jobs(arguments, described.gpus, grace_s)[0], described, clock)
         return 0
     jobs, finished = plan_jobs(arguments, len(machine.gpus), grace_s)
     for folder in finished:

@@ -16,8 +16,9 @@ from utils.settings.hydra_entry import ROOT, hydra_parser
 from utils.yaml_files import read_mapping
 
 OWN = ("--dry-run", "--check", "--plan", "--help", "-h")
-# The machine that --plan is for: a count, and GiB.
-DESCRIBED = ("--gpus", "--gpu-memory", "--ram")
+# The machine that --plan is for: a count, GiB, and dollars an hour of a GPU.
+DESCRIBED = ("--gpus", "--gpu-memory", "--ram", "--price")
+NAMED = ("--gpu", "--measured")  # which card, and a file of benchmarks.gpu
 # What Hydra shows instead of running; the training script answers.
 SHOWN = ("--cfg", "-c", "--info", "-i", "--hydra-help", "--version", "--package", "-p", "--resolve")
 REFUSED = {
@@ -43,6 +44,10 @@ class Arguments:
     gpus: float | None = None
     gpu_memory: float | None = None
     ram: float | None = None
+    price: float | None = None
+    gpu: str | None = None
+    measured: str | None = None
+    assume: list[str] = field(default_factory=list)
     help: bool = False
     multirun: bool = False
     show: bool = False  # Hydra is asked to print, not to run
@@ -74,6 +79,10 @@ def parse(argv: Sequence[str], *, config_name: str) -> Arguments:
         elif flag in DESCRIBED:
             number = _number(flag, value if equals else _next(flag, left))
             setattr(found, flag.strip("-").replace("-", "_"), number)
+        elif flag in NAMED:
+            setattr(found, flag.strip("-"), value if equals else _next(flag, left))
+        elif flag == "--assume":
+            found.assume.append(value if equals else _next(flag, left))
         elif _underscored(flag) in REFUSED or flag in REFUSED:
             raise ConfigError(f"{flag}: {REFUSED.get(flag) or REFUSED[_underscored(flag)]}")
         elif flag in (options := _hydra_options()):
@@ -85,8 +94,9 @@ def parse(argv: Sequence[str], *, config_name: str) -> Arguments:
         else:
             parsers = (hydra_parser(), accelerate_parser())
             raise ConfigError(unknown_flag(argument, TrainRLConfig, *parsers))
-    for flag in DESCRIBED:
-        if getattr(found, flag.strip("-").replace("-", "_")) is not None and not found.plan:
+    for flag in (*DESCRIBED, *NAMED, "--assume"):
+        given = getattr(found, flag.strip("-").replace("-", "_")) not in (None, [])
+        if given and not found.plan:
             raise ConfigError(f"{flag}: describes a machine for --plan")
     return found
 

@@ -25,6 +25,7 @@ from src.memory_plan.plan import plan_memory
 from src.models.services import check_upload, check_wandb, is_offline
 from src.vllm.server import Machine, place_on_gpus
 from src.vllm.spec import plan_engines
+from utils.gpu_needs import missing_for_gpus
 
 GIB = 1024**3
 HUB_TIMEOUT_S = 5.0
@@ -64,6 +65,8 @@ def _findings(job: Job, machine: Machine) -> Iterator[Finding]:
     for what, error in input_faults(settings):
         yield Finding(what=what, ok=error is None, text=str(error or "read"))
     yield from _gpus(job, machine)
+    if machine.has_gpus:
+        yield _gpu_needs()
     yield from _models(job)
     for entry in [*settings.dataset.train_datasets, *settings.dataset.eval_datasets]:
         if is_hub_id(entry):
@@ -132,6 +135,12 @@ def _gpus(job: Job, machine: Machine) -> Iterator[Finding]:
         yield Finding(what="GPUs", ok=False, text=str(error))
     else:
         yield Finding(what="GPUs", ok=True, text=f"{len(machine.gpus)} visible")
+
+
+def _gpu_needs() -> Finding:
+    missing = missing_for_gpus()
+    text = "; ".join(missing) or "the driver is new enough; a C compiler and Python.h are there"
+    return Finding(what="driver, compiler", ok=not missing, text=text)
 
 
 def _models(job: Job) -> Iterator[Finding]:

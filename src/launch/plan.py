@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import subprocess
 from collections.abc import Sequence
 
@@ -14,6 +15,7 @@ from config.schema import TrainRLConfig
 from config.validate import check_offload, validate
 from src.launch.arguments import Arguments
 from src.launch.jobs import Job
+from src.launch.plan_time import Clock, named_card, print_time
 from src.memory_plan.arithmetic import Sharding
 from src.memory_plan.parts import Described, Item, Plan, Training, summed, total
 from src.memory_plan.plan import advised, plan_memory, refusal, update_load
@@ -23,12 +25,18 @@ from src.vllm.server import GIB, CannotPlace, Machine
 def describe(arguments: Arguments, machine: Machine) -> Described:
     """The machine of --gpus, --gpu-memory and --ram (GiB); this one where they are left out."""
     gpus = len(machine.gpus) if arguments.gpus is None else int(arguments.gpus)
-    ram = arguments.ram or psutil.virtual_memory().total / GIB
-    memory = arguments.gpu_memory or (_gpu_memory() if gpus and machine.has_gpus else 0.0)
+    here = psutil.virtual_memory().total / GIB
+    ram = arguments.ram or (here if arguments.gpu is None else math.inf)  # elsewhere: not known
+    cut = any(gpu.startswith("MIG-") for gpu in machine.gpus)  # nvidia-smi tells the whole GPU's
+    known = gpus and machine.has_gpus and not cut
+    card = named_card(arguments)
+    memory = arguments.gpu_memory or (card.gib if card else _gpu_memory() if known else 0.0)
     if arguments.gpu_memory and not gpus and arguments.gpus is None:
         raise ConfigError("--gpu-memory: --gpus says how many of them; none is visible here")
     if gpus and not memory:
-        raise ConfigError("--gpu-memory: needs the GiB of a GPU, since none is visible here")
+        raise ConfigError(
+            "--gpu-memory: needs the GiB of a GPU, or --gpu its kind, since none is visible here"
+        )
     return Described(gpus=gpus, gpu_bytes=memory * GIB, ram_bytes=ram * GIB)
 
 
@@ -56,7 +64,7 @@ def training_of(job: Job, described: Described) -> Training:
     return Training(zero=zero, local_ranks=here, on_cpu=ranks.on_cpu)
 
 
-def print_plans(jobs: Sequence[Job], described: Described) -> None:
+def print_plans(jobs: Sequence[Job], described: Described, clock: Clock | None = None) -> None:
     """Print each job's plan.  Raises ConfigError for the first that does not fit."""
     for job in jobs:
         training, cfg = training_of(job, described), job.settings
@@ -70,6 +78,7 @@ def print_plans(jobs: Sequence[Job], described: Described) -> None:
         said = refusal(plan, cfg, changed)
         if said is not None:
             raise ConfigError(said)
+        print_time(job, described, training, clock)
 
 
 def _replan(cfg: TrainRLConfig, described: Described, training: Training) -> Plan:
@@ -93,9 +102,14 @@ def _print(job: Job, plan: Plan, training: Training) -> None:
     console = Console(highlight=False)
     zero, described = training.zero, plan.described
     where = f"{described.gpus} GPUs of {described.gpu_bytes / GIB:.0f} GiB, "
+    ram = (
+        f"{described.ram_bytes / GIB:.0f} GiB"
+        if math.isfinite(described.ram_bytes)
+        else "any amount"
+    )
     console.print(
-        f"{job.folder.name} on {where if described.gpus else ''}{described.ram_bytes / GIB:.0f} "
-        f"GiB of RAM; {zero.ranks} ranks, "
+        f"{job.folder.name} on {where if described.gpus else ''}{ram} "
+        f"of RAM; {zero.ranks} ranks, "
         f"{f'ZeRO-{zero.stage}' if zero.stage else 'one process'}; "
         f"residency {job.settings.engines.residency}. All sizes in GiB."
     )

@@ -70,6 +70,23 @@ class ModelShape:
         kept = self.layers * self.hidden + layer if checkpointing else self.layers * layer
         return float(tokens * kept * BYTES[dtype])
 
+    def adapter_bytes(
+        self, tokens: int, dtype: str, checkpointing: bool, target: str = "all-linear"
+    ) -> float:
+        """What adapters take beside that: they are float32, and so is each input's copy for them.
+
+        The widest output is held in float32 once more.  With checkpointing of one layer at a time.
+        """
+        if BYTES[dtype] == 4:
+            return 0.0
+        chosen = [
+            (inputs, outputs)
+            for name, inputs, outputs in self.linears
+            if target == "all-linear" or re.fullmatch(target, name)
+        ]
+        copies = sum(inputs for inputs, _ in chosen) / (self.layers if checkpointing else 1)
+        return tokens * 4.0 * (copies + max((outputs for _, outputs in chosen), default=0))
+
     def logit_bytes(
         self, tokens: int, dtype: str, *, head_is_trained: bool = True, on_cpu: bool = False
     ) -> float:

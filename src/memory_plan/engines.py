@@ -7,7 +7,11 @@ from src.memory_plan.parts import Item, Phase, Plan
 from src.vllm.server import GIB, PREFILL_TOKENS, CannotPlace, place_on_gpus
 from src.vllm.spec import EngineSpec
 
-ENGINE_GIB = 1.0  # of an engine on each of its GPUs, asleep too: CUDA context, NCCL, graphs
+# of an engine on each of its GPUs, asleep too: CUDA context, NCCL, graphs; by its number of GPUs.
+# One: measured on an H200 (0.86).  More: what users of vLLM report, 2.4 to 7.4 for two, 7 for eight
+ENGINE_GIB = {1: 1.0, 2: 3.0, 4: 5.0, 8: 7.0}
+# torch pins memory in powers of two and keeps it: up to so many times what a sleeping engine copies
+PINNED = 2.0
 ENGINE_RAM_GIB = 1.0  # of a server's processes together: Python, torch, vLLM
 # vLLM's --max-num-batched-tokens on GPUs of so many GiB or more
 BATCHED_TOKENS = {160: 16384, 70: 8192, 0: 2048}
@@ -25,7 +29,10 @@ def add_engine(plan: Plan, phase: Phase, spec: EngineSpec, shape: ModelShape, aw
     _check_cut(spec, shape)
     whole = plan.described.gpu_bytes
     share = spec.gpu_memory_utilization * whole
-    on_each = {"weights": weights / spec.tensor_parallel, "CUDA, graphs": ENGINE_GIB * GIB}
+    on_each = {
+        "weights": weights / spec.tensor_parallel,
+        "CUDA, graphs": kept_gib(spec.tensor_parallel) * GIB,
+    }
     batched = next(count for least, count in BATCHED_TOKENS.items() if whole >= least * GIB)
     on_each["activations"] = _engine_activations(spec, shape, batched)
     cache = spec.kv_cache_memory_bytes or share - sum(on_each.values())
@@ -39,16 +46,21 @@ def add_engine(plan: Plan, phase: Phase, spec: EngineSpec, shape: ModelShape, aw
         if item not in plan.too_small:
             plan.too_small.append(item)
     on_each["KV cache"] = max(0.0, cache)
-    kept = on_each if awake else {"asleep": ENGINE_GIB * GIB}
+    kept = on_each if awake else {"asleep": kept_gib(spec.tensor_parallel) * GIB}
     for gpu in gpus:
         phase.gpus[int(gpu)] += [
             Item(what=f"{spec.name} {what}", size=size, setting=setting)
             for what, size in kept.items()
         ]
     _add_ram(phase, spec, "processes", ENGINE_RAM_GIB * GIB * len(gpus))
-    if spec.sleeps and not awake:  # the tutor too, until its first new weights
-        _add_ram(phase, spec, "asleep in RAM", weights * instances)
+    if spec.sleeps and not awake:  # the tutor too: between turns, and until its first new weights
+        _add_ram(phase, spec, "asleep in RAM", PINNED * weights * instances)
     _add_published(plan, phase, spec, shape)
+
+
+def kept_gib(tensor_parallel: int) -> float:
+    """GiB of each GPU that an engine never gives back."""
+    return next((g for most, g in ENGINE_GIB.items() if tensor_parallel <= most), ENGINE_GIB[8])
 
 
 def _check_cut(spec: EngineSpec, shape: ModelShape) -> None:

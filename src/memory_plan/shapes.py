@@ -7,8 +7,10 @@ device, where tensors have shapes but no memory, and its weights are counted.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,8 @@ def model_shape(name: str, setting: str, trust_remote_code: bool = False) -> Mod
 
     Raises ConfigError, naming `setting`, where its config.json can be had nowhere.
     """
-    return _count(known_config(name) or _config_of(name, setting, trust_remote_code))
+    known = None if Path(name).is_dir() else known_config(name)
+    return _count(known or _config_of(name, setting, trust_remote_code))
 
 
 def known_config(name: str) -> Any:
@@ -80,11 +83,24 @@ def _config_of(name: str, setting: str, trust_remote_code: bool) -> Any:
         raise ConfigError(f"{setting}: {name}: {reason}{where}") from None
 
 
+@contextlib.contextmanager
+def _whole() -> Iterator[None]:
+    """Models made inside are whole, also in a process whose trainer has turned ZeRO-3 on."""
+    from transformers.integrations import deepspeed
+
+    turned_on = deepspeed._hf_deepspeed_config_weak_ref
+    deepspeed.unset_hf_deepspeed_config()
+    try:
+        yield
+    finally:
+        deepspeed._hf_deepspeed_config_weak_ref = turned_on
+
+
 def _count(config: Any) -> ModelShape:
     import torch
     from transformers import AutoModelForCausalLM
 
-    with torch.device("meta"):
+    with torch.device("meta"), _whole():
         model = AutoModelForCausalLM.from_config(config)
     head = model.get_output_embeddings()
     linears = tuple(

@@ -117,8 +117,13 @@ def _activations(cfg: TrainRLConfig, training: Training) -> dict[str, float]:
     train, shape, dtype = cfg.train, _tutor(cfg), _dtype(cfg, training)
     longest = min(cfg.generation.max_tokens_in_conversation, cfg.teacher_model.vllm.max_length)
     tokens = train.per_device_train_batch_size * longest
+    activations = shape.activation_bytes(tokens, dtype, train.gradient_checkpointing)
+    if (lora := cfg.teacher_model.lora).enable:
+        activations += shape.adapter_bytes(
+            tokens, dtype, train.gradient_checkpointing, lora.target_modules
+        )
     found = {
-        "activations": shape.activation_bytes(tokens, dtype, train.gradient_checkpointing),
+        "activations": activations,
         "logits": shape.logit_bytes(
             tokens, dtype, head_is_trained=not cfg.teacher_model.lora.enable, on_cpu=training.on_cpu
         ),

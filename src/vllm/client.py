@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
 import aiohttp
@@ -48,6 +50,7 @@ class EngineProvider:
         self._check, self._deadline_s = check, deadline_s
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._last_answer = -math.inf  # by the clock of event loops
 
     async def complete_tokens(
         self, prompt_ids: Sequence[int], sampling: Sampling, model: str | None = None
@@ -86,11 +89,13 @@ class EngineProvider:
     async def _ask(self, body: dict[str, Any]) -> dict[str, Any]:
         payload = to_json(body)
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with self._deadline():
                 try:
-                    return await self._post(payload)
+                    answer = await self._post(payload)
                 except _Retryable:
-                    return await self._ask_again(payload)
+                    answer = await self._ask_again(payload)
+                self._last_answer = asyncio.get_running_loop().time()
+                return answer
         except TimeoutError:
             self._check()
             raise ProviderError(
@@ -104,6 +109,28 @@ class EngineProvider:
                 name = self.engine.spec.name
                 raise EngineDied(name, f"{said}; {self.engine.last_words()}") from None
             raise GaveUp(said) from None
+
+    @asynccontextmanager
+    async def _deadline(self) -> AsyncIterator[None]:
+        """TimeoutError after so many seconds without any answer of this engine: a request that
+        waits inside it while others are answered is no sign of a fault."""
+        loop, asked = asyncio.get_running_loop(), asyncio.get_running_loop().time()
+        timer: asyncio.TimerHandle
+        async with asyncio.timeout(None) as timeout:
+
+            def look() -> None:
+                nonlocal timer
+                due = max(asked, self._last_answer) + self._deadline_s
+                if due <= loop.time():
+                    timeout.reschedule(loop.time())
+                else:
+                    timer = loop.call_at(due, look)
+
+            timer = loop.call_at(asked + self._deadline_s, look)
+            try:
+                yield
+            finally:
+                timer.cancel()
 
     async def _ask_again(self, payload: bytes) -> dict[str, Any]:
         """The attempts after the first, which goes without: tenacity costs 0.2 ms to set up."""

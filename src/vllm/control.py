@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -18,6 +19,14 @@ class EngineDied(ProviderError):
     def __init__(self, name: str, said: str) -> None:
         super().__init__(said)
         self.name = name
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A weights file, or an adapter's folder, and the version that it must have."""
+
+    path: Path
+    version: int
 
 
 class _UnixConnection(http.client.HTTPConnection):

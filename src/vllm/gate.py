@@ -88,10 +88,13 @@ def groups_of(residency: str, phases: Mapping[str, Collection[Phase]]) -> list[f
     """The groups of a residency, from {engine that sleeps: when it is asked}.
 
     `phase`: those that take turns together, those of judges together; an engine of both stands in
-    both.  `turn`: each engine alone.  `always`: none is gated.
+    both.  `turn`: each engine alone.  `always`: none is gated.  Raises ValueError for an engine
+    that sleeps and is never asked: it would stay asleep, and whoever asks it would wait for ever.
     """
     if residency == "always":
         return []
+    if never := [engine for engine, asked in phases.items() if not asked]:
+        raise ValueError(f"{never[0]}: sleeps, and no phase wakes it")
     if residency == "turn":
         return [frozenset({engine}) for engine in phases]
     dialog = frozenset(e for e, asked in phases.items() if {"turns", "solving"} & set(asked))

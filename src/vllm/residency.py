@@ -7,12 +7,11 @@ import contextlib
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from src.inference_providers.base import ProviderError
-from src.vllm.control import EngineControl, EngineDied
+from src.vllm.control import EngineControl, EngineDied, Published
 from src.vllm.gate import Gate, Ticket, groups_of
 from src.vllm.spec import EngineSpec
 
@@ -20,14 +19,6 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 WATCH_S = 1.0
 LINGER_S = 0.02  # an awake group gets this long to be asked again before another is woken
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """A weights file, or an adapter's folder, and the version that it must have."""
-
-    path: Path
-    version: int
 
 
 class Residency:
@@ -59,6 +50,7 @@ class Residency:
         self.gate = Gate(groups_of(residency, sleeping))
         self._seen_awake: set[str] | None = None
         self._weights: dict[str, Published] = {}
+        self._held: dict[str, Published] = {}  # loaded, and kept through sleep
         self._adapters: dict[str, str] = {}  # engine -> the adapter that its requests name
         self._admitted: dict[Ticket, asyncio.Future[None]] = {}
         self._switcher: asyncio.Task[None] | None = None
@@ -194,6 +186,7 @@ class Residency:
             log.warning("%s; restarting it", death)
             self._restart(name)
             self._adapters.pop(name, None)
+            self._held.pop(name, None)
             if name not in self.awake():
                 self.controls[name].sleep(level=1)
             elif name in self._weights:
@@ -264,23 +257,28 @@ class Residency:
     def _change_to(self, group: frozenset[str]) -> None:
         gated = {engine for engine in self.awake() if self.gate.is_gated(engine)}
         for engine in sorted(gated - group):
-            self._sleep(engine)
+            self._sleep(engine, comes_back=bool(group))
         for engine in sorted(group - gated):
             self._wake(engine)
 
-    def _sleep(self, engine: str) -> None:
-        """Level 2 where a file holds the weights, level 1 (a copy in RAM) otherwise."""
+    def _sleep(self, engine: str, *, comes_back: bool) -> None:
+        """Level 2 where a file holds the weights and new ones are expected, since the trainer is
+        next; else level 1, a copy in RAM: reading the file costs far more than the copy."""
         whole = engine in self._weights and not self.specs[engine].lora_rank
         self._known_awake.discard(engine)
-        self.controls[engine].sleep(level=2 if whole else 1)
+        level = 2 if whole and not comes_back else 1
+        if level == 2:
+            self._held.pop(engine, None)
+        self.controls[engine].sleep(level=level)
 
     def _wake(self, engine: str) -> None:
-        """One operation: an engine with published weights gets them before its KV cache."""
+        """One operation: an engine with newer published weights gets them before its KV cache."""
         control, current = self.controls[engine], self._weights.get(engine)
-        if current is None or self.specs[engine].lora_rank:
+        if current is None or self._held.get(engine) == current:
             control.wake()
-            if current is not None:
-                self._load(engine)
+        elif self.specs[engine].lora_rank:
+            control.wake()
+            self._load(engine)
         else:
             control.wake("weights")
             self._load(engine)
@@ -293,6 +291,7 @@ class Residency:
         control, current = self.controls[engine], self._weights[engine]
         if not self.specs[engine].lora_rank:
             control.load_weights(current.path, current.version)
+            self._held[engine] = current
             return
         before = self._adapters.get(engine)
         name = self._adapters[engine] = control.load_adapter(current.path, current.version)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -53,7 +54,20 @@ def _visible_gpus(environment: Mapping[str, str]) -> tuple[str, ...]:
         return ()
     if listed.returncode != 0:
         return ()
-    return tuple(str(i) for i, line in enumerate(listed.stdout.splitlines()) if line.strip())
+    return _listed_gpus(listed.stdout)
+
+
+def _listed_gpus(text: str) -> tuple[str, ...]:
+    """The GPUs of `nvidia-smi --list-gpus`.  One that is cut into MIG instances is none, since its
+    instances cannot work together; where there is no other, CUDA sees the first instance."""
+    instances: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        if gpu := re.match(r"GPU (\d+):", line):
+            instances[gpu[1]] = []
+        elif instance := re.match(r"\s+MIG .*\(UUID: +(MIG-[^)]+)\)", line):
+            instances[max(instances, key=int)].append(instance[1])
+    whole = tuple(gpu for gpu, cut in instances.items() if not cut)
+    return whole or tuple(cut for found in instances.values() for cut in found)[:1]
 
 
 def server_command(

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from src.vllm.weights import Refused, open_published
+from src.vllm.weights import Refused, identity, open_published
 
 
 class PublishedWeights:
@@ -28,7 +28,9 @@ class PublishedWeights:
     def load_published(self, path: str, version: str) -> dict[str, Any]:
         """Replace the weights by those of a file; {"loaded": version} or {"refused": reason}."""
         try:
-            with open_published(Path(path), int(version)) as published:
+            known = getattr(self, "_found_whole", ())
+            with open_published(Path(path), int(version), known) as published:
+                self._found_whole = identity(Path(path))
                 self._check_layout(published)
                 self._replace_weights(published)
         except Refused as reason:

@@ -107,3 +107,28 @@ def test_known_models_need_no_hub(name: str, count: int) -> None:
 def test_an_unknown_model_is_one_line() -> None:
     with pytest.raises(ConfigError, match=r"^judge_model\.model_name_or_path: no/such-model: .*"):
         model_shape("no/such-model", "judge_model.model_name_or_path")
+
+
+def test_a_folder_is_what_it_holds_whatever_its_name(tmp_path: Path) -> None:
+    """One that is named like a model of the table is not that model."""
+    folder = save_tiny_model(tmp_path / "Qwen2.5-7B-Instruct")
+    assert model_shape(str(folder), "x").parameters < 10**6
+    assert model_shape("Qwen2.5-7B-Instruct", "x").parameters == 7_615_616_512
+
+
+def test_a_trainer_with_zero_3_changes_no_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It makes every new model of its process a sharded one, whose tensors are empty."""
+    from transformers.integrations import deepspeed
+
+    class Zero3:
+        def is_zero3(self) -> bool:
+            return True
+
+    settings = Zero3()
+    deepspeed.set_hf_deepspeed_config(settings)
+    try:
+        assert deepspeed.is_deepspeed_zero3_enabled()
+        assert model_shape("qwen2.5-1.5b-fp8", "x").parameters == 1_543_714_304
+        assert deepspeed.is_deepspeed_zero3_enabled()
+    finally:
+        deepspeed.unset_hf_deepspeed_config()

@@ -145,6 +145,28 @@ async def test_a_silent_engine_ends_the_run_at_the_deadline(tmp_path: Path) -> N
             await provider.complete_tokens([1], SAMPLING)
 
 
+async def test_a_request_may_wait_while_others_are_answered(tmp_path: Path) -> None:
+    """Ten one after the other, 0.1 s each: the last waits for longer than the deadline; then one
+    that is never answered, and the deadline counts from the last answer."""
+    one_at_a_time, stuck = asyncio.Lock(), asyncio.Event()
+
+    async def handler(request: web.Request) -> web.Response:
+        async with one_at_a_time:
+            await asyncio.sleep(0.1)
+        if (await request.json())["prompt"] == [2]:
+            await stuck.wait()
+        return web.json_response(ANSWER)
+
+    async with served(tmp_path, handler, deadline_s=0.5) as provider:
+        began = asyncio.get_running_loop().time()
+        waiting = asyncio.create_task(provider.complete_tokens([2], SAMPLING))
+        await asyncio.gather(*(provider.complete_tokens([1], SAMPLING) for _ in range(9)))
+        assert not waiting.done() and asyncio.get_running_loop().time() - began > 0.6
+        with pytest.raises(ProviderError, match=r"engines\.request_timeout_s"):
+            await waiting
+        stuck.set()
+
+
 async def test_a_dead_engine_ends_the_run_with_what_the_check_says(tmp_path: Path) -> None:
     def check() -> None:
         raise ProviderError("engine engine died: out of memory")

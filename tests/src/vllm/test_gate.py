@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -120,3 +121,10 @@ def test_any_load_ends_and_only_awake_engines_work(
         done = order.choice(sorted(running))
         gate.leave(running.pop(done))
     assert not any(left) and not gate.waiting and not +gate.active
+
+
+@pytest.mark.parametrize("residency", ["turn", "phase"])
+def test_an_engine_that_nothing_would_wake_is_refused(residency: str) -> None:
+    with pytest.raises(ValueError, match=r"^rest: sleeps, and no phase wakes it"):
+        groups_of(residency, {"tutor": TUTOR, "rest": ()})
+    assert groups_of("always", {"rest": ()}) == []

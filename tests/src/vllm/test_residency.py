@@ -116,7 +116,7 @@ async def test_a_rollout_ends_and_nobody_is_used_asleep(kind: str) -> None:
     if kind == "phase":
         each = ["tutor wakes weights", "tutor loads 1", "tutor wakes kv_cache"]
         assert log[:8] == [
-            "student wakes", *each, "student sleeps 1", "tutor sleeps 2", "judge wakes",
+            "student wakes", *each, "student sleeps 1", "tutor sleeps 1", "judge wakes",
             "judge sleeps 1",
         ]  # fmt: skip
         assert log[8:] == [line.replace("loads 1", "loads 2") for line in log[:8]]
@@ -129,6 +129,24 @@ async def test_without_published_weights_the_tutor_sleeps_with_a_copy() -> None:
             assert residency.awake() == {name}
     assert log == ["tutor wakes", "tutor sleeps 1", "student wakes", "student sleeps 1",
                    "tutor wakes"]  # fmt: skip
+
+
+async def test_weights_are_loaded_once_a_version_however_often_their_engine_sleeps() -> None:
+    """Between turns it sleeps with a copy in RAM; before training without, since new ones come."""
+    residency, engines, log = classroom("turn")
+    for version in (1, 2):
+        log.clear()
+        residency.set_weights("tutor", FILE, version)
+        for name in ("tutor", "student", "tutor", "student", "tutor"):
+            async with residency.using(name):
+                engines[name].use()
+        residency.rest()
+        assert log.count(f"tutor loads {version}") == 1
+        asleep = [line for line in log if line.startswith("tutor sleeps")]
+        assert asleep == ["tutor sleeps 1", "tutor sleeps 1", "tutor sleeps 2"]
+    async with residency.using("tutor"):  # no new ones came: the file is read again
+        engines["tutor"].use()
+    assert log[-3:] == ["tutor wakes weights", "tutor loads 2", "tutor wakes kv_cache"]
 
 
 async def test_an_adapter_is_loaded_after_a_whole_wake_and_named_in_requests() -> None:

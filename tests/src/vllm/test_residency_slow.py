@@ -179,7 +179,7 @@ async def test_each_residency_holds_the_same_conversations(
 async def test_a_wake_without_new_weights_is_noticed(
     engines: EngineSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The proof that the test above can fail: what slept at level 2 is gone."""
+    """The proof that the test above can fail: what slept at level 2, before training, is gone."""
     load = Residency._load
     tutor = transformers_model(engines, "teacher", moved_by=7)
     loaded = []
@@ -192,6 +192,6 @@ async def test_a_wake_without_new_weights_is_noticed(
     monkeypatch.setattr(Residency, "_load", once)
     engines.settings = replace(engines.settings, on_engine_death="stop")
     with pytest.raises(ProviderError, match="teacher"):
-        await hold(engines, settings(engines, tmp_path), "turn", [(tutor, 40)])
+        await hold(engines, settings(engines, tmp_path), "turn", [(tutor, 40), (tutor, 41)])
     assert len(loaded) >= 2
     assert "slept weights were used" in engines.engines["teacher"].log.read_text()

@@ -17,7 +17,8 @@ EIGHT = Machine(gpus=tuple("01234567"), cores=8)
 
 
 def spec(**changes: object) -> EngineSpec:
-    values = {"name": "teacher", "model": "org/m", "roles": ("teacher",), **changes}
+    values = {"name": "teacher", "model": "org/m", "setting": "teacher_model", **changes}
+    values = {"roles": ("teacher",), **values}
     return EngineSpec(**values)
 
 
@@ -170,6 +171,29 @@ def test_visible_gpus_are_those_of_cuda_visible_devices() -> None:
         ("3",),
         1,
     )
+
+
+WHOLE = "GPU {}: NVIDIA A100-SXM4-80GB (UUID: GPU-{}c)"
+MIG = "  MIG 1g.10gb     Device  {}: (UUID: MIG-{}d)"
+
+
+@pytest.mark.parametrize(
+    ("listed", "seen"),
+    [
+        ([WHOLE.format(0, 0), WHOLE.format(1, 1)], ("0", "1")),
+        ([WHOLE.format(0, 0), MIG.format(0, 5), MIG.format(1, 6), WHOLE.format(1, 1)], ("1",)),
+        ([WHOLE.format(0, 0), MIG.format(0, 5), MIG.format(1, 6)], ("MIG-5d",)),
+        ([], ()),
+    ],
+)
+def test_a_gpu_that_is_cut_is_not_as_many_as_its_pieces(
+    listed: list[str], seen: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = tmp_path / "nvidia-smi"
+    fake.write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in listed))
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert _visible_gpus({}) == seen
 
 
 def test_an_engine_writes_its_log_below_trl(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from src.vllm.weights import (
     FILE_NAME,
     HEADER_BYTES,
     Refused,
+    identity,
     open_published,
     publish,
     publish_adapter,
@@ -85,6 +86,49 @@ def test_an_interrupted_publication_leaves_the_previous_file_alone(tmp_path: Pat
     with open_published(path, 3) as published:
         assert torch.equal(published.get_tensor("a.weight"), tensors()["a.weight"])
     assert [p.name for p in tmp_path.iterdir()] == [FILE_NAME]
+
+
+def test_two_files_are_written_in_turn(tmp_path: Path) -> None:
+    """The one before the last is written over, also by a shorter one; the last is left alone."""
+    path = publish(tensors().items(), tmp_path, 1)
+    first = path.stat().st_ino
+    publish(tensors().items(), tmp_path, 2)
+    second = path.stat().st_ino
+    with open_published(path, 2) as held:
+        few = dict(list(tensors().items())[:2])
+        publish(few.items(), tmp_path, 3)
+        assert torch.equal(held.get_tensor("c.weight"), tensors()["c.weight"])
+    assert first != second and path.stat().st_ino == first
+    assert load_file(path).keys() == few.keys()
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f".{FILE_NAME}.before", FILE_NAME]
+
+
+def test_a_file_that_was_found_whole_is_not_read_for_that_again(tmp_path: Path) -> None:
+    path = publish(tensors().items(), tmp_path, 1)
+    known = identity(path)
+    with open_published(path, 1, known), pytest.raises(Refused), open_published(path, 2, known):
+        pass
+    data = bytearray(path.read_bytes())
+    data[8 + HEADER_BYTES + 7] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(Refused, match="not what was written"), open_published(path, 1, known):
+        pass
+
+
+def test_large_tensors_are_copied_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By way of one staging buffer, as from a GPU; here it is not pinned."""
+    from src.vllm import weights
+
+    monkeypatch.setattr(weights, "_STAGE", 10)
+    whole = tensors()["a.weight"]
+    pieces = [bytes(piece) for piece in weights._host_bytes(whole)]
+    assert [len(piece) for piece in pieces] == [10] * 6
+    assert b"".join(pieces) == whole.numpy().tobytes()
+    path = publish(tensors().items(), tmp_path, 1)
+    with open_published(path, 1) as published:
+        assert torch.equal(published.get_tensor("c.weight"), tensors()["c.weight"])
 
 
 def test_an_adapter_replaces_the_one_before(tmp_path: Path) -> None:
