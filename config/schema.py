@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 LEAK_RULE = "does_not_leak_answer"
+PED_RM_PROMPT = "prompt_templates/ped_rm/system.txt"
 
 
 @dataclass
@@ -288,7 +289,8 @@ class EvalSettings:
 
     task: str = "classroom"  # classroom, mathtutorbench, reasoning
     control: str = "none"  # none, or retry: the student tries again without a tutor
-    tasks: list[str] = field(default_factory=list)  # of mathtutorbench; empty: scaffolding
+    tasks: list[str] = field(default_factory=list)  # of mathtutorbench, or all; empty: scaffolding
+    mathtutorbench_path: str | None = None  # its checkout: its own prompts, stops and data
     few_shot: int = 0
     max_new_tokens: int = 2048
     report: bool = True
@@ -308,6 +310,9 @@ class EvalConfig:
     num_samples_per_problem: int = 1
     score_using_pedagogical_reward: bool = True
     pedagogical_reward_model: str = "eth-nlped/Qwen2.5-1.5B-pedagogical-rewardmodel"
+    # new: what it is told (docs/evaluation.md); FILE, or FILE.py:NAME for a constant in a program
+    pedagogical_reward_prompt_path: str = PED_RM_PROMPT
+    pedagogical_reward_sees_solution: bool = False  # in conversations, where the data has one
     recompute_initial_attempts: bool = True
     seed: int = 42
     run_name: str | None = None

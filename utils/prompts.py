@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -74,7 +75,7 @@ def load_prompt(
     not parse, uses a name that this prompt is not given or not one that it needs, or cannot be
     rendered.
     """
-    source = _read(path, setting)
+    source = read_text(path, setting)
     try:
         used = meta.find_undeclared_variables(_JINJA.parse(source))
     except TemplateSyntaxError as error:
@@ -92,6 +93,32 @@ def load_prompt(
         prompt.render(**given)
         prompt.render(**(given | dict.fromkeys(optional, None)))
     return prompt
+
+
+def read_text(path: str, setting: str) -> str:
+    """The text of a file, or of a constant in a Python program, as `FILE.py:NAME` (never run).
+
+    Relative paths: from the working folder, else from the project.  Raises ConfigError.
+    """
+    program, _, name = path.rpartition(":")
+    if program.endswith(".py"):
+        return _constant(_read(program, setting), name, f"{setting}: {path}")
+    return _read(path, setting)
+
+
+def _constant(program: str, name: str, what: str) -> str:
+    """The text that a program gives this name at its top level."""
+    try:
+        tree = ast.parse(program)
+    except SyntaxError as error:
+        raise ConfigError(f"{what}: line {error.lineno}: {error.msg}") from None
+    for line in tree.body:
+        if not isinstance(line, ast.Assign) or not isinstance(line.value, ast.Constant):
+            continue
+        names = [target.id for target in line.targets if isinstance(target, ast.Name)]
+        if name in names and isinstance(line.value.value, str):
+            return line.value.value
+    raise ConfigError(f"{what}: it sets no text of that name")
 
 
 def _read(path: str, setting: str) -> str:

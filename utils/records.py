@@ -112,6 +112,7 @@ class ConversationRecord(_Model):
     rewards: dict[str, float] = Field(default_factory=dict)  # empty: left out of its group
     excluded: str | None = None  # why it was left out
     ped_rm: list[float] = Field(default_factory=list)  # of each tutor turn; empty: not scored
+    ped_rm_prompt: str = ""  # the digest of what the classifier was told
     trajectory: Trajectory | None = None
     timing: dict[str, float] = Field(default_factory=dict)
     usage: dict[str, Usage] = Field(default_factory=dict)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack
+from typing import Any
 
 from config.roles import roles_of
 from config.schema import EvalConfig
 from src.background import Background
 from src.dialog.participants import Participant
 from src.dialog.views import open_view
+from src.evaluation.completions import TextModel
 from src.evaluation.items import Item, reasoning_items
 from src.evaluation.tutor_tasks import tutor_items
 from src.inference_providers.base import Completion, GaveUp, Provider
@@ -34,6 +36,7 @@ from utils.thinking import TAGGED, Thinking
 
 log = logging.getLogger(__name__)
 Question = tuple[Item, int]
+Ask = Callable[[Item, int], Coroutine[Any, Any, Completion]]
 
 
 def benchmark_items(cfg: EvalConfig) -> list[Item]:
@@ -59,10 +62,16 @@ def run_benchmark(
     if not missing:
         return
     log.info("%d items to ask, %d answered already", len(missing), len(held))
-    writer = RecordWriter(folder.path)
-    participant = build_participant(roles_of(cfg)["teacher"], _provider(cfg, folder, stack))
-    stack.callback(lambda: loop.run(participant.provider.close()))
-    loop.run(ask_all(cfg, participant, missing, writer, folder.name))
+    writer, tutor = RecordWriter(folder.path), roles_of(cfg)["teacher"]
+    provider = _provider(cfg, folder, stack)
+    stack.callback(lambda: loop.run(provider.close()))
+    if cfg.eval.task == "reasoning":
+        participant = build_participant(tutor, provider)
+        ask = ask_in_chat(cfg, participant)
+    else:
+        model = TextModel(tutor, provider)
+        participant, ask = model.participant, ask_to_continue(cfg, model)
+    loop.run(ask_all(cfg, participant, ask, missing, writer, folder.name))
 
 
 def _provider(cfg: EvalConfig, folder: RunFolder, stack: ExitStack) -> Provider:
@@ -73,9 +82,33 @@ def _provider(cfg: EvalConfig, folder: RunFolder, stack: ExitStack) -> Provider:
     return open_local_models(cfg, folder.path, stack).providers[tutor.name]
 
 
+def ask_in_chat(cfg: EvalConfig, participant: Participant) -> Ask:
+    """Items that are chats, through the model's own template."""
+
+    async def ask(item: Item, seed: int) -> Completion:
+        [answer] = await open_view(participant, item.chat).aside(
+            None, n=1, max_tokens=cfg.eval.max_new_tokens, seed=seed
+        )
+        return answer
+
+    return ask
+
+
+def ask_to_continue(cfg: EvalConfig, model: TextModel) -> Ask:
+    """Items that are texts, without any template."""
+
+    async def ask(item: Item, seed: int) -> Completion:
+        assert item.text is not None
+        tokens = cfg.eval.max_new_tokens
+        return await model.continued(item.text, item.stops, max_tokens=tokens, seed=seed)
+
+    return ask
+
+
 async def ask_all(
     cfg: EvalConfig,
     participant: Participant,
+    ask: Ask,
     questions: Sequence[Question],
     writer: RecordWriter,
     run: str,
@@ -87,9 +120,7 @@ async def ask_all(
         async with slots:
             try:
                 seed = keyed_seed(cfg.seed, "benchmark", item.problem.id, sample)
-                [answer] = await open_view(participant, item.chat).aside(
-                    None, n=1, max_tokens=cfg.eval.max_new_tokens, seed=seed
-                )
+                answer = await ask(item, seed)
             except GaveUp as error:
                 writer.add(to_record(item, sample, run, None, participant.thinking, str(error)))
                 return

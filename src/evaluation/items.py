@@ -1,4 +1,4 @@
-"""What a benchmark asks, one item at a time: a chat to answer, and a way to read the answer.
+"""What a benchmark asks, one item at a time, and a way to read the answer.
 
 Reasoning problems are here, MathTutorBench's tasks in tutor_tasks.py; prompts are in
 prompt_templates/benchmarks/.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from config.errors import ConfigError
@@ -29,13 +29,15 @@ _CHOSEN = re.compile(r"(?:answer|option|choice)\W{0,6}(?:is\W{0,6})?\(?([A-J])\b
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One question.  `history` is what was said before.
+    """One question: a chat to answer, or a text to continue up to one of its `stops`.
 
-    `read` turns what others see of an answer into a solution.
+    `history` is what was said before; `read` turns what others see of an answer into a solution.
     """
 
     problem: Problem
-    chat: list[ChatMessage]
+    chat: list[ChatMessage] = field(default_factory=list)
+    text: str | None = None
+    stops: tuple[str, ...] = ()
     history: tuple[Message, ...] = ()
     read: Callable[[str], Solution] | None = None  # None: the answer is a tutor's turn
 

@@ -13,7 +13,7 @@ from config.schema import EvalConfig
 from src.embedded import resolve_model
 from src.evaluation.scores import score_all
 from src.models.hub import prepare_wandb
-from src.models.ped_rm import load_ped_rm
+from src.models.ped_rm import load_ped_rm, rating_prompt
 from utils.metrics.conversation import METRICS_NAME, write_json
 from utils.metrics.results import run_results
 from utils.records import RECORD_NAME, ConversationRecord
@@ -37,7 +37,7 @@ def finish(cfg: EvalConfig, folder: RunFolder, *, whole: bool) -> None:
     if whole:
         RecordWriter(folder.path).settle()
         if cfg.score_using_pedagogical_reward:
-            score_record(folder.path, cfg.pedagogical_reward_model)
+            score_record(cfg, folder.path)
     try:
         run = read_run(folder.path)
     except ConfigError:
@@ -55,13 +55,14 @@ def finish(cfg: EvalConfig, folder: RunFolder, *, whole: bool) -> None:
         folder.finish()
 
 
-def score_record(folder: Path, model: str) -> None:
+def score_record(cfg: EvalConfig, folder: Path) -> None:
     """Put Ped-RM scores into a settled record; what has them keeps them."""
+    model = cfg.pedagogical_reward_model
     record = read_run(folder).records
     if all(r.ped_rm or not r.messages for r in record):
         return
     log.info("scoring %d conversations with %s", len(record), model)
-    rewrite(folder, score_all(load_ped_rm(model), record))
+    rewrite(folder, score_all(load_ped_rm(model), record, rating_prompt(cfg)))
 
 
 def rewrite(folder: Path, records: Sequence[ConversationRecord]) -> None:

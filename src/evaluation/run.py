@@ -66,7 +66,7 @@ def prepare(cfg: EvalConfig) -> None:
             "set recompute_initial_attempts=true or generation.number_initial_attempts"
         )
     check_wandb(cfg.logging)
-    if not cfg.dataset.eval_datasets:
+    if not cfg.dataset.eval_datasets and cfg.eval.task != "mathtutorbench":
         raise ConfigError("dataset.eval_datasets: no dataset is named")
     for role in roles_of(cfg).values():  # refuse what would fail later: no key, no such folder
         if role.hosted:
@@ -75,7 +75,7 @@ def prepare(cfg: EvalConfig) -> None:
             name = role.model.model_name_or_path
             resolve_model(name, setting=f"{role.setting}.model_name_or_path")
     if cfg.score_using_pedagogical_reward:
-        check_ped_rm(cfg.pedagogical_reward_model)
+        check_ped_rm(cfg)
 
 
 def planned(cfg: EvalConfig) -> Work:

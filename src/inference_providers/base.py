@@ -28,6 +28,7 @@ class Sampling:
     top_k: int = 0
     seed: int | None = None
     stop_token_ids: tuple[int, ...] = ()
+    stop: tuple[str, ...] = ()  # texts that end an answer; an engine may leave them in it or not
     json_schema: dict[str, Any] | None = field(default=None, hash=False)
     logprobs: bool = False  # ask for token ids and their logprobs (after temperature)
     priority: int = 0  # of requests that wait for one of our engines, the lowest go first

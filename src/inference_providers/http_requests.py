@@ -46,6 +46,8 @@ def chat_body(model: str, messages: Sequence[ChatMessage], sampling: Sampling) -
         body["top_k"] = sampling.top_k
     if sampling.seed is not None:
         body["seed"] = sampling.seed
+    if sampling.stop:
+        body["stop"] = list(sampling.stop)
     if sampling.json_schema is not None:
         schema = {"name": "answer", "strict": True, "schema": sampling.json_schema}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}

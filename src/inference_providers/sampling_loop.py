@@ -22,11 +22,15 @@ GREEDY_BELOW = 1e-5  # temperatures under this are zero
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One request.  `limit`: the most tokens to sample, at least 1."""
+    """One request.  `limit`: the most tokens to sample, at least 1.
+
+    `ends`: whether these sampled ids, all so far, end the answer by what they say.
+    """
 
     prompt_ids: Sequence[int]
     sampling: Sampling
     limit: int
+    ends: Callable[[Sequence[int]], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ def sample_rows(
         logits = forward(input_ids, state.mask[:, : width + step], position_ids)
         picked, logprob = _pick(logits, state, step)
         tokens[state.index, step], logprobs[state.index, step] = picked, logprob
-        stopped = (picked[:, None] == state.stops).any(1)
+        stopped = (picked[:, None] == state.stops).any(1) | _ended(rows, state.index, tokens, step)
         finished = stopped | (state.limits <= step + 1)
         if finished.any():
             for i, by_stop in zip(
@@ -96,6 +100,18 @@ def sample_rows(
             state, picked = state.select(keep), picked[keep]
             forward.select(keep)
         input_ids, position_ids = picked[:, None], (state.lengths + step)[:, None]
+
+
+def _ended(
+    rows: Sequence[Row], index: torch.Tensor, tokens: torch.Tensor, step: int
+) -> torch.Tensor:
+    """[live rows]: whether what a row has said by this step ends it."""
+    ended = torch.zeros(len(index), dtype=torch.bool, device=index.device)
+    for at, i in enumerate(index.tolist()):
+        ends = rows[i].ends
+        if ends is not None:
+            ended[at] = ends(tokens[i, : step + 1].tolist())
+    return ended
 
 
 class _Forward:

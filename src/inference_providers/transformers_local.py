@@ -11,7 +11,7 @@ import asyncio
 import logging
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -86,7 +86,8 @@ class TransformersProvider:
             raise GaveUp(f"{self.name}: a prompt of {len(prompt_ids)} of {self.max_length} tokens")
         if sampling.json_schema is not None:
             self._note("answers are not constrained to a JSON schema in this process")
-        job = _Job(Row(tuple(prompt_ids), sampling, min(sampling.max_tokens, room)))
+        limit = min(sampling.max_tokens, room)
+        job = _Job(Row(tuple(prompt_ids), sampling, limit, self._ends(sampling.stop)))
         self._submit(job)
         return await asyncio.wrap_future(job.future)
 
@@ -106,6 +107,18 @@ class TransformersProvider:
         """Take new weights in place, between two batches: see `local_weights.load_in_place`."""
         with self._busy:
             load_in_place(self.model, Path(path))
+
+    def _ends(self, stop: Sequence[str]) -> Callable[[Sequence[int]], bool] | None:
+        """Whether sampled ids say one of these texts; only their end is read, it is new."""
+        if not stop:
+            return None
+        tail = max(len(text.encode()) for text in stop)  # no token is shorter than a byte
+
+        def ends(ids: Sequence[int]) -> bool:
+            said = self.tokenizer.decode(ids[-tail:], skip_special_tokens=True)
+            return any(text in said for text in stop)
+
+        return ends
 
     def _note(self, text: str) -> None:
         note = f"{self.name}: {text}"

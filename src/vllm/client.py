@@ -197,6 +197,8 @@ def request_body(model: str, prompt_ids: Sequence[int], sampling: Sampling) -> d
     }
     if sampling.seed is not None:
         body["seed"] = sampling.seed
+    if sampling.stop:
+        body["stop"] = list(sampling.stop)
     if sampling.logprobs:
         body["logprobs"] = 0  # of the sampled token only
     if sampling.json_schema is not None:

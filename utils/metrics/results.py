@@ -10,6 +10,7 @@ from typing import Any
 
 from utils.metrics.agreement import agreements
 from utils.metrics.benchmark_metrics import benchmark_metrics
+from utils.metrics.comparable import notes, ped_rm_note
 from utils.metrics.conversation import conversation_metrics, mean_of, stop_reasons
 from utils.metrics.metric_groups import to_json
 from utils.metrics.monitors import readings
@@ -49,6 +50,9 @@ def results(
     watched = readings(history or final, curve)
     metrics = to_json(final)
     by = metrics.pop("by")
+    if ped_rm_note(final):
+        for name in ("ped_rm_micro", "ped_rm_macro"):
+            metrics[name]["comparable"] = False
     return {
         **metrics,
         **control_metrics(final, control),
@@ -56,6 +60,7 @@ def results(
         "monitors": {r.name: r.to_json() for r in watched},
         "alarms": [f"{r.name}: {r.alarm}" for r in watched if r.alarm],
         "agreement": [a.to_json() for a in agreements(final)],
+        "notes": notes(final),
         "schema": SCHEMA,
         "by": by,
     }

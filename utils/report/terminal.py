@@ -26,7 +26,7 @@ BY_GROUP = {
     "rejected": "rejected",
     "ped_rm_macro": "Ped-RM",
 }
-BENCHMARK = ("accuracy", "win_rate", "f1_")
+BENCHMARK = ("accuracy", "win_rate", "f1_", "bleu")
 WIDE = 110  # columns of a terminal in which a group's line holds every `mean ± se`
 
 
@@ -59,7 +59,8 @@ def metrics_table(metrics: Mapping[str, Any], title: str) -> Table:
             continue
         low, high = entry.get("low"), entry.get("high")
         interval = "-" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
-        table.add_row(name, cell(entry), interval, str(entry["n"]))
+        shown_as = name if entry.get("comparable", True) else f"{name} *"
+        table.add_row(shown_as, cell(entry), interval, str(entry["n"]))
     return table
 
 
@@ -98,6 +99,8 @@ def print_metrics(metrics: Mapping[str, Any], title: str, console: Console | Non
     if ended:
         parts = ", ".join(f"{reason} {count}" for reason, count in ended.items())
         console.print(Text(f"conversations ended: {parts}"))
+    for note in metrics.get("notes", []):
+        console.print(Text(f"* {plain(note)}"))
     for line in _agreement_lines(metrics.get("agreement", [])):
         console.print(Text(line))
     for alarm in metrics.get("alarms", []):

@@ -1,6 +1,6 @@
 // Everything above the conversations but the charts: headline numbers, monitors, groups.
 
-const BENCHMARK = /^(accuracy|win_rate|f1_)/;
+const BENCHMARK = /^(accuracy|win_rate|f1_|bleu)/;
 const HEADLINE = ["solve_before", "solve_after", "delta", "control_delta", "control_difference", "solve_after_accepted", "delta_accepted", "normalised_gain", "leaked", "rejected", "leaked_any", "rejected_any", "missing", "ped_rm_micro", "ped_rm_macro", "turns", "tutor_tokens"];
 
 const entryOf = (one, name) => {
@@ -81,11 +81,19 @@ function alarms(data) {
     })));
 }
 
+// What a reader of the numbers should know: which stand beside no published ones, and why.
+function notes(data) {
+  const found = [...new Set(data.runs.flatMap((run) => (run.metrics.notes || []).map((text) => (data.runs.length > 1 ? `${run.label}: ${text}` : text))))];
+  return found.length ? h("ul", { class: "notes", "aria-label": "Notes" }, found.map((text) => h("li", null, `* ${text}`))) : null;
+}
+
+const marked = (name, entry) => `${metricName(name)}${entry.comparable === false ? " *" : ""}`;
+
 function headline(data) {
   const cases = casesOf(data);
-  if (data.runs.length === 1) return h("section", { id: "headline", "aria-label": "Numbers" }, tiles(data.runs[0]));
+  if (data.runs.length === 1) return h("section", { id: "headline", "aria-label": "Numbers" }, tiles(data.runs[0]), notes(data));
   const all = data.runs.map((run) => ({ ...run, seeds: 1 }));
-  return h("section", { id: "headline", "aria-label": "Numbers" }, runTable(cases),
+  return h("section", { id: "headline", "aria-label": "Numbers" }, runTable(cases), notes(data),
     cases.length < all.length && h("details", { class: "more" }, h("summary", null, `Each of the ${all.length} runs`), runTable(all)));
 }
 
@@ -97,7 +105,7 @@ function tiles(run) {
     const before = name === "solve_after" ? entryOf(run, "solve_before") : null;
     const interval = present(entry.low) ? `95 % interval ${metricValue(name, entry.low)} to ${metricValue(name, entry.high)}` : "";
     return h("div", { class: "tile", title: interval },
-      h("p", { class: "what" }, before ? "Solved, before → after" : metricName(name)),
+      h("p", { class: "what" }, before ? "Solved, before → after" : marked(name, entry)),
       h("p", { class: "value" }, before && h("span", { class: "from" }, percent(before.mean, 0), " → "), before ? percent(entry.mean, 0) : metricValue(name, entry.mean)),
       h("p", { class: "spread" }, present(entry.se) ? `± ${kindOf(name).share ? `${(100 * entry.se).toFixed(1)} pp` : spreadText(entry.se)}` : "", h("span", null, `n ${count(entry.n)}`)),
       share(name, entry));
