@@ -9,13 +9,7 @@ import pytest
 
 from config.errors import ConfigError
 from config.schema import DatasetEntry, EvalConfig
-from src.evaluation.benchmarks import to_record
 from src.evaluation.items import grade_answer, grade_choice, reasoning_items
-from src.evaluation.scores import score_all
-from src.evaluation.tutor_tasks import tutor_items
-from src.inference_providers.base import Completion
-from utils.metrics.benchmark_metrics import benchmark_metrics
-from utils.records import ConversationRecord
 
 
 def config(
@@ -33,10 +27,6 @@ def config(
     cfg.dataset.train_datasets = [entry]
     cfg.dataset.max_val_examples = -1
     return cfg
-
-
-def say(text: str) -> Completion:
-    return Completion(text=text, stop_reason="stop", completion_tokens=3)
 
 
 @pytest.mark.parametrize(
@@ -97,104 +87,8 @@ def test_mmlu_rows_become_lettered_choices(tmp_path: Path) -> None:
     assert item.read is not None and item.read(r"\boxed{B}").correct
 
 
-def test_scaffolding_slice(shared_data: Path) -> None:
-    cfg = config(
-        shared_data / "mathtutorbench-scaffolding-150.json",
-        "mathtutorbench",
-        {"solution": "reference_solution"},
-    )
-    items = tutor_items(cfg)
-    assert len({item.problem.id for item in items}) == 150
-    item = next(i for i in items if "Ignatius" in i.problem.text)
-    assert [m["role"] for m in item.chat] == ["system", "user", "assistant", "user"]
-    assert item.problem.extra["human_turn"] == "How do you know his friend has 12 tyres?"
-    assert item.problem.extra["human_turn"] not in str(item.chat)
-    record = to_record(item, 0, "r", say("Why 12?"))
-    assert [m.role for m in record.messages] == ["teacher", "student", "teacher"]
-    assert record.messages[-1].visible == "Why 12?"
-
-
-def test_mathdial_slice_as_correctness_and_correction(shared_data: Path) -> None:
-    columns = {"problem": "question", "solution": "ground_truth",
-               "student_solution": "student_incorrect_solution"}  # fmt: skip
-    cfg = config(
-        shared_data / "mathdial-test-200.jsonl",
-        "mathtutorbench",
-        columns,
-        tasks=["solution_correctness", "mistake_correction"],
-    )
-    items = tutor_items(cfg)
-    assert len(items) == 600
-    same = [item for item in items if item.problem.text == items[0].problem.text]
-    wrong = next(item for item in same if item.problem.extra.get("gold") == "wrong")
-    correct = next(item for item in same if item.problem.extra.get("gold") == "correct")
-    assert wrong.read is not None and correct.read is not None
-    assert wrong.read("... so it is wrong").correct and not wrong.read("correct").correct
-    assert correct.read("Wrong? No.\ncorrect").correct
-    assert wrong.read("This is incorrect.").answer == "wrong"
-    last = str(wrong.chat[0]["content"]).rstrip().splitlines()[-1]
-    assert len(last.split()) > 1  # the bare answer is not shown
-    fix = next(i for i in items if i.problem.source == "mistake_correction")
-    assert fix.read is not None and fix.read(rf"\boxed{{{fix.problem.answer}}}").correct
-
-
-def test_unknown_task_and_bad_rows_are_named(tmp_path: Path) -> None:
+def test_too_few_examples_are_an_error(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
-    path.write_text(json.dumps({"problem": "p", "solution": "4", "dialog_history": []}) + "\n")
-    with pytest.raises(ConfigError, match=r"^eval.tasks: 'poetry' is not one of scaffolding"):
-        tutor_items(config(path, "mathtutorbench", tasks=["poetry"]))
-    with pytest.raises(ConfigError, match=r"rows.jsonl:1: dialog_history must end"):
-        tutor_items(config(path, "mathtutorbench"))
+    path.write_text(json.dumps({"problem": "p", "answer": "4"}) + "\n")
     with pytest.raises(ConfigError, match=r"^eval.few_shot: 4 examples asked for, 1 there"):
-        path.write_text(json.dumps({"problem": "p", "answer": "4"}) + "\n")
         reasoning_items(config(path, few_shot=4))
-
-
-class Lengths:
-    """A scorer that likes long last messages."""
-
-    def score(self, chats: list[list[dict[str, str]]]) -> list[float]:
-        return [float(len(chat[-1]["content"])) for chat in chats]
-
-
-def scaffolded(number: int, ours: str, human: str) -> ConversationRecord:
-    item_path_free = {"human_turn": human}
-    return ConversationRecord(
-        problem_id=str(number),
-        problem="p",
-        answer="4",
-        source="scaffolding",
-        extra=item_path_free,
-        messages=[
-            {"role": "student", "content": "s", "visible": "s"},
-            {"role": "teacher", "content": ours, "visible": ours},
-        ],  # type: ignore[list-item]
-    )
-
-
-def test_win_rate_compares_with_the_human_turn() -> None:
-    rows = [scaffolded(0, "longer", "short"), scaffolded(1, "a", "bb"), scaffolded(2, "eq", "ui")]
-    scored = score_all(Lengths(), rows)  # type: ignore[arg-type]
-    assert [r.ped_rm for r in scored] == [[6.0], [1.0], [2.0]]
-    assert [r.extra["human_ped_rm"] for r in scored] == [5.0, 2.0, 2.0]
-    assert benchmark_metrics(scored)["win_rate"]["mean"] == pytest.approx(1 / 3)
-    assert score_all(Lengths(), scored) == scored  # type: ignore[arg-type]
-
-
-def test_f1_of_finding_wrong_solutions() -> None:
-    def row(number: int, gold: str, answer: str | None) -> ConversationRecord:
-        return ConversationRecord(
-            problem_id=str(number),
-            problem="p",
-            answer="4",
-            source="solution_correctness",
-            extra={"gold": gold},
-            solutions=[{"text": "", "answer": answer, "correct": gold == answer}],  # type: ignore[list-item]
-        )
-
-    rows = [row(0, "wrong", "wrong"), row(1, "wrong", "correct"), row(2, "correct", "wrong"),
-            row(3, "correct", "correct"), row(4, "wrong", None)]  # fmt: skip
-    found = benchmark_metrics(rows)
-    # one hit; three wrong ones, two called wrong: 2 * 1 / (3 + 2)
-    assert found["f1_wrong"]["mean"] == pytest.approx(0.4)
-    assert found["accuracy"]["mean"] == pytest.approx(0.4)
