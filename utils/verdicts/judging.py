@@ -7,6 +7,7 @@ through broken JSON; two verdicts that disagree are none.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -45,6 +46,14 @@ VERDICT_SCHEMA: dict[str, Any] = {
 }
 
 
+#: `"decision": "OK" or "REJECT"`: the form that was asked for, said again, decides nothing
+_EITHER = re.compile(
+    r"""(\bdecision\b["']?\s*:)\s*(?P<q>["']?)(?:OK|REJECT)(?P=q)\s*(?:or\b|/|\|)\s*"""
+    r"""(?P=q)(?:OK|REJECT)\b(?P=q)""",
+    re.IGNORECASE,
+)
+
+
 def parse_verdict(text: str) -> Verdict | None:
     """The one verdict of a judge's answer, or None where it has none, or contradicts itself.
 
@@ -53,6 +62,7 @@ def parse_verdict(text: str) -> Verdict | None:
     quite JSON, or cut off after its decision; an answer without any object whose first or last
     line is "Decision: REJECT".  Never raises.
     """
+    text = _EITHER.sub(r"\1 null", text)
     text = repaired(without_thinking(text.lstrip("\ufeff\u200b").strip()))
     objects, broken = whole_objects(text)
     if broken:
