@@ -13,6 +13,13 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.src.evaluation.benchmark_checkout import (
+    DIALOG,
+    SOCRATIC,
+    STEPVERIFY,
+    save_checkout,
+    save_rows,
+)
 from tests.tiny import save_tiny_classifier, save_tiny_model
 from utils.records import load_run
 
@@ -99,6 +106,32 @@ def test_mathtutorbench_wins_and_losses(models: Path, tmp_path: Path) -> None:
     wins = [r.ped_rm[-1] > r.extra["human_ped_rm"] for r in records]
     assert len(wins) == 4 and metrics["win_rate"]["mean"] == pytest.approx(sum(wins) / 4)
     assert metrics["ped_rm_micro"]["n"] == 4  # the generated turn only
+
+
+def test_mathtutorbench_as_its_leaderboard_has_it(models: Path, tmp_path: Path) -> None:
+    """Tasks of every kind from a checkout, in one run: its texts, its data, its numbers."""
+    checkout = save_checkout(tmp_path / "checkout")
+    rows = save_rows(tmp_path / "rows.jsonl", [STEPVERIFY[0] | SOCRATIC[0] | DIALOG[1]
+                                               | {"answer": SOCRATIC[0]["answer"]}])  # fmt: skip
+    tasks = "socratic_questioning,mistake_location,mistake_correction,pedagogy_following"
+    more = ["eval.task=mathtutorbench", f"eval.tasks=[{tasks}]", "eval.max_new_tokens=12",
+            f"eval.mathtutorbench_path={checkout}",
+            f"dataset.eval_datasets=[{{name_or_path: {rows}}}]",
+            "teacher_model.vllm.temperature=0.0", "teacher_model.vllm.max_length=2048"]  # fmt: skip
+    done = run(models, tmp_path / "runs", *more)
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((tmp_path / "runs" / "e" / "metrics.json").read_text())
+    for name in ("bleu_socratic_questioning", "f1_micro_mistake_location",
+                 "accuracy_mistake_correction", "win_rate_pedagogy_following"):  # fmt: skip
+        assert metrics[name]["n"] >= 1 and name in done.stdout
+    [record] = [r for r in load_run(tmp_path / "runs" / "e") if r.ped_rm]
+    assert record.ped_rm_prompt.endswith("+reference")
+    assert metrics["ped_rm_micro"]["comparable"] is False, "its text is the test's own"
+    assert len(metrics["notes"]) == 1 and "not comparable with published scores" in done.stdout
+    assert (
+        "not comparable with published scores"
+        in (tmp_path / "runs" / "e" / "report.html").read_text()
+    )
 
 
 def test_ped_rm_that_is_not_there_is_said_before_anything_runs(
