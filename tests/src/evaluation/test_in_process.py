@@ -53,7 +53,7 @@ def run(models: Path, runs: Path, *more: str) -> subprocess.CompletedProcess[str
 
 def test_classroom_keeps_tokens_and_scores_every_tutor_turn(models: Path, tmp_path: Path) -> None:
     more = [
-        "dataset.max_val_examples=3",
+        "dataset.max_val_examples=4",
         "eval.control=none",
         "generation.max_tokens_per_turn=12",
         "generation.max_tokens_per_student_attempt=12",
@@ -64,7 +64,7 @@ def test_classroom_keeps_tokens_and_scores_every_tutor_turn(models: Path, tmp_pa
     done = run(models, tmp_path, *more)
     assert done.returncode == 0, done.stderr
     records = load_run(tmp_path / "e")
-    assert len(records) == 3
+    assert len(records) == 4
     for record in records:
         assert record.trajectory is not None and sum(record.trajectory.mask) > 0
         assert len(record.ped_rm) == sum(m.role == "teacher" for m in record.messages)
