@@ -26,7 +26,7 @@ SHORT = (
     "generation.max_tokens_per_student_attempt=24",
     "generation.number_student_attempts=1",
     "generation.number_initial_attempts=0",
-    "generation.max_tokens_per_judge_attempt=160",
+    "generation.max_tokens_per_judge_attempt=400",
     "generation.number_judge_attempts=2",
     "generation.judge_retries=0",
 )
@@ -74,7 +74,9 @@ def test_smollm2_judges_two_rules_twice_through_structured_outputs(tmp_path: Pat
     # every answer keeps to the schema, and what ended in time is a verdict
     assert all(v.raw.startswith('{"reasoning":') and v.attempts == 1 for v in verdicts)
     whole = [v for v in verdicts if v.raw.endswith("}")]
-    assert any(v.decision for v in whole), [v.raw for v in verdicts]
+    for rule in RULES:  # each prompt leads to a verdict that can be read
+        own = [v for r in records for v in r.verdicts[rule]]
+        assert any(v.decision for v in own), [v.raw for v in own]
     for verdict in whole:
         answer = json.loads(verdict.raw)
         assert set(answer) == {"reasoning", "decision"}

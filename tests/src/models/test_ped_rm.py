@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from src.models.ped_rm import (
 from tests.src.evaluation.benchmark_checkout import save_checkout
 from tests.synthetic import record, records
 from tests.tiny import save_tiny_classifier
+from utils.metrics.comparable import PUBLISHED_TEXT
 from utils.records import Message
 
 PROMPT = RatingPrompt(system="Rate it.")
@@ -183,3 +185,19 @@ def test_what_cannot_score_is_refused_in_one_line(folder: Path, tmp_path: Path) 
     model, tokenizer = Qwen2ForSequenceClassification(config), AutoTokenizer.from_pretrained(folder)
     with pytest.raises(ConfigError, match="this classifier has 2"):
         ChatClassifier(model, tokenizer, setting="x")
+
+
+@pytest.mark.parametrize(
+    ("checkout", "file"),
+    [
+        ("PEDAGOGICAL_RL", "utils/pedagogical_reward.py"),
+        ("MATHTUTORBENCH", "reward_model/compute_scaffolding_score.py"),
+    ],
+)
+def test_the_models_own_text_is_known(checkout: str, file: str) -> None:
+    """Where a variable of that name holds a checkout of the original."""
+    if checkout not in os.environ:
+        pytest.skip(f"{checkout} names no checkout")
+    cfg = EvalConfig()
+    cfg.pedagogical_reward_prompt_path = f"{os.environ[checkout]}/{file}:SYSTEM_PROMPT"
+    assert rating_prompt(cfg).key == PUBLISHED_TEXT
