@@ -291,6 +291,7 @@ class EvalSettings:
     control: str = "none"  # none, or retry: the student tries again without a tutor
     tasks: list[str] = field(default_factory=list)  # of mathtutorbench, or all; empty: scaffolding
     mathtutorbench_path: str | None = None  # its checkout: its own prompts, stops and data
+    as_chat: bool = False  # of mathtutorbench: our engines are asked in a chat, as its is_chat
     few_shot: int = 0
     max_new_tokens: int = 2048
     report: bool = True

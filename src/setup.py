@@ -60,10 +60,15 @@ def build_renderer(role: Role, tokenizer: Any | None = None) -> ChatRenderer:
     )
 
 
-def build_participant(role: Role, provider: Provider, tokenizer: Any | None = None) -> Participant:
-    """A role's participant; a local model is spoken to in ids of its own chat template."""
+def build_participant(
+    role: Role, provider: Provider, tokenizer: Any | None = None, *, templated: bool = True
+) -> Participant:
+    """A role's participant; a local model is spoken to in ids of its own chat template.
+
+    Not `templated`: it is to continue plain texts, and needs no template.
+    """
     model, renderer = role.model, None
-    if provider.gives_tokens:
+    if provider.gives_tokens and templated:
         renderer = build_renderer(role, tokenizer)
         for note in renderer.notes:
             log.info("%s (%s): %s", role.name, model.model_name_or_path, note)

@@ -122,7 +122,8 @@ def _constant(program: str, name: str, what: str) -> str:
 
 
 def _read(path: str, setting: str) -> str:
-    file = Path(path) if Path(path).is_file() else ROOT / path
+    given = Path(path).expanduser()
+    file = given if given.is_file() else ROOT / path
     if not file.is_file():
         raise ConfigError(f"{setting}: no such prompt file: {path}")
     try:

@@ -69,7 +69,7 @@ def run_benchmark(
         participant = build_participant(tutor, provider)
         ask = ask_in_chat(cfg, participant)
     else:
-        model = TextModel(tutor, provider)
+        model = TextModel(tutor, provider, as_chat=cfg.eval.as_chat)
         participant, ask = model.participant, ask_to_continue(cfg, model)
     loop.run(ask_all(cfg, participant, ask, missing, writer, folder.name))
 

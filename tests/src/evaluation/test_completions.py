@@ -86,6 +86,29 @@ async def test_a_text_that_is_too_long_is_given_up(
         await model.continued("x" * 3000, [], max_tokens=5, seed=1)
 
 
+async def test_in_a_chat_the_text_is_one_message(folder: Path, local: TransformersProvider) -> None:
+    from transformers import AutoTokenizer
+
+    asked: list[list[int]] = []
+    plain = local.complete_tokens
+
+    async def noted(ids: Sequence[int], sampling: Sampling) -> Completion:
+        asked.append(list(ids))
+        return await plain(ids, sampling)
+
+    local.complete_tokens = noted  # type: ignore[method-assign]
+    model = TextModel(role(str(folder)), local, as_chat=True)
+    await model.continued(TEXT, [], max_tokens=5, seed=1)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    chats = [
+        tokenizer.apply_chat_template(
+            [{"role": who, "content": TEXT}], add_generation_prompt=True, return_dict=False
+        )
+        for who in ("system", "user")
+    ]
+    assert asked[0] in chats
+
+
 @pytest.mark.parametrize(("gemini", "who"), [(False, "system"), (True, "user")])
 async def test_a_hosted_model_gets_one_message(gemini: bool, who: str) -> None:
     provider = ScriptedProvider(lambda ask: " Why 9?\nStudent: Hm. ")
