@@ -87,7 +87,7 @@ function notes(data) {
   return found.length ? h("ul", { class: "notes", "aria-label": "Notes" }, found.map((text) => h("li", null, `* ${text}`))) : null;
 }
 
-const marked = (name, entry) => `${metricName(name)}${entry.comparable === false ? " *" : ""}`;
+const starred = (name, entry) => `${metricName(name)}${entry.comparable === false ? " *" : ""}`;
 
 function headline(data) {
   const cases = casesOf(data);
@@ -105,7 +105,7 @@ function tiles(run) {
     const before = name === "solve_after" ? entryOf(run, "solve_before") : null;
     const interval = present(entry.low) ? `95 % interval ${metricValue(name, entry.low)} to ${metricValue(name, entry.high)}` : "";
     return h("div", { class: "tile", title: interval },
-      h("p", { class: "what" }, before ? "Solved, before → after" : marked(name, entry)),
+      h("p", { class: "what" }, before ? "Solved, before → after" : starred(name, entry)),
       h("p", { class: "value" }, before && h("span", { class: "from" }, percent(before.mean, 0), " → "), before ? percent(entry.mean, 0) : metricValue(name, entry.mean)),
       h("p", { class: "spread" }, present(entry.se) ? `± ${kindOf(name).share ? `${(100 * entry.se).toFixed(1)} pp` : spreadText(entry.se)}` : "", h("span", null, `n ${count(entry.n)}`)),
       share(name, entry));
