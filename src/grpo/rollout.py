@@ -11,6 +11,7 @@ from typing import Any
 
 from src.grpo.node import Node
 from src.grpo.prefetch import Batch, Prefetch
+from utils.credit.outcomes import Outcome, outcome_of
 from utils.data.problems import Problem
 from utils.records import ConversationRecord
 
@@ -26,6 +27,7 @@ class Row:
     mask: list[int]
     logprobs: list[float | None]
     rewards: Mapping[str, float] = field(default_factory=dict)
+    outcome: Outcome = field(default_factory=lambda: Outcome(rewards={}))
 
 
 def to_row(record: ConversationRecord, *, filler: int) -> Row:
@@ -44,6 +46,7 @@ def to_row(record: ConversationRecord, *, filler: int) -> Row:
         mask=[0] * len(trajectory.mask) if out else trajectory.mask,
         logprobs=trajectory.logprobs,
         rewards=record.rewards,
+        outcome=outcome_of(record),
     )
 
 
@@ -71,7 +74,8 @@ class Rollout:
     def __call__(self, batch: Batch, then: Batch | None = None) -> dict[str, Any]:
         """`batch`: this rank's rows; every rank has as many.  `then`: those to begin meanwhile.
 
-        Returns TRL's keys, with `outcome` (rewards by name) and `rollout_metrics` for each row.
+        Returns TRL's keys, with `outcome` (rewards by name) and `rollout_metrics` for each row;
+        `credited`, whose tokens earned what, is for our own trainer.
         """
         gathered = self.node.gather((batch, then))
 
@@ -92,6 +96,7 @@ class Rollout:
             "env_mask": [row.mask for row in rows],
             "logprobs": [row.logprobs for row in rows],
             "outcome": [dict(row.rewards) for row in rows],
+            "credited": [row.outcome for row in rows],
             "rollout_metrics": [metrics for _ in rows],
         }
 

@@ -18,12 +18,14 @@ from torch import Tensor
 from trl import GRPOConfig, GRPOTrainer
 
 from src.grpo import packing
+from src.grpo.credit import TokenCredit
 from src.grpo.first_pass import Correction, FirstPass
 from src.grpo.offload import at_rest, fused_adam
 from src.grpo.order import EpochSampler, Order
 from src.grpo.prefetch import Batch
 from src.grpo.rollout import Rollout
 from src.models.steps import StopsAtLastStep
+from utils.credit.outcomes import Outcome
 from utils.rewards import NAMES
 
 log = logging.getLogger(__name__)
@@ -94,6 +96,7 @@ class ClassroomGRPOTrainer(StopsAtLastStep, GRPOTrainer):
     `deepspeed_adam`: its own AdamW in place of the one that `args` name.
     `separate_old_pass`: TRL's own way, which scores a batch once more (src/grpo/first_pass.py).
     `reward_names`: the parts of `total`, which are logged.
+    `credit`: makes the advantages; None: TRL's, the group's and one for each conversation.
     """
 
     args: GRPOConfig
@@ -111,12 +114,14 @@ class ClassroomGRPOTrainer(StopsAtLastStep, GRPOTrainer):
         deepspeed_adam: bool = False,
         separate_old_pass: bool = False,
         reward_names: Sequence[str] = NAMES,
+        credit: TokenCredit | None = None,
         **arguments: Any,
     ) -> None:
         self._rollout, self._evaluate_held_out = rollout, evaluate_held_out
         self._score_rows, self._offload = score_rows, offload
         self._tutor_mask: Tensor | None = None  # (rows, completion): 1 on the tutor's tokens
         self._rows: list[int] = []
+        self._credit, self._outcomes = credit, list[Outcome]()
         self._order: Order | None = None
         args.reward_weights = [1.0] + [0.0] * len(reward_names)
         super().__init__(
@@ -170,6 +175,18 @@ class ClassroomGRPOTrainer(StopsAtLastStep, GRPOTrainer):
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         # `rollout_func` is not shown the dataset's columns.
         self._rows = [row["index"] for row in inputs]
+        batch = self._scored_batch(inputs)
+        if self._credit is not None:
+            metrics = self._metrics["train"]
+            batch["advantages"] = self._credit(
+                self._outcomes,
+                batch["completion_ids"],
+                self.accelerator,
+                lambda name, value: metrics[name].append(value),
+            )
+        return batch
+
+    def _scored_batch(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         if self._first_pass is None:
             return super()._generate_and_score_completions(inputs)
         kept = self.num_iterations, self.vllm_importance_sampling_correction
@@ -188,6 +205,7 @@ class ClassroomGRPOTrainer(StopsAtLastStep, GRPOTrainer):
             rows = self._rollout(batch, following)
         masks = [torch.tensor(mask, device=self.accelerator.device) for mask in rows["env_mask"]]
         self._tutor_mask = torch.nn.utils.rnn.pad_sequence(masks, batch_first=True)
+        self._outcomes = rows.pop("credited")
         return rows
 
     def _following(self, batch: Batch) -> Batch | None:
