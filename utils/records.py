@@ -58,6 +58,11 @@ class Message(_Model):
         return any(v.counts and v.decision != "OK" for v in self.verdicts.values())
 
     @property
+    def heard(self) -> bool:
+        """Whether tutor and student said it to each other."""
+        return not self.withheld and not self.scripted
+
+    @property
     def earns(self) -> bool:
         """Whether turn credit gives it its share of the outcome."""
         return not self.withheld and not self.cost

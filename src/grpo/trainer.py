@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
-import trl.trainer.utils as trl_utils
 from torch import Tensor
 from trl import GRPOConfig, GRPOTrainer
 
@@ -70,16 +68,6 @@ def reward_functions(names: Sequence[str]) -> list[Any]:
         return [each.get("total") for each in outcome]
 
     return [total, *map(named, names)]
-
-
-@contextmanager
-def scored_tokens_only() -> Iterator[None]:
-    """Let TRL's fused head leave out rows without a label on any device, not only with Triton."""
-    before, trl_utils._use_triton = trl_utils._use_triton, lambda device: True
-    try:
-        yield
-    finally:
-        trl_utils._use_triton = before
 
 
 class ClassroomGRPOTrainer(StopsAtLastStep, GRPOTrainer):
@@ -268,7 +256,7 @@ class ClassroomGRPOTrainer(StopsAtLastStep, GRPOTrainer):
         found = []
         for part in torch.arange(len(input_ids)).split(batch_size or len(input_ids)):
             mask = attention_mask[part]
-            with self.accelerator.autocast(), scored_tokens_only():
+            with self.accelerator.autocast(), packing.scored_tokens_only():
                 inputs = packing.pack(input_ids[part], mask, labels[part])
                 out = model(**inputs, fused_lm_head=True)
             wanted = [out.log_probs, *([out.entropy] if compute_entropy else [])]
@@ -280,7 +268,7 @@ class ClassroomGRPOTrainer(StopsAtLastStep, GRPOTrainer):
         """Tried out on the first call, which all ranks make together."""
         if self._packs and not self._tried:
             self._tried = True
-            with scored_tokens_only():
+            with packing.scored_tokens_only():
                 self._packs = packing.rows_are_apart(model, self.accelerator.device)
             if not self._packs:
                 log.warning("train.padding_free: this model's layers mix packed rows; padded")

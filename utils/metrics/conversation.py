@@ -15,6 +15,7 @@ from statistics import fmean
 from typing import Any
 
 from utils.metrics.statistics import Estimate, clustered_mean
+from utils.metrics.turns import turn_metrics
 from utils.metrics.verdicts import by_rule, leaked, leaked_any, missing, rejected, rejected_any
 from utils.records import ConversationRecord, Solution
 
@@ -152,6 +153,7 @@ def conversation_metrics(records: Sequence[ConversationRecord]) -> dict[str, Met
         | {f"ended_{reason}": _ended(reason) for reason in STOP_REASONS}
         | (_ACCEPTED if accepted else {})
         | {name: metric for rule in rules for name, metric in by_rule(rule).items()}
+        | turn_metrics(records)
         | {f"reward_{name}": _reward(name) for name in names}
     )
 

@@ -148,12 +148,13 @@ def _messages(r: ConversationRecord, decode: Decode | None) -> list[dict[str, An
     own = [m for m in r.messages if m.role == "teacher"]
     # One unbroken run of sampled tokens a turn; anything else cannot be laid beside the text.
     turns = iter(segments if len(segments) == len(own) else [])
-    scores = iter(r.ped_rm if len(r.ped_rm) == len(own) else [])
+    seen = [m for m in own if m.heard]
+    scores = iter(r.ped_rm if len(r.ped_rm) == len(seen) else [])
     shown = []
     for message in r.messages:
         entry = _message(message)
         if message.role == "teacher":
-            segment, score = next(turns, None), next(scores, None)
+            segment, score = next(turns, None), next(scores, None) if message.heard else None
             if segment is not None:
                 entry |= _tokens(*segment, decode)
             if score is not None:
