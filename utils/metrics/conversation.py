@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from utils.metrics.statistics import Estimate, clustered_mean
-from utils.metrics.turns import turn_metrics
+from utils.metrics.turns import Metric, turn_metrics
 from utils.metrics.verdicts import by_rule, leaked, leaked_any, missing, rejected, rejected_any
 from utils.records import ConversationRecord, Solution
 
@@ -45,8 +45,6 @@ _SIGNED = ("delta", "delta_accepted")
 
 #: Of what these names begin, less is better.
 _LESS = ("leaked", "rejected", "missing", "truncated_turn", "ended_error", "ended_max")
-
-Metric = Callable[[ConversationRecord], float | None]
 
 
 def more_is_better(name: str) -> bool:
