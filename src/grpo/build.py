@@ -80,7 +80,7 @@ def build_trainer(
         deepspeed_adam=cfg.train.optimizer == DEEPSPEED_ADAM,
         separate_old_pass=cfg.train.separate_old_pass,
         reward_names=list(cfg.generation.rewards),
-        credit=_credit(cfg),
+        credit=token_credit(cfg),
         train_dataset=data,
         processing_class=tokenizer,
         peft_config=lora_config(lora),
@@ -117,10 +117,11 @@ def _rollout(
         metrics=rollout_metrics,
         prefetch=lead.prefetch if lead is not None else None,
         overlap=cfg.train.overlap,
+        credit=token_credit(cfg) is not None,
     )
 
 
-def _credit(cfg: TrainRLConfig) -> TokenCredit | None:
+def token_credit(cfg: TrainRLConfig) -> TokenCredit | None:
     """None where TRL's advantages are the ones that are asked for."""
     if is_trls(cfg.train, cfg.generation):
         return None

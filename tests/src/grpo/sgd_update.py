@@ -28,8 +28,9 @@ from config.schema import TrainSettings
 from src.grpo.trainer import ClassroomGRPOTrainer
 from src.grpo.weights import whole_weights
 from tests.src.grpo import fixed_update
+from utils.credit.outcomes import runs_of
 from utils.data.problems import Problem
-from utils.records import ConversationRecord, Trajectory
+from utils.records import ConversationRecord, Message, Trajectory
 from utils.rewards import NAMES
 
 PROBLEMS, SAMPLES, RATE = 2, 4, 0.5
@@ -56,7 +57,22 @@ def conversation(problem: Problem, sample: int) -> ConversationRecord:
             mask=mask,
             logprobs=[-7.5 + 3 * rng.random() if m else None for m in mask],
         ),
+        messages=spoken(mask, Random(f"turns of {problem.id}/{sample}")),
     )
+
+
+def spoken(mask: list[int], rng: Random) -> list[Message]:
+    """A tutor turn for each run of sampled tokens; every third fails its rules and pays."""
+    return [
+        Message(
+            role="teacher",
+            content="?",
+            visible="?",
+            tokens=end - start,
+            cost=rng.choice([0.0, 0.0, 0.5]),
+        )
+        for start, end in runs_of(mask)
+    ]
 
 
 def conversations() -> list[ConversationRecord]:
