@@ -75,7 +75,7 @@ function creditBar(message, most) {
   const side = message.credit < 0 ? "down" : "up";
   const cost = message.cost ? `, a cost of ${number(message.cost)} in it` : "";
   return h("p", { class: "credit", title: `advantage of this turn${cost}` },
-    h("span", { class: "gauge", "aria-hidden": "true" }, h("i", { class: side, style: `width:${share}%` })),
+    h("span", { class: "gauge", "aria-hidden": "true" }, h("i", { class: side, style: { width: `${share}%` } })),
     `advantage ${message.credit > 0 ? "+" : ""}${number(message.credit)}${cost}`);
 }
 
