@@ -20,14 +20,14 @@ TOY = (
     "--config-name=toy",
     "run_name=run",
     "engines.backend=transformers",
-    "train.number_of_problems_per_batch=4",
+    "train.number_of_problems_per_batch=2",
     "train.num_samples_per_problem=4",
     "train.per_device_train_batch_size=8",
-    "train.max_steps=6",
-    "train.mu=2",
+    "train.max_steps=3",
+    "train.mu=1",
     "train.eval_steps=0",
-    "logging.save_steps=2",
-    "generation.max_turns=8",
+    "logging.save_steps=1",
+    "generation.max_turns=6",
     "generation.number_student_attempts=2",
     "generation.number_initial_attempts=0",
     "+generation.turn_rules.leak=matcher",
@@ -44,22 +44,22 @@ def command(runs: Path, *more: str) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(not (ROOT / "toy/checkpoints/tutor").exists(), reason="the toy is not built")
 @pytest.mark.parametrize("failed", ["penalise", "withhold"])
 def test_killed_and_gone_on_with(tmp_path: Path, failed: str) -> None:
     """It ends with the weights and the record of a run never killed."""
     more = (f"generation.failed_turn={failed}", "generation.turn_penalty=0.5")
     folder, whole = (tmp_path / name / "run" for name in ("killed", "whole"))
-    _kill_after_checkpoint(command(folder.parent, *more), folder)
-    assert "goes on from" in run(command(folder.parent, *more), timeout=400)
-    run(command(whole.parent, *more), timeout=400)
+    _kill_after_checkpoint(command(folder.parent, *more), folder, step=1)
+    assert "goes on from" in run(command(folder.parent, *more), timeout=600)
+    run(command(whole.parent, *more), timeout=600)
     assert check(folder / "conversations.jsonl") == []
     said, expected = (
         [r.model_dump(exclude={"timing"}) for r in sorted(load_run(f), key=lambda r: r.key)]
         for f in (folder, whole)
     )
-    assert said == expected and len(said) == 3 * 16
+    assert said == expected and len(said) == 3 * 8
     weights, others = (load_file(f / "model" / "model.safetensors") for f in (folder, whole))
     assert all(weights[name].equal(others[name]) for name in others)
     start = load_file(ROOT / "toy/checkpoints/tutor/model.safetensors")
@@ -71,7 +71,7 @@ def test_killed_and_gone_on_with(tmp_path: Path, failed: str) -> None:
     assert 0 < len(bad) < len(turns)
     assert {m.cost for m in bad} == {0.5} and all(m.withheld == (failed == "withhold") for m in bad)
     curve = [row for row in read_metrics(folder) if "classroom/turns_failed" in row]
-    assert len(curve) >= 3
+    assert len(curve) == 3
     opened = open_run(folder)
     credit = turn_credit(opened, {r.step for r in opened.records})
     assert set(credit) == {r.key for r in records}
