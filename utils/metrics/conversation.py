@@ -38,13 +38,19 @@ METRICS_NAME = "metrics.json"
 STOP_REASONS = ("tutor_ended", "max_turns", "max_tokens", "error")
 
 #: What these names begin is a share: it lies between 0 and 1.
-_SHARES = ("solve_", "leaked", "rejected", "missing", "ended_", "truncated_turn")
+_SHARES = (
+    "solve_", "leaked", "rejected", "missing", "ended_", "truncated_turn", "turns_failed",
+    "turns_withheld",
+)  # fmt: skip
 
 #: These are differences of shares: they lie between -1 and 1.
 _SIGNED = ("delta", "delta_accepted")
 
 #: Of what these names begin, less is better.
-_LESS = ("leaked", "rejected", "missing", "truncated_turn", "ended_error", "ended_max")
+_LESS = (
+    "leaked", "rejected", "missing", "truncated_turn", "turns_failed", "turns_withheld",
+    "ended_error", "ended_max",
+)  # fmt: skip
 
 
 def more_is_better(name: str) -> bool:

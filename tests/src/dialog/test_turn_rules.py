@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 
 from config.errors import ConfigError
-from config.schema import GenerationSettings
+from config.schema import GenerationSettings, TrainRLConfig
 from src.dialog.judges import build_turn_judges, load_rules
+from src.grpo.held_out import check_best_metric
 from src.inference_providers.base import GaveUp
 from src.inference_providers.scripted import Ask, ScriptedProvider
 from tests.src.test_classroom import PROBLEMS, classroom, generation, run_all, says, spoken
 from utils.answers.leaks import match_leak_in_last_turn
 from utils.credit.outcomes import outcome_of
 from utils.data.problems import Problem
-from utils.metrics.conversation import summarise
+from utils.metrics.conversation import is_share, more_is_better, summarise
 from utils.records import ConversationRecord
 
 FOUR: Problem = PROBLEMS[3]  # its answer is 4
@@ -228,3 +229,13 @@ def test_only_the_last_turn_is_matched() -> None:
     assert match_leak_in_last_turn("What is 3 + 1?", "4", talk[:1]).decision == "REJECT"
     found = match_leak_in_last_turn("What is 3 + 1?", "4", [*talk, ("teacher", "So it is 4!")])
     assert found.decision == "REJECT" and "Turn 4" in found.reasoning
+
+
+def test_what_turns_did_may_choose_the_best_checkpoint() -> None:
+    cfg = TrainRLConfig(generation=GenerationSettings(turn_rules=RULES))
+    cfg.train.best_metric = "turns_failed_by_leak"
+    check_best_metric(cfg)
+    assert is_share("turns_failed_by_leak") and not more_is_better("turns_failed_by_leak")
+    cfg.generation.turn_rules = {}
+    with pytest.raises(ConfigError, match=r"^train\.best_metric: no metric is called turns_failed"):
+        check_best_metric(cfg)
