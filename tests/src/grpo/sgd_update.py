@@ -131,10 +131,24 @@ def run(
     return steps
 
 
+def spread_out(trainer: ClassroomGRPOTrainer) -> None:
+    """TRL's own advantages, written down for each token."""
+    score = trainer._generate_and_score_completions
+
+    def written_out(inputs: Any) -> dict[str, Any]:
+        batch = score(inputs)
+        shape = batch["completion_ids"].shape
+        return batch | {"advantages": batch["advantages"].unsqueeze(1).expand(shape).contiguous()}
+
+    trainer._generate_and_score_completions = written_out  # type: ignore[method-assign]
+
+
 def main() -> None:
     model, out, *pairs = sys.argv[1:]
     changes = {key: yaml.safe_load(value) for key, value in (pair.split("=") for pair in pairs)}
-    steps = run(model, Path(out), **changes)
+    written_out = changes.pop("written_out", False)
+    change = spread_out if written_out else lambda trainer: None
+    steps = run(model, Path(out), change, **changes)
     assert steps.trainer is not None
     if steps.trainer.is_world_process_zero():
         (Path(out) / "logs.json").write_text(json.dumps(steps.logs))

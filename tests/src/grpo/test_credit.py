@@ -21,7 +21,7 @@ from config.schema import GenerationSettings, TrainRLConfig, TrainSettings
 from src.grpo.build import token_credit
 from src.grpo.prefetch import Prefetch
 from src.grpo.trainer import ClassroomGRPOTrainer
-from tests.src.grpo.sgd_update import SAMPLES, Steps, conversations, run
+from tests.src.grpo.sgd_update import SAMPLES, Steps, conversations, run, spread_out
 from tests.src.grpo.test_first_pass import begin
 from tests.tiny import save_tiny_model
 from utils.credit.advantages import Credit, advantages, by_token
@@ -50,18 +50,6 @@ def batches_of(trainer: ClassroomGRPOTrainer) -> list[Batch]:
 
     trainer._generate_and_score_completions = watched  # type: ignore[method-assign]
     return seen
-
-
-def spread_out(trainer: ClassroomGRPOTrainer) -> None:
-    """TRL's own advantages, written down for each token."""
-    score = trainer._generate_and_score_completions
-
-    def written_out(inputs: Any) -> Batch:
-        batch = score(inputs)
-        shape = batch["completion_ids"].shape
-        return batch | {"advantages": batch["advantages"].unsqueeze(1).expand(shape).contiguous()}
-
-    trainer._generate_and_score_completions = written_out  # type: ignore[method-assign]
 
 
 def scored(model: str, out: Path, **changes: Any) -> tuple[Batch, Steps]:
@@ -200,16 +188,15 @@ def test_a_conversations_ratio_averages_turns_away(model: str, tmp_path: Path) -
         near(ours, run(model, tmp_path / "mean2", averaged, **changes).gradients[0], 0.05)
 
 
-@pytest.mark.slow
-def test_on_two_ranks(model: str, tmp_path: Path) -> None:
-    """Under ZeRO-3, packed, mu 2: the weights that one process comes to.  A group lies on both."""
+def two_ranks(model: str, out: Path, *pairs: str) -> list[dict[str, Tensor]]:
+    """Weights before the first step and after each, under ZeRO-3, packed; a group lies on both."""
     flags = ["--config_file", "config/deepspeed/zero3_cpu.yaml", "--main_process_port", "0"]
     command = [sys.executable, "-m", "accelerate.commands.launch", *flags]
     variables = {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled"}
-    changes = {**TURNS, "advantages": "per_reward", "scale_rewards": "group", "max_steps": 2}
+    out.mkdir()
     done = subprocess.run(
-        [*command, "tests/src/grpo/sgd_update.py", model, str(tmp_path),
-         "per_device_train_batch_size=1", *(f"{k}={v}" for k, v in changes.items())],
+        [*command, "tests/src/grpo/sgd_update.py", model, str(out),
+         "per_device_train_batch_size=1", "max_steps=2", *pairs],
         cwd=ROOT,
         env=os.environ | variables | {"TRL_EXPERIMENTAL_SILENCE": "1"},
         capture_output=True,
@@ -217,10 +204,26 @@ def test_on_two_ranks(model: str, tmp_path: Path) -> None:
         timeout=280,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
+    return [load_file(out / f"{at}.safetensors") for at in range(3)]
+
+
+@pytest.mark.slow
+def test_on_two_ranks(model: str, tmp_path: Path) -> None:
+    """Both steps of mu = 2 end with the weights that one process comes to."""
+    changes = {**TURNS, "advantages": "per_reward", "scale_rewards": "group"}
+    two = two_ranks(model, tmp_path / "two", *(f"{k}={v}" for k, v in changes.items()))
     one = run(model, tmp_path / "one", **changes)
-    two = [load_file(tmp_path / f"{at}.safetensors") for at in range(3)]
     for at in (1, 2):
         near({n: t - two[0][n] for n, t in two[at].items()},
              {n: t - one.weights[0][n] for n, t in one.weights[at].items()}, 1e-3)  # fmt: skip
-    logs = json.loads((tmp_path / "logs.json").read_text())
+    logs = json.loads((tmp_path / "two" / "logs.json").read_text())
     assert logs[0]["credit/groups_without_spread/solve"] == 0.0
+
+
+@pytest.mark.slow
+def test_advantages_of_tokens_change_no_bit_on_two_ranks(model: str, tmp_path: Path) -> None:
+    plain = two_ranks(model, tmp_path / "plain")
+    written_out = two_ranks(model, tmp_path / "out", "written_out=true")
+    for ours, theirs in zip(written_out, plain, strict=True):
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert any(not torch.equal(plain[0][name], plain[2][name]) for name in plain[0])
