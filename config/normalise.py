@@ -35,6 +35,7 @@ def normalise(settings: Any) -> None:
         for paths in (
             generation.judges_rules_prompts_paths,
             generation.student_personas_prompts_paths,
+            generation.turn_rules,
         ):
             for name in [n for n, path in paths.items() if path.lower() == "none"]:
                 del paths[name]

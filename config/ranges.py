@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from config.objectives import OBJECTIVES
+
 # key -> allowed values.  Keys that a script's settings lack are passed over.
 CHOICES: dict[str, tuple[str, ...]] = {
     "generation.missing_verdict": ("exclude", "reject"),
+    "generation.failed_turn": ("record", "penalise", "withhold"),
     "engines.backend": ("vllm", "transformers"),
     "engines.residency": ("turn", "phase", "always"),
     "engines.on_engine_death": ("stop", "restart"),
     "train.loss_type": ("dapo", "bnpo", "grpo", "dr_grpo"),
     "train.scale_rewards": ("group", "batch", "none"),
+    "train.objective": tuple(OBJECTIVES),
+    "train.credit": ("conversation", "turn"),
+    "train.advantages": ("total", "per_reward"),
+    "train.baseline": ("group", "leave_one_out"),
     # whole conversations fall out of the loss with the sequence-level modes
     "train.importance_sampling": ("token_truncate", "token_mask", "none"),
     "train.dtype": ("bfloat16", "float32"),  # float16 would need its loss scaled
@@ -42,6 +49,7 @@ RANGES: dict[str, Range] = {
     "generation.number_judge_attempts": NOT_NEGATIVE,
     "generation.number_initial_attempts": NOT_NEGATIVE,
     "generation.judge_retries": NOT_NEGATIVE,
+    "generation.turn_penalty": NOT_NEGATIVE,
     "generation.max_concurrent_conversations": NOT_NEGATIVE,
     "generation.solve_rejected_share": (lambda v: 0 <= v <= 1, "must lie between 0 and 1"),
     "train.num_samples_per_problem": (

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from config.rules import needs_judge
+from config.rules import active_rules, needs_judge, prompts_among, turn_rules
 from config.schema import EvalConfig, ModelSettings, TrainRLConfig
 
 Config = TrainRLConfig | EvalConfig
@@ -34,7 +34,7 @@ class Role:
 @dataclass(frozen=True, slots=True)
 class _Row:
     name: str
-    phases: frozenset[Phase]
+    phases: Callable[[Config], frozenset[Phase]]
     takes_part: Callable[[Config], bool]
 
 
@@ -48,12 +48,22 @@ def has_conversations(cfg: Config) -> bool:
     return isinstance(cfg, TrainRLConfig) or cfg.eval.task == "classroom"
 
 
+def _judging(cfg: Config) -> frozenset[Phase]:
+    """The judge also reads while the conversation goes on, where each turn is judged."""
+    found: set[Phase] = set()
+    if prompts_among(active_rules(cfg.generation)):
+        found.add("judging")
+    if prompts_among(turn_rules(cfg.generation)):
+        found.add("turns")
+    return frozenset(found)
+
+
 _TABLE = (
-    _Row("teacher", frozenset({"turns"}), lambda cfg: True),
-    _Row("student", frozenset({"turns", "solving"}), has_conversations),
+    _Row("teacher", lambda cfg: frozenset({"turns"}), lambda cfg: True),
+    _Row("student", lambda cfg: frozenset({"turns", "solving"}), has_conversations),
     _Row(
         "judge",
-        frozenset({"judging"}),
+        _judging,
         lambda cfg: has_conversations(cfg) and needs_judge(cfg.generation),
     ),
 )
@@ -66,7 +76,7 @@ def roles_of(cfg: Config) -> dict[str, Role]:
             name=row.name,
             setting=f"{row.name}_model",
             model=getattr(cfg, f"{row.name}_model"),
-            phases=row.phases,
+            phases=row.phases(cfg),
         )
         for row in _TABLE
         if row.takes_part(cfg)

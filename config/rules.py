@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,6 +22,7 @@ class Rule:
     sees_answer: bool  # whether its prompt is given the known answer; functions always are
     counts: bool  # false: its verdicts are recorded, and never a reason to reject
     is_leak: bool  # THE leak rule, which `leaked` is measured by
+    of_turn: bool = False  # judges each tutor turn at once, not the whole conversation
 
     @property
     def kind(self) -> Literal["prompt", "matcher", "function"]:
@@ -31,11 +33,23 @@ class Rule:
 
     @property
     def setting(self) -> str:
-        return f"generation.judges_rules_prompts_paths.{self.name}"
+        group = "turn_rules" if self.of_turn else "judges_rules_prompts_paths"
+        return f"generation.{group}.{self.name}"
 
 
 def named_rules(generation: GenerationSettings) -> tuple[Rule, ...]:
-    """Every rule that the settings name, in the order of names."""
+    """Every rule of whole conversations that the settings name, in the order of names."""
+    return _rules(generation, generation.judges_rules_prompts_paths, of_turn=False)
+
+
+def turn_rules(generation: GenerationSettings) -> tuple[Rule, ...]:
+    """The rules that each tutor turn is judged by, in the order of names."""
+    return _rules(generation, generation.turn_rules, of_turn=True)
+
+
+def _rules(
+    generation: GenerationSettings, sources: Mapping[str, str], *, of_turn: bool
+) -> tuple[Rule, ...]:
     return tuple(
         Rule(
             name=name,
@@ -43,20 +57,26 @@ def named_rules(generation: GenerationSettings) -> tuple[Rule, ...]:
             sees_answer=name in generation.rules_that_see_the_answer,
             counts=name not in generation.rules_only_reported,
             is_leak=name == generation.leak_rule,
+            of_turn=of_turn,
         )
-        for name, source in sorted(generation.judges_rules_prompts_paths.items())
+        for name, source in sorted(sources.items())
         if source.lower() != OFF
     )
 
 
 def active_rules(generation: GenerationSettings) -> tuple[Rule, ...]:
-    """The rules that verdicts are asked for.
+    """The rules that verdicts on whole conversations are asked for.
 
     None where there are no attempts (`generation.number_judge_attempts=0`, lambda = 0).
     """
     return named_rules(generation) if generation.number_judge_attempts else ()
 
 
+def prompts_among(rules: Iterable[Rule]) -> int:
+    """How many of them a judge model reads."""
+    return sum(rule.kind == "prompt" for rule in rules)
+
+
 def needs_judge(generation: GenerationSettings) -> bool:
     """Whether any verdict is asked of a judge model."""
-    return any(rule.kind == "prompt" for rule in active_rules(generation))
+    return prompts_among([*active_rules(generation), *turn_rules(generation)]) > 0

@@ -146,6 +146,12 @@ class GenerationSettings:
     )
     leak_rule: str = LEAK_RULE  # whose REJECTs are `leaked`
     rules_only_reported: list[str] = field(default_factory=list)  # recorded, never a rejection
+    # name -> rule (prompt file, matcher, module:function) that each tutor turn is judged by at once
+    turn_rules: dict[str, str] = field(default_factory=dict)
+    # record; penalise (at its own tokens); withhold (the student complains instead of reading it)
+    failed_turn: str = "record"
+    turn_penalty: float = 1.0  # off the advantage of a failed turn's tokens, unless only recorded
+    complaints_path: str = "prompt_templates/complaints.txt"  # one a line, chosen by seed
     missing_verdict: str = "exclude"  # exclude (left out of its group) or reject
     peers: dict[str, str] = field(default_factory=dict)  # name -> persona file: more students
     judge_retries: int = 2  # more requests for a verdict that could not be read
@@ -250,6 +256,11 @@ class TrainSettings:
     dtype: str = "bfloat16"
     loss_type: str = "dapo"  # mean over the batch's tokens; bnpo: over each micro-batch's
     scale_rewards: str = "group"
+    # what is clipped and averaged: grpo, dr_grpo, gspo, cispo, sapo, luspo, vespo (docs/credit.md)
+    objective: str = "grpo"
+    credit: str = "conversation"  # one advantage for all of its turns; turn: one for each
+    advantages: str = "total"  # per_reward: each reward normalised in its group, then summed
+    baseline: str = "group"  # the group's mean; leave_one_out: that of the others
     importance_sampling: str = "token_truncate"  # sampler/trainer correction; none: off
     max_grad_norm: float = 1.0
     warmup_steps: int = 0

@@ -9,10 +9,11 @@ from typing import Any
 
 from config.errors import ConfigError
 from config.normalise import CONVERSATION_TYPES, is_file
+from config.objectives import check_credit, check_turn_rules
 from config.ranges import CHOICES, MODEL_RANGES, RANGES
 from config.rewards import check_rewards
 from config.roles import configured, roles_of
-from config.rules import named_rules
+from config.rules import named_rules, turn_rules
 from config.schema import (
     DatasetEntry,
     EvalConfig,
@@ -152,6 +153,7 @@ def _check_generation(generation: GenerationSettings) -> None:
         raise ConfigError("generation.student_names: empty; [null] is one student without a name")
     _check_rule_names(generation)
     check_rewards(generation)
+    check_turn_rules(generation)
     if generation.max_turns < 2 and forced != "guided":
         raise ConfigError(
             "generation.max_turns: 1 is the student's own attempt and no word of the tutor's; "
@@ -163,7 +165,7 @@ def _check_generation(generation: GenerationSettings) -> None:
 
 
 def _check_rule_names(generation: GenerationSettings) -> None:
-    rules = list(generation.judges_rules_prompts_paths)
+    rules = [*generation.judges_rules_prompts_paths, *generation.turn_rules]
     named = {
         "rules_only_reported": generation.rules_only_reported,
         "rules_that_see_the_answer": generation.rules_that_see_the_answer,
@@ -184,7 +186,7 @@ def _prompt_files(generation: GenerationSettings) -> Iterator[tuple[str, str]]:
     for key in ("student_personas_prompts_paths", "peers"):
         for name, path in getattr(generation, key).items():
             yield f"generation.{key}.{name}", path
-    for rule in named_rules(generation):
+    for rule in (*named_rules(generation), *turn_rules(generation)):
         if rule.kind == "prompt":
             yield rule.setting, rule.source
 
@@ -255,6 +257,7 @@ def _check_training(settings: TrainRLConfig) -> None:
         )
     if settings.train.optimizer == "":
         raise ConfigError("train.optimizer: no value given")
+    check_credit(settings.train, generation)
     _check_overlap(settings)
 
 

@@ -18,8 +18,8 @@ from typing import Any, Literal
 
 from config.schema import GenerationSettings
 from src.dialog.conversation import Conversation, ConversationType, Limits, State, next_state
-from src.dialog.lesson import Batch, Lesson
-from src.dialog.lesson_plan import Participants, Plan
+from src.dialog.lesson import Lesson
+from src.dialog.lesson_plan import Batch, Participants, Plan
 from src.dialog.participants import Participant
 from src.dialog.prompts import Prompts
 from src.inference_providers.base import GaveUp
@@ -137,7 +137,8 @@ class Classroom:
 
     def _asked(self) -> list[Participant]:
         participants = self.plan.participants
-        judges = [j.participant for j in participants.judges if j.participant]
+        rules = (*participants.judges, *participants.turn_judges)
+        judges = [j.participant for j in rules if j.participant]
         return [participants.teacher, participants.student, *judges]
 
     def _begin(self, problem: Problem, sample: int, epoch: int) -> Conversation:

@@ -10,7 +10,7 @@ from typing import Any
 from config.roles import Config, Role, roles_of
 from config.schema import ModelSettings
 from src.classroom import Classroom
-from src.dialog.judges import build_judges, load_rules
+from src.dialog.judges import build_judges, build_turn_judges, load_rules
 from src.dialog.lesson_plan import Participants
 from src.dialog.participants import Participant
 from src.dialog.prompts import Prompts
@@ -139,6 +139,7 @@ def build_classroom(
             teacher=participants["teacher"],
             student=participants["student"],
             judges=build_judges(cfg.generation, participants.get("judge")),
+            turn_judges=build_turn_judges(cfg.generation, participants.get("judge")),
             scorer=load_scorer(cfg.reward_model),
         ),
         Prompts.load(cfg.generation),

@@ -27,6 +27,16 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class VerdictRecord(_Model):
+    """One judge's answer to one rule; `decision` None is a missing verdict."""
+
+    decision: Literal["OK", "REJECT"] | None
+    reasoning: str = ""
+    raw: str = ""
+    attempts: int = 1
+    counts: bool = True  # false: only reported, never a reason to reject
+
+
 class Message(_Model):
     """One turn: as written, and what the others saw of it."""
 
@@ -37,16 +47,25 @@ class Message(_Model):
     tokens: int = 0
     stop_reason: Literal["stop", "length"] = "stop"
     out_of_room: bool = False  # cut by what the conversation had left, not by the turn's own cap
+    verdicts: dict[str, VerdictRecord] = Field(default_factory=dict)  # of rules of single turns
+    withheld: bool = False  # it failed them, and nobody saw it
+    cost: float = 0.0  # what it pays for that, in advantage
+    scripted: bool = False  # the complaint that takes the place of an answer to a withheld turn
 
+    @property
+    def failed(self) -> bool:
+        """Whether a rule that counts does not say OK: a verdict that never came is no OK."""
+        return any(v.counts and v.decision != "OK" for v in self.verdicts.values())
 
-class VerdictRecord(_Model):
-    """One judge's answer to one rule; `decision` None is a missing verdict."""
+    @property
+    def heard(self) -> bool:
+        """Whether tutor and student said it to each other."""
+        return not self.withheld and not self.scripted
 
-    decision: Literal["OK", "REJECT"] | None
-    reasoning: str = ""
-    raw: str = ""
-    attempts: int = 1
-    counts: bool = True  # false: only reported, never a reason to reject
+    @property
+    def earns(self) -> bool:
+        """Whether turn credit gives it its share of the outcome."""
+        return not self.withheld and not self.cost
 
 
 def counting(verdicts: Mapping[str, Sequence[VerdictRecord]]) -> list[VerdictRecord]:

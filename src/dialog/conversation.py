@@ -100,8 +100,8 @@ class Conversation:
 
     @property
     def turns(self) -> list[tuple[str, str]]:
-        """(speaker, visible text) of every turn: what a judge reads."""
-        return [(m.speaker or m.role, m.visible) for m in self.messages]
+        """(speaker, visible text) of every turn that was heard: what a judge reads."""
+        return [(m.speaker or m.role, m.visible) for m in self.messages if m.heard]
 
     def to_record(self, **fields: Any) -> ConversationRecord:
         """The record of this conversation; run, split, step, rewards… come in `fields`."""

@@ -13,14 +13,14 @@ from typing import Protocol
 
 from config.errors import ConfigError, RunError
 from config.functions import call_function, load_function
-from config.rules import Rule, active_rules
+from config.rules import Rule, active_rules, turn_rules
 from config.schema import GenerationSettings
 from src.dialog.conversation import Conversation
 from src.dialog.participants import Participant
 from src.dialog.views import open_view
 from src.inference_providers.base import Completion, GaveUp
 from src.together import gather_or_cancel
-from utils.answers.leaks import match_leak
+from utils.answers.leaks import match_leak, match_leak_in_last_turn
 from utils.prompts import Prompt, load_prompt
 from utils.records import VerdictRecord
 from utils.seeding import keyed_seed
@@ -94,7 +94,8 @@ class ModelJudge:
         view = open_view(self.participant, [{"role": "user", "content": text}])
         raw = ""
         for tried in range(1 + self.retries):
-            seed = keyed_seed(conversation.seed, "judge", self.rule.name, attempt, tried)
+            address = ("turn rule", len(conversation.messages)) if self.rule.of_turn else ("judge",)
+            seed = keyed_seed(conversation.seed, *address, self.rule.name, attempt, tried)
             try:
                 [answer] = await view.aside(
                     None, n=1, max_tokens=self.max_tokens, seed=seed, json_schema=VERDICT_SCHEMA
@@ -125,13 +126,18 @@ def spend(conversation: Conversation, role: str, completion: Completion) -> None
 
 
 def load_rules(settings: GenerationSettings) -> dict[str, Prompt | Matcher]:
-    """What each rule in force goes by, in the order of their names.  Raises ConfigError."""
+    """What each rule of conversations in force goes by, in the order of their names.
+
+    Those of single turns are loaded and seen to as well.  Raises ConfigError.
+    """
+    for rule in turn_rules(settings):
+        _load(rule)
     return {rule.name: _load(rule) for rule in active_rules(settings)}
 
 
 def _load(rule: Rule) -> Prompt | Matcher:
     if rule.kind == "matcher":
-        return match_leak
+        return match_leak_in_last_turn if rule.of_turn else match_leak
     if rule.kind == "function":
         return load_function(rule.source, rule.setting)
     return load_prompt(
@@ -147,8 +153,19 @@ def _load(rule: Rule) -> Prompt | Matcher:
 
 def build_judges(settings: GenerationSettings, participant: Participant | None) -> list[Judge]:
     """One judge per rule, in the order of their names; none where no attempts are asked for."""
+    return _judges(active_rules(settings), settings, participant)
+
+
+def build_turn_judges(settings: GenerationSettings, participant: Participant | None) -> list[Judge]:
+    """One judge per rule of single turns, each of which gives one verdict."""
+    return _judges(turn_rules(settings), settings, participant)
+
+
+def _judges(
+    rules: Sequence[Rule], settings: GenerationSettings, participant: Participant | None
+) -> list[Judge]:
     judges: list[Judge] = []
-    for rule in active_rules(settings):
+    for rule in rules:
         source = _load(rule)
         if not isinstance(source, Prompt):
             judges.append(MatcherJudge(rule=rule, function=source))
@@ -168,7 +185,7 @@ def _model_judge(
         rule=rule,
         prompt=prompt,
         participant=participant,
-        attempts=settings.number_judge_attempts,
+        attempts=1 if rule.of_turn else settings.number_judge_attempts,
         retries=settings.judge_retries,
         max_tokens=settings.max_tokens_per_judge_attempt,
     )

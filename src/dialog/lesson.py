@@ -7,13 +7,13 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
 from src.dialog.conversation import Conversation, State
 from src.dialog.judges import spend
-from src.dialog.lesson_plan import Plan
+from src.dialog.lesson_plan import Batch, Plan, Shared
 from src.dialog.solutions import graded, solution_ending
+from src.dialog.turn_rules import complain, judge_last_turn
 from src.dialog.view import Turn, View
 from src.dialog.views import open_view
 from src.inference_providers.base import ChatMessage, GaveUp
@@ -25,33 +25,6 @@ from utils.seeding import keyed_seed
 from utils.thinking import THINK_OPEN
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True, kw_only=True)
-class Shared:
-    """What the samples of one problem have in common, computed once."""
-
-    opening: asyncio.Task[Turn] | None = None
-    initial: asyncio.Task[list[Solution]] | None = None
-
-
-@dataclass(slots=True, kw_only=True)
-class Batch:
-    """One call of `Classroom.run`."""
-
-    step: int
-    epoch: int
-    split: Literal["train", "eval"]
-    run: str
-    accepted_only: bool  # hard lambda, training: who is rejected is not solved
-    shared: dict[str, Shared] = field(default_factory=dict)
-
-    def cancel(self) -> None:
-        """Stop what is still being computed for nobody."""
-        for shared in self.shared.values():
-            for task in (shared.opening, shared.initial):
-                if task is not None:
-                    task.cancel()
 
 
 class Lesson:
@@ -160,17 +133,24 @@ class Lesson:
     # -- the conversation --------------------------------------------------------------------
 
     async def teacher_turn(self) -> None:
-        """The tutor speaks, or the conversation has run out of tokens."""
+        """The tutor speaks and its turn is judged, or the conversation has run out of tokens."""
         if self.teacher is None:
             self.teacher = self._open_teacher()
         prefill = f"{THINK_OPEN}\n" if self.settings.force_thinking else ""
+        spoken, judges = len(self.conversation.messages), self.plan.participants.turn_judges
         await self._speak("teacher", "teacher", self.teacher, prefill=prefill, logprobs=True)
+        if judges and len(self.conversation.messages) > spoken:
+            await judge_last_turn(self.conversation, judges, self.settings)
 
     async def student_turn(self) -> None:
         """The student speaks, then each peer while the conversation goes on.
 
-        An "attempted" conversation opens with its group's attempt.
+        An "attempted" conversation opens with its group's attempt.  To a withheld turn nobody has
+        anything to say but a scripted complaint.
         """
+        if self.conversation.messages and self.conversation.messages[-1].withheld:
+            complain(self.conversation, self.prompts.complaints, **self._values())
+            return
         if not self.conversation.messages:
             assert self.shared.opening is not None
             turn = await asyncio.shield(self.shared.opening)
@@ -226,7 +206,7 @@ class Lesson:
     def _catch_up(self, speaker: str, view: View) -> None:
         """Tell a speaker what the others said since."""
         for message in self.conversation.messages[self._told[speaker] :]:
-            if message.speaker != speaker:
+            if message.speaker != speaker and (message.heard or speaker == "teacher"):
                 view.hear(message.speaker or message.role, message.visible)
         self._told[speaker] = len(self.conversation.messages)
 
@@ -283,7 +263,7 @@ class Lesson:
             self._catch_up("student", self.student)
             return self.student
         view, turns = self._open_student(self.prompts.final_system), iter(self._students_turns)
-        for message in self.conversation.messages:
+        for message in (m for m in self.conversation.messages if m.heard):
             if message.role == "student" and not message.speaker:
                 view.replay(next(turns))
             else:

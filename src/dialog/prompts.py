@@ -18,6 +18,7 @@ class Prompts:
     personas: dict[str, Prompt]
     peers: dict[str, Prompt]
     student_initial_attempt: Prompt  # opens an "attempted" conversation
+    complaints: Prompt  # a line each
     attempt_wrapper: Prompt
     student_attempt: Prompt  # asks for the bare problem, before any conversation
     final_system: Prompt | None  # None: the persona's text stays in force
@@ -58,6 +59,7 @@ class Prompts:
             personas=personas("student_personas_prompts_paths"),
             peers=personas("peers"),
             student_initial_attempt=load("student_initial_attempt_prompt_path", student),
+            complaints=load("complaints_path", student),
             attempt_wrapper=load(
                 "initial_attempt_wrapper_prompt_path", student | {"attempt"}, "attempt"
             ),

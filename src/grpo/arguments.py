@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from trl import GRPOConfig
 
+from config.objectives import objective_values
 from config.schema import TrainRLConfig
 from config.validate import micro_batches
 from src.models.training import accumulate_in_float32
@@ -18,6 +20,10 @@ log = logging.getLogger(__name__)
 DEEPSPEED_ADAM = "fused_adam"  # a name of ours: transformers knows none for it
 # as the paper's code has it, which leaves them to transformers
 ADAM = {"adam_beta1": 0.9, "adam_beta2": 0.999, "adam_epsilon": 1e-8, "weight_decay": 0.0}
+
+# as their papers have them; read only by train.objective=sapo and =vespo
+SAPO = {"sapo_temperature_pos": 1.0, "sapo_temperature_neg": 1.05}
+VESPO = {"vespo_k_pos": 2.0, "vespo_lambda_pos": 3.0, "vespo_k_neg": 3.0, "vespo_lambda_neg": 2.0}
 
 
 def boundary(steps: int, mu: int) -> int:
@@ -90,18 +96,14 @@ def _optimizer(cfg: TrainRLConfig) -> dict[str, Any]:
 
 def _loss(cfg: TrainRLConfig) -> dict[str, Any]:
     """The paper's objective: clipped ratio of each tutor token, KL to the start, token mean."""
-    train = cfg.train
+    train, objective = cfg.train, objective_values(cfg.train)
     return {
         "beta": train.beta,
         # plain k3; True multiplies it by the ratio, whose gradient is another one even on-policy
         "use_bias_correction_kl": False,
         "sync_ref_model": False,  # the reference is the starting tutor throughout
-        "epsilon": train.epsilon,
-        "epsilon_high": train.epsilon,  # clipped alike on both sides
+        **asdict(objective),  # the paper's clips alike on both sides, token by token
         "delta": None,  # no second bound for negative advantages
-        "loss_type": train.loss_type,
-        "importance_sampling_level": "token",
-        "scale_rewards": train.scale_rewards,
         "multi_objective_aggregation": "sum_then_normalize",  # of `total`, the only one with weight
         "mask_truncated_completions": False,  # a long conversation has its reward; see `length`
         # what the paper's objective does not have
@@ -110,6 +112,8 @@ def _loss(cfg: TrainRLConfig) -> dict[str, Any]:
         "entropy_coef": 0.0,
         "use_adaptive_entropy": False,
         "router_aux_loss_coef": 0.0,  # None would add an architecture's own
+        **SAPO,
+        **VESPO,
         # ratios are between passes over the same tokens: dropout would be their only difference
         "disable_dropout": True,
         "cast_lm_head_to_fp32": False,  # the engine's head is not, and both should agree

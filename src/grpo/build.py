@@ -13,6 +13,7 @@ from config.errors import ConfigError
 from config.schema import TrainRLConfig
 from src.grpo.arguments import DEEPSPEED_ADAM
 from src.grpo.callbacks import MetricsFile, PoliteStop, StepLine
+from src.grpo.credit import TokenCredit
 from src.grpo.held_out import EvaluateEvery, pool
 from src.grpo.lead import Lead
 from src.grpo.node import Node
@@ -21,6 +22,7 @@ from src.grpo.trainer import ClassroomGRPOTrainer, Sampler, SharedWeights
 from src.grpo.tutor_in_training import TrainedModule
 from src.grpo.weights import EngineWeights
 from src.models.training import lora_config, weights_dtype
+from utils.credit.settings import credit_of, is_trls
 from utils.data.problems import Problem
 from utils.metrics.training_metrics import rollout_metrics
 from utils.records import ConversationRecord
@@ -78,6 +80,7 @@ def build_trainer(
         deepspeed_adam=cfg.train.optimizer == DEEPSPEED_ADAM,
         separate_old_pass=cfg.train.separate_old_pass,
         reward_names=list(cfg.generation.rewards),
+        credit=token_credit(cfg),
         train_dataset=data,
         processing_class=tokenizer,
         peft_config=lora_config(lora),
@@ -114,7 +117,15 @@ def _rollout(
         metrics=rollout_metrics,
         prefetch=lead.prefetch if lead is not None else None,
         overlap=cfg.train.overlap,
+        credit=token_credit(cfg) is not None,
     )
+
+
+def token_credit(cfg: TrainRLConfig) -> TokenCredit | None:
+    """None where TRL's advantages are the ones that are asked for."""
+    if is_trls(cfg.train, cfg.generation):
+        return None
+    return TokenCredit(credit_of(cfg.train, cfg.generation), cfg.train.num_samples_per_problem)
 
 
 def _sampler(cfg: TrainRLConfig, node: Node, lead: Lead | None, trained: TrainedModule) -> Sampler:

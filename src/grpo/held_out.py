@@ -11,7 +11,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from config.errors import ConfigError
-from config.rules import active_rules
+from config.rules import active_rules, turn_rules
 from config.schema import TrainRLConfig
 from src.classroom import Classroom
 from src.grpo.arguments import boundary
@@ -27,7 +27,10 @@ def check_best_metric(cfg: TrainRLConfig) -> None:
     """Raises ConfigError where `train.best_metric` names nothing that will be measured."""
     rewards = [f"reward_{name}" for name in (*cfg.generation.rewards, "total")]
     rules = [name for rule in active_rules(cfg.generation) for name in names_by_rule(rule.name)]
-    known = [*conversation_metrics([]), "normalised_gain", *rewards, *rules]
+    judged = turn_rules(cfg.generation)
+    turns = ["turns_failed", "turns_withheld"] if judged else []
+    turns += [f"turns_failed_by_{rule.name}" for rule in judged]
+    known = [*conversation_metrics([]), "normalised_gain", *rewards, *rules, *turns]
     wanted = cfg.train.best_metric
     if wanted not in known:
         near = difflib.get_close_matches(wanted, known, n=1)

@@ -7,10 +7,12 @@ of tokens x tokens is made, on a CPU or a GPU.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+import trl.trainer.utils as trl_utils
 from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -111,3 +113,13 @@ def rows_are_apart(model: torch.nn.Module, device: torch.device) -> bool:
         return unpack(found, mask)[1, 1:].float()
 
     return bool(torch.allclose(last_row(0), last_row(1), rtol=1e-2, atol=1e-2))
+
+
+@contextmanager
+def scored_tokens_only() -> Iterator[None]:
+    """Let TRL's fused head leave out rows without a label on any device, not only with Triton."""
+    before, trl_utils._use_triton = trl_utils._use_triton, lambda device: True
+    try:
+        yield
+    finally:
+        trl_utils._use_triton = before

@@ -11,6 +11,7 @@ from typing import Any
 
 from src.grpo.node import Node
 from src.grpo.prefetch import Batch, Prefetch
+from utils.credit.outcomes import Outcome, outcome_of
 from utils.data.problems import Problem
 from utils.records import ConversationRecord
 
@@ -26,17 +27,24 @@ class Row:
     mask: list[int]
     logprobs: list[float | None]
     rewards: Mapping[str, float] = field(default_factory=dict)
+    outcome: Outcome | None = None  # where advantages are made here
 
 
-def to_row(record: ConversationRecord, *, filler: int) -> Row:
-    """The training row of a conversation.
+def to_row(record: ConversationRecord, *, filler: int, credit: bool = False) -> Row:
+    """The training row of a conversation; with its outcome, where there is `credit` to give.
 
     A conversation that is left out carries no loss: its mask is 0 throughout, because TRL's KL and
     token counts go by the mask.  One without any tutor token is a single masked `filler` token.
     """
     trajectory = record.trajectory
     if trajectory is None:
-        return Row(prompt_ids=[filler], completion_ids=[filler], mask=[0], logprobs=[None])
+        return Row(
+            prompt_ids=[filler],
+            completion_ids=[filler],
+            mask=[0],
+            logprobs=[None],
+            outcome=Outcome(rewards={}) if credit else None,
+        )
     out = record.excluded is not None
     return Row(
         prompt_ids=trajectory.prompt_ids,
@@ -44,6 +52,7 @@ def to_row(record: ConversationRecord, *, filler: int) -> Row:
         mask=[0] * len(trajectory.mask) if out else trajectory.mask,
         logprobs=trajectory.logprobs,
         rewards=record.rewards,
+        outcome=outcome_of(record) if credit else None,
     )
 
 
@@ -61,17 +70,22 @@ class Rollout:
         metrics: Callable[[Sequence[ConversationRecord]], dict[str, float]],
         prefetch: Prefetch | None = None,
         overlap: bool = False,
+        credit: bool = False,
     ) -> None:
-        """`overlap`: the next batch is sampled while the trainer works on this one; every rank
+        """`credit`: rows come with whose tokens earned what.
+
+        `overlap`: the next batch is sampled while the trainer works on this one; every rank
         knows, and the lead has the `prefetch`."""
         self.node, self.problems, self.run_batch = node, problems, run_batch
         self.prefetch, self.overlap = prefetch, overlap or prefetch is not None
         self.samples, self.filler, self.metrics = samples_per_problem, filler, metrics
+        self.credit = credit
 
     def __call__(self, batch: Batch, then: Batch | None = None) -> dict[str, Any]:
         """`batch`: this rank's rows; every rank has as many.  `then`: those to begin meanwhile.
 
-        Returns TRL's keys, with `outcome` (rewards by name) and `rollout_metrics` for each row.
+        Returns TRL's keys, with `outcome` (rewards by name) and `rollout_metrics` for each row;
+        `credited`, whose tokens earned what, is for our own trainer.
         """
         gathered = self.node.gather((batch, then))
 
@@ -81,7 +95,7 @@ class Rollout:
             if self.prefetch is not None and following:
                 later = joined(following)
                 self.prefetch.start(later, *self._wanted(later))
-            rows = [to_row(record, filler=self.filler) for record in records]
+            rows = [to_row(r, filler=self.filler, credit=self.credit) for r in records]
             metrics, n = self.metrics(records), len(batch.indices)
             return [(rows[i : i + n], metrics) for i in range(0, len(rows), n)]
 
@@ -92,6 +106,7 @@ class Rollout:
             "env_mask": [row.mask for row in rows],
             "logprobs": [row.logprobs for row in rows],
             "outcome": [dict(row.rewards) for row in rows],
+            "credited": [row.outcome for row in rows],
             "rollout_metrics": [metrics for _ in rows],
         }
 

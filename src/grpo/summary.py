@@ -29,6 +29,8 @@ _ROWS = (
     ("missing verdicts", "classroom/missing"),
     ("left out", "classroom/excluded"),
     ("turns", "classroom/turns"),
+    ("tutor turns that failed a rule", "classroom/turns_failed"),
+    ("tutor turns withheld", "classroom/turns_withheld"),
     ("tutor tokens", "classroom/tutor_tokens"),
     ("all tokens", "classroom/tokens"),
     ("groups without spread", "monitors/groups_without_spread"),

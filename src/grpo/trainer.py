@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
-import trl.trainer.utils as trl_utils
 from torch import Tensor
 from trl import GRPOConfig, GRPOTrainer
 
 from src.grpo import packing
+from src.grpo.credit import TokenCredit
 from src.grpo.first_pass import Correction, FirstPass
 from src.grpo.offload import at_rest, fused_adam
 from src.grpo.order import EpochSampler, Order
 from src.grpo.prefetch import Batch
 from src.grpo.rollout import Rollout
 from src.models.steps import StopsAtLastStep
+from utils.credit.outcomes import Outcome
 from utils.rewards import NAMES
 
 log = logging.getLogger(__name__)
@@ -70,16 +70,6 @@ def reward_functions(names: Sequence[str]) -> list[Any]:
     return [total, *map(named, names)]
 
 
-@contextmanager
-def scored_tokens_only() -> Iterator[None]:
-    """Let TRL's fused head leave out rows without a label on any device, not only with Triton."""
-    before, trl_utils._use_triton = trl_utils._use_triton, lambda device: True
-    try:
-        yield
-    finally:
-        trl_utils._use_triton = before
-
-
 class ClassroomGRPOTrainer(StopsAtLastStep, GRPOTrainer):
     """GRPO whose completions are whole conversations.
 
@@ -94,6 +84,7 @@ class ClassroomGRPOTrainer(StopsAtLastStep, GRPOTrainer):
     `deepspeed_adam`: its own AdamW in place of the one that `args` name.
     `separate_old_pass`: TRL's own way, which scores a batch once more (src/grpo/first_pass.py).
     `reward_names`: the parts of `total`, which are logged.
+    `credit`: makes the advantages; None: TRL's, the group's and one for each conversation.
     """
 
     args: GRPOConfig
@@ -111,12 +102,14 @@ class ClassroomGRPOTrainer(StopsAtLastStep, GRPOTrainer):
         deepspeed_adam: bool = False,
         separate_old_pass: bool = False,
         reward_names: Sequence[str] = NAMES,
+        credit: TokenCredit | None = None,
         **arguments: Any,
     ) -> None:
         self._rollout, self._evaluate_held_out = rollout, evaluate_held_out
         self._score_rows, self._offload = score_rows, offload
         self._tutor_mask: Tensor | None = None  # (rows, completion): 1 on the tutor's tokens
         self._rows: list[int] = []
+        self._credit, self._outcomes = credit, list[Outcome]()
         self._order: Order | None = None
         args.reward_weights = [1.0] + [0.0] * len(reward_names)
         super().__init__(
@@ -170,6 +163,18 @@ class ClassroomGRPOTrainer(StopsAtLastStep, GRPOTrainer):
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         # `rollout_func` is not shown the dataset's columns.
         self._rows = [row["index"] for row in inputs]
+        batch = self._scored_batch(inputs)
+        if self._credit is not None:
+            metrics = self._metrics["train"]
+            batch["advantages"] = self._credit(
+                self._outcomes,
+                batch["completion_ids"],
+                self.accelerator,
+                lambda name, value: metrics[name].append(value),
+            )
+        return batch
+
+    def _scored_batch(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         if self._first_pass is None:
             return super()._generate_and_score_completions(inputs)
         kept = self.num_iterations, self.vllm_importance_sampling_correction
@@ -188,6 +193,7 @@ class ClassroomGRPOTrainer(StopsAtLastStep, GRPOTrainer):
             rows = self._rollout(batch, following)
         masks = [torch.tensor(mask, device=self.accelerator.device) for mask in rows["env_mask"]]
         self._tutor_mask = torch.nn.utils.rnn.pad_sequence(masks, batch_first=True)
+        self._outcomes = rows.pop("credited")
         return rows
 
     def _following(self, batch: Batch) -> Batch | None:
@@ -250,7 +256,7 @@ class ClassroomGRPOTrainer(StopsAtLastStep, GRPOTrainer):
         found = []
         for part in torch.arange(len(input_ids)).split(batch_size or len(input_ids)):
             mask = attention_mask[part]
-            with self.accelerator.autocast(), scored_tokens_only():
+            with self.accelerator.autocast(), packing.scored_tokens_only():
                 inputs = packing.pack(input_ids[part], mask, labels[part])
                 out = model(**inputs, fused_lm_head=True)
             wanted = [out.log_probs, *([out.entropy] if compute_entropy else [])]
@@ -262,7 +268,7 @@ class ClassroomGRPOTrainer(StopsAtLastStep, GRPOTrainer):
         """Tried out on the first call, which all ranks make together."""
         if self._packs and not self._tried:
             self._tried = True
-            with scored_tokens_only():
+            with packing.scored_tokens_only():
                 self._packs = packing.rows_are_apart(model, self.accelerator.device)
             if not self._packs:
                 log.warning("train.padding_free: this model's layers mix packed rows; padded")

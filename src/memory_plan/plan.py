@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from config.roles import roles_of
-from config.rules import active_rules, needs_judge
+from config.rules import active_rules, needs_judge, prompts_among, turn_rules
 from config.schema import TrainRLConfig
 from src.memory_plan.engines import add_engine
 from src.memory_plan.parts import Described, Phase, Plan, Training, shape_of, summed, total
@@ -79,8 +79,8 @@ def update_load(cfg: TrainRLConfig) -> Mapping[str, Load]:
     attempts += problems * (generation.number_initial_attempts + 1)  # + the opening attempt
     verdicts = 0
     if needs_judge(generation):
-        prompts = sum(rule.kind == "prompt" for rule in active_rules(generation))
-        verdicts = rows * prompts * generation.number_judge_attempts
+        verdicts = prompts_among(active_rules(generation)) * generation.number_judge_attempts
+        verdicts = rows * (verdicts + turns * prompts_among(turn_rules(generation)))
     per_turn = generation.max_tokens_per_turn
     return {
         "tutor": Load(requests=rows * turns, tokens=rows * min(turns * per_turn, longest)),

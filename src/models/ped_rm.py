@@ -63,10 +63,10 @@ def rating_prompt(cfg: EvalConfig) -> RatingPrompt:
 
 
 def rated_turns(record: ConversationRecord, prompt: RatingPrompt) -> list[list[ChatMessage]]:
-    """One chat for each tutor turn, ending with it; what the student saw, no hidden planning."""
+    """One chat for each tutor turn that the student saw, ending with it; no hidden planning."""
     chat = prompt.opening(record.problem, str(record.extra.get("solution") or record.answer))
     chats = []
-    for message in record.messages:
+    for message in (m for m in record.messages if m.heard):
         tutor = message.role == "teacher"
         chat = [*chat, {"role": "assistant" if tutor else "user", "content": message.visible}]
         if tutor:

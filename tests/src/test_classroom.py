@@ -21,7 +21,7 @@ from config.schema import (
 )
 from src.classroom import Classroom, is_solved_anyway
 from src.dialog.conversation import Conversation, Limits, State, next_state
-from src.dialog.judges import build_judges
+from src.dialog.judges import build_judges, build_turn_judges
 from src.dialog.lesson_plan import Participants
 from src.dialog.prompts import Prompts
 from src.inference_providers.base import Completion, GaveUp, ProviderError
@@ -63,6 +63,7 @@ def classroom(
             teacher=participant("teacher", teacher, **participant_changes),
             student=participant("student", student, **participant_changes),
             judges=build_judges(settings, judge_participant),
+            turn_judges=build_turn_judges(settings, judge_participant),
         ),
         Prompts.load(settings),
         RewardSettings.of(settings, RewardModelSettings()),

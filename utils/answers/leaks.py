@@ -86,6 +86,17 @@ def match_leak(problem: str, answer: str, turns: Sequence[tuple[str, str]]) -> V
     return Verdict(decision="OK", reasoning=" ".join([reason, *map(str, found)]))
 
 
+def match_leak_in_last_turn(problem: str, answer: str, turns: Sequence[tuple[str, str]]) -> Verdict:
+    """The same of the last turn alone, whatever was told before it."""
+    found, reason = _read(problem, answer, turns)
+    last = [leak for leak in found if leak.turn == len(turns)]
+    for leak in last:
+        if leak.kind != "wrong":
+            return Verdict(decision="REJECT", reasoning=str(leak))
+    why = reason if not found else "The last turn tells nothing new."
+    return Verdict(decision="OK", reasoning=" ".join([why, *map(str, last)]))
+
+
 def leaks(problem: str, answer: str, turns: Sequence[tuple[str, str]]) -> list[Leak]:
     """Every tutor turn that tells the answer, or a wrong one: the first place in each."""
     return _read(problem, answer, turns)[0]

@@ -152,7 +152,7 @@ def _spoken(
     """
     name = record.student_name
     head = [prompt.system(record.problem, record.answer, name, record.student_persona)]
-    turns = list(record.messages)
+    turns = [m for m in record.messages if m.heard]
     if turns and turns[0].role == "student":
         head.append(prompt.attempt(record.problem, turns.pop(0).visible, name))
     while turns and turns[-1].role == "student":  # nothing to learn from what nobody answered

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from utils.metrics.statistics import Estimate, clustered_mean
+from utils.metrics.turns import Metric, turn_metrics
 from utils.metrics.verdicts import by_rule, leaked, leaked_any, missing, rejected, rejected_any
 from utils.records import ConversationRecord, Solution
 
@@ -37,15 +38,19 @@ METRICS_NAME = "metrics.json"
 STOP_REASONS = ("tutor_ended", "max_turns", "max_tokens", "error")
 
 #: What these names begin is a share: it lies between 0 and 1.
-_SHARES = ("solve_", "leaked", "rejected", "missing", "ended_", "truncated_turn")
+_SHARES = (
+    "solve_", "leaked", "rejected", "missing", "ended_", "truncated_turn", "turns_failed",
+    "turns_withheld",
+)  # fmt: skip
 
 #: These are differences of shares: they lie between -1 and 1.
 _SIGNED = ("delta", "delta_accepted")
 
 #: Of what these names begin, less is better.
-_LESS = ("leaked", "rejected", "missing", "truncated_turn", "ended_error", "ended_max")
-
-Metric = Callable[[ConversationRecord], float | None]
+_LESS = (
+    "leaked", "rejected", "missing", "truncated_turn", "turns_failed", "turns_withheld",
+    "ended_error", "ended_max",
+)  # fmt: skip
 
 
 def more_is_better(name: str) -> bool:
@@ -152,6 +157,7 @@ def conversation_metrics(records: Sequence[ConversationRecord]) -> dict[str, Met
         | {f"ended_{reason}": _ended(reason) for reason in STOP_REASONS}
         | (_ACCEPTED if accepted else {})
         | {name: metric for rule in rules for name, metric in by_rule(rule).items()}
+        | turn_metrics(records)
         | {f"reward_{name}": _reward(name) for name in names}
     )
 

@@ -60,7 +60,7 @@ class Monitor:
 
 def tutor_turns(record: ConversationRecord) -> list[str]:
     """What the tutor said in each turn, as the student saw it."""
-    return [m.visible for m in record.messages if m.role == "teacher"]
+    return [m.visible for m in record.messages if m.role == "teacher" and m.heard]
 
 
 def _per_turn(

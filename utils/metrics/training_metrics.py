@@ -37,7 +37,7 @@ def rollout_metrics(records: Sequence[ConversationRecord]) -> dict[str, float]:
     found = {
         f"classroom/{name}": estimate.mean
         for name, estimate in summarise(records).items()
-        if name in _CURVES or name.startswith("rejected_by_")
+        if name in _CURVES or name.startswith(("rejected_by_", "turns_failed", "turns_withheld"))
     }
     found |= {f"monitors/{m.name}": m.value(records).mean for m in MONITORS}
     shares = agreement_shares(records)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -25,6 +25,7 @@ from utils.thinking_formats import KNOWN
 CHUNK = 32  # conversations in a chunk: opening one unpacks about half a megabyte
 MAX_TEXT = 20_000  # characters of one text in the page; the record has all of it
 Decode = Callable[[Sequence[int]], str]
+TurnCredit = Mapping[tuple[str, int, str, int], Sequence[float]]  # by conversation
 _ANY_FORMAT = Thinking(KNOWN)  # a record does not say which one its models have
 _BROKEN = "\ufffd"  # what an incomplete UTF-8 sequence decodes to
 
@@ -84,13 +85,18 @@ def _rounded(value: float | None) -> float | None:
 
 
 def chunks(
-    chosen: Sequence[tuple[int, ConversationRecord]], decoders: Sequence[Decode | None]
+    chosen: Sequence[tuple[int, ConversationRecord]],
+    decoders: Sequence[Decode | None],
+    credit: Sequence[TurnCredit],
 ) -> Iterator[tuple[str, str]]:
-    """(conversations, their solutions), CHUNK at a time, as base64 of gzipped JSON."""
+    """(conversations, their solutions), CHUNK at a time, as base64 of gzipped JSON.
+
+    `decoders` and `credit`: of each run.
+    """
     for start in range(0, len(chosen), CHUNK):
         part = chosen[start : start + CHUNK]
         yield (
-            _packed([body(r, decoders[run]) for run, r in part]),
+            _packed([body(r, decoders[run], credit[run].get(r.key, ())) for run, r in part]),
             _packed([solutions(r) for _, r in part]),
         )
 
@@ -102,8 +108,13 @@ def _packed(rows: list[dict[str, Any]]) -> str:
     )
 
 
-def body(r: ConversationRecord, decode: Decode | None = None) -> dict[str, Any]:
-    """Everything the page shows of one conversation but its solutions."""
+def body(
+    r: ConversationRecord, decode: Decode | None = None, credit: Sequence[float] = ()
+) -> dict[str, Any]:
+    """Everything the page shows of one conversation but its solutions.
+
+    `credit`: advantages of its tutor turns, if known.
+    """
     return {
         "problem": _cut(r.problem),
         "answer": _cut(r.answer),
@@ -111,7 +122,7 @@ def body(r: ConversationRecord, decode: Decode | None = None) -> dict[str, Any]:
         "persona": r.student_persona,
         "error": r.error,
         "excluded": r.excluded,
-        "messages": _messages(r, decode),
+        "messages": _messages(r, decode, credit),
         "verdicts": {
             rule: [
                 {"decision": v.decision, "reasoning": _cut(v.reasoning or v.raw)} for v in verdicts
@@ -143,17 +154,23 @@ def _solution(s: Solution) -> dict[str, Any]:
     return {"text": _cut(s.text), "answer": s.answer, "correct": s.correct, "score": s.score}
 
 
-def _messages(r: ConversationRecord, decode: Decode | None) -> list[dict[str, Any]]:
+def _messages(
+    r: ConversationRecord, decode: Decode | None, credit: Sequence[float]
+) -> list[dict[str, Any]]:
     segments = sampled_segments(r.trajectory) if r.trajectory else []
     own = [m for m in r.messages if m.role == "teacher"]
     # One unbroken run of sampled tokens a turn; anything else cannot be laid beside the text.
     turns = iter(segments if len(segments) == len(own) else [])
-    scores = iter(r.ped_rm if len(r.ped_rm) == len(own) else [])
+    seen = [m for m in own if m.heard]
+    earned = iter(credit)
+    scores = iter(r.ped_rm if len(r.ped_rm) == len(seen) else [])
     shown = []
     for message in r.messages:
         entry = _message(message)
         if message.role == "teacher":
-            segment, score = next(turns, None), next(scores, None)
+            segment, score = next(turns, None), next(scores, None) if message.heard else None
+            if (advantage := next(earned, None)) is not None:
+                entry["credit"] = round(advantage, 3)
             if segment is not None:
                 entry |= _tokens(*segment, decode)
             if score is not None:
@@ -163,10 +180,19 @@ def _messages(r: ConversationRecord, decode: Decode | None) -> list[dict[str, An
 
 
 def _message(m: Message) -> dict[str, Any]:
-    entry: dict[str, Any] = {"role": m.role, "text": _cut(m.visible), "tokens": m.tokens}
+    shown = _ANY_FORMAT.visible(m.content) if m.withheld else m.visible
+    entry: dict[str, Any] = {"role": m.role, "text": _cut(shown), "tokens": m.tokens}
+    if m.verdicts:
+        entry["rules"] = [
+            [rule, v.decision if v.counts else "only reported", _cut(v.reasoning or v.raw)]
+            for rule, v in m.verdicts.items()
+        ]
+    for name in ("withheld", "scripted", "cost"):
+        if getattr(m, name):
+            entry[name] = getattr(m, name)
     if m.stop_reason == "length":
         entry["cut"] = True
-    hidden = hidden_text(m.content, m.visible) if m.content != m.visible else ""
+    hidden = hidden_text(m.content, shown) if m.content != shown else ""
     if hidden:
         entry["hidden"] = _cut(hidden)
     return entry

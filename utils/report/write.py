@@ -20,6 +20,7 @@ from config.errors import ConfigError
 from utils.metrics.statistics import MIN_CLUSTERS
 from utils.records import JOURNAL_NAME, RECORD_NAME
 from utils.report.conversations import CHUNK, Decode, choose, chunks, index
+from utils.report.credit import turn_credit
 from utils.report.page import page
 from utils.report.runs import describe, labels, paper_points, plane
 from utils.report.terminal import plain
@@ -53,7 +54,9 @@ def write_report(
         "index": index(chosen),
     }
     temporary = path.with_name(path.name + ".part")
-    temporary.write_text(page(data, chunks(chosen, given)), encoding="utf-8")
+    steps = {record.step for _, record in chosen}
+    credit = [turn_credit(run, steps) for run in runs]
+    temporary.write_text(page(data, chunks(chosen, given, credit)), encoding="utf-8")
     temporary.replace(path)
     return path
 

@@ -20,6 +20,7 @@ from transformers import AutoTokenizer, TrainerCallback
 
 from config.schema import TrainRLConfig, TrainSettings
 from src.grpo.arguments import DEEPSPEED_ADAM, grpo_arguments
+from src.grpo.build import token_credit
 from src.grpo.node import Node
 from src.grpo.prefetch import Prefetch
 from src.grpo.rollout import Rollout
@@ -101,6 +102,7 @@ def build(
         filler=0,
         metrics=lambda records: {"classroom/held": float(len(records))},
         prefetch=prefetch,
+        credit=token_credit(cfg) is not None,
     )
     return ClassroomGRPOTrainer(
         model=model,
@@ -113,6 +115,7 @@ def build(
         offload=cfg.train.offload_during_rollouts,
         deepspeed_adam=cfg.train.optimizer == DEEPSPEED_ADAM,
         separate_old_pass=cfg.train.separate_old_pass,
+        credit=token_credit(cfg),
         train_dataset=Dataset.from_dict(
             {"prompt": [p.id for p in problems], "index": list(range(count))}
         ),

@@ -28,8 +28,9 @@ from config.schema import TrainSettings
 from src.grpo.trainer import ClassroomGRPOTrainer
 from src.grpo.weights import whole_weights
 from tests.src.grpo import fixed_update
+from utils.credit.outcomes import runs_of
 from utils.data.problems import Problem
-from utils.records import ConversationRecord, Trajectory
+from utils.records import ConversationRecord, Message, Trajectory
 from utils.rewards import NAMES
 
 PROBLEMS, SAMPLES, RATE = 2, 4, 0.5
@@ -56,7 +57,22 @@ def conversation(problem: Problem, sample: int) -> ConversationRecord:
             mask=mask,
             logprobs=[-7.5 + 3 * rng.random() if m else None for m in mask],
         ),
+        messages=spoken(mask, Random(f"turns of {problem.id}/{sample}")),
     )
+
+
+def spoken(mask: list[int], rng: Random) -> list[Message]:
+    """A tutor turn for each run of sampled tokens; every third fails its rules and pays."""
+    return [
+        Message(
+            role="teacher",
+            content="?",
+            visible="?",
+            tokens=end - start,
+            cost=rng.choice([0.0, 0.0, 0.5]),
+        )
+        for start, end in runs_of(mask)
+    ]
 
 
 def conversations() -> list[ConversationRecord]:
@@ -115,10 +131,24 @@ def run(
     return steps
 
 
+def spread_out(trainer: ClassroomGRPOTrainer) -> None:
+    """TRL's own advantages, written down for each token."""
+    score = trainer._generate_and_score_completions
+
+    def written_out(inputs: Any) -> dict[str, Any]:
+        batch = score(inputs)
+        shape = batch["completion_ids"].shape
+        return batch | {"advantages": batch["advantages"].unsqueeze(1).expand(shape).contiguous()}
+
+    trainer._generate_and_score_completions = written_out  # type: ignore[method-assign]
+
+
 def main() -> None:
     model, out, *pairs = sys.argv[1:]
     changes = {key: yaml.safe_load(value) for key, value in (pair.split("=") for pair in pairs)}
-    steps = run(model, Path(out), **changes)
+    written_out = changes.pop("written_out", False)
+    change = spread_out if written_out else lambda trainer: None
+    steps = run(model, Path(out), change, **changes)
     assert steps.trainer is not None
     if steps.trainer.is_world_process_zero():
         (Path(out) / "logs.json").write_text(json.dumps(steps.logs))

@@ -25,10 +25,6 @@ from utils.settings.hydra_entry import load_config
 # adds is in none of these, and the test fails: it is read, and named or put here.
 LEFT_ALONE: dict[str, str] = {
     "set where the trainer is built": "model_init_kwargs reward_weights",
-    "of a loss that train.loss_type does not offer": (
-        "sapo_temperature_neg sapo_temperature_pos vespo_k_neg vespo_k_pos vespo_lambda_neg"
-        " vespo_lambda_pos"
-    ),
     "of something that is off": (
         "ref_model_mixup_alpha ref_model_sync_steps entropy_coef_min entropy_coef_max"
         " entropy_coef_delta entropy_target"
@@ -111,6 +107,7 @@ def test_the_objective_is_the_papers(monkeypatch: pytest.MonkeyPatch) -> None:
         "mask_truncated_completions": False, "off_policy_mask_threshold": None,
         "top_entropy_quantile": 1.0, "entropy_coef": 0.0, "use_adaptive_entropy": False,
         "router_aux_loss_coef": 0.0, "disable_dropout": True, "cast_lm_head_to_fp32": False,
+        **arguments.SAPO, **arguments.VESPO,
     }  # fmt: skip
     assert (found["num_iterations"], found["learning_rate"], found["weight_decay"]) == (2, 5e-7, 0)
     assert found["lr_scheduler_type"] == "constant" and found["num_generations"] == 8

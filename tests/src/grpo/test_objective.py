@@ -23,7 +23,8 @@ from config.schema import (
     VllmSettings,
 )
 from src.grpo.arguments import grpo_arguments
-from src.grpo.trainer import ClassroomGRPOTrainer, scored_tokens_only
+from src.grpo.packing import scored_tokens_only
+from src.grpo.trainer import ClassroomGRPOTrainer
 from tests import oracle
 from tests.src.grpo import fixed_update
 from tests.tiny import save_tiny_model

@@ -13,7 +13,7 @@ from trl.trainer.utils import add_fused_lm_head
 
 from config.schema import TrainSettings
 from src.grpo import packing
-from src.grpo.trainer import scored_tokens_only
+from src.grpo.packing import scored_tokens_only
 from tests.src.grpo.fixed_update import build
 from tests.tiny import save_tiny_model
 

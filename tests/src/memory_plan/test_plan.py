@@ -274,6 +274,15 @@ def test_one_update_of_7b(tmp_path: Path) -> None:
     assert load["training"].tokens == 128 * 2 * 8192
 
 
+def test_rules_of_turns_are_asked_at_every_turn() -> None:
+    rule = "+generation.turn_rules.guides=prompt_templates/judges/turn_guides.txt"
+    more = [rule, "+generation.turn_rules.leak=matcher", "generation.max_turns=12"]
+    arguments = parse(["--config-name", "7b", "logging.save_dir=x", *more], config_name="none")
+    load = update_load(plan_jobs(arguments, 4, 1)[0][0].settings)
+    assert load["judge"].requests == 128 * (2 * 2 + 6)
+    assert load["judge"].tokens == load["judge"].requests * 2048
+
+
 def test_without_gpus_all_lies_in_ram(planned: Planned) -> None:
     plan, said = planned("smollm2", gpus=0)
     assert all(phase.gpus == [] for phase in plan.phases)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.synthetic import record, records
+from tests.utils.report.test_credit import failing, run_of
 from utils.metrics.calibration import calibrate
 from utils.records import Message, Solution, Usage, VerdictRecord
 from utils.report.write import write_report
@@ -174,6 +175,26 @@ def test_tokens_are_shaded_and_are_the_turn(page: Any) -> None:
     text = page.locator(".tokens").first.inner_text()
     assert text.startswith("<think>") and "</think>" in text  # as sampled, its planning too
     assert "logprob" in page.locator(".token").first.get_attribute("title")
+
+
+def test_each_tutor_turn_has_a_bar_of_what_it_earned(
+    browser: Any, tmp_path: Path, errors: list[str]
+) -> None:
+    run = run_of(failing())
+    path = write_report([run], tmp_path / "report.html")
+    page = open_page(browser, path, errors)
+    tutors = page.locator(".turn.tutor").count()
+    assert page.locator(".turn.tutor .gauge i").count() == tutors > 0
+    first = page.locator(".turn.tutor").first
+    assert "unheard" in first.get_attribute("class")
+    assert "not shown to the student" in first.locator(".speaker").inner_text()
+    said = first.locator(".credit").inner_text()
+    assert said.startswith("advantage ") and "0.5, a cost of 0.5 in it" in said
+    down, gauge = (first.locator(s).bounding_box() for s in (".gauge .down", ".gauge"))
+    assert 0 < down["width"] <= gauge["width"] / 2 and down["x"] >= gauge["x"] - 0.5
+    assert first.locator(".turnrule.reject").count() == 1
+    page.close()
+    assert errors == []
 
 
 def test_address_opens_the_conversation(browser: Any, run_page: Path, errors: list[str]) -> None:

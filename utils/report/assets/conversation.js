@@ -16,7 +16,7 @@ function conversationView(data, store, i, body, view) {
       h("div", { class: "prose statement", dir: "auto" }, prose(body.problem, view.text)),
       h("p", { class: "answer" }, "Answer ", h("b", { dir: "auto" }, mathAnswer(body.answer)))),
     scoreLine(index, i, body),
-    h("ol", { class: "turns" }, body.messages.map((message) => turn(message, student, view))),
+    h("ol", { class: "turns" }, body.messages.map((message) => turn(message, student, view, mostCredit(body.messages)))),
     h("p", { class: "ending" }, ENDINGS[index.stop[i]] || index.stop[i], body.error && h("code", null, body.error)),
     body.excluded && h("p", { class: "ending" }, `Left out of its group: ${body.excluded.replaceAll("_", " ")}.`),
     verdictsView(body.verdicts, view),
@@ -66,23 +66,50 @@ function dumbbell(before, after) {
     h("span", null, `${present(before) ? percent(before, 0) : "?"} → ${present(after) ? percent(after, 0) : "?"} solved`));
 }
 
-function turn(message, student, view) {
+const mostCredit = (messages) => Math.max(1, ...messages.map((m) => Math.abs(m.credit || 0)));
+
+// What the turn's tokens were pushed by: left of the middle down, right of it up.
+function creditBar(message, most) {
+  if (!present(message.credit)) return null;
+  const share = (Math.abs(message.credit) / most) * 50;
+  const side = message.credit < 0 ? "down" : "up";
+  const cost = message.cost ? `, a cost of ${number(message.cost)} in it` : "";
+  return h("p", { class: "credit", title: `advantage of this turn${cost}` },
+    h("span", { class: "gauge", "aria-hidden": "true" }, h("i", { class: side, style: { width: `${share}%` } })),
+    `advantage ${message.credit > 0 ? "+" : ""}${number(message.credit)}${cost}`);
+}
+
+function turnRules(message, view) {
+  return (message.rules || []).map(([rule, decision, why]) => {
+    const kind = { OK: "ok", REJECT: "reject" }[decision] || "none";
+    return h("details", { class: `turnrule ${kind}` },
+      h("summary", null, `${rule.replaceAll("_", " ")}: ${decision || "no verdict"}`),
+      why && h("div", { class: "prose", dir: "auto" }, prose(why, view.text)));
+  });
+}
+
+function turn(message, student, view, most) {
   const tutor = message.role === "teacher";
   const shaded = tutor && view.shade && message.pieces;
   const text = shaded
     ? h("div", { class: "prose tokens" }, tokenSpans(message.pieces, message.logprobs))
     : h("div", { class: "prose", dir: "auto" }, message.text ? prose(message.text, view.text) : h("i", { class: "nothing" }, "(nothing that the other could see)"));
-  return h("li", { class: `turn ${tutor ? "tutor" : "student"}` },
+  const unheard = message.withheld || message.scripted ? " unheard" : "";
+  return h("li", { class: `turn ${tutor ? "tutor" : "student"}${unheard}` },
     h("p", { class: "speaker" }, tutor ? "Tutor" : student, h("small", null, turnFacts(message))),
     message.hidden && !shaded && h("details", { class: "think", open: Boolean(view.text && message.hidden.toLowerCase().includes(view.text)) },
       h("summary", null, "Hidden thinking"), h("div", { class: "prose", dir: "auto" }, prose(message.hidden, view.text))),
-    h("div", { class: "bubble" }, text));
+    h("div", { class: "bubble" }, text),
+    tutor && creditBar(message, most),
+    tutor && turnRules(message, view));
 }
 
 function turnFacts(message) {
   const found = [];
   if (message.tokens) found.push(`${message.tokens} tokens`);
   if (message.cut) found.push("cut off");
+  if (message.withheld) found.push("not shown to the student");
+  if (message.scripted) found.push("scripted, in place of an answer");
   if (present(message.logprob)) found.push(`mean logprob ${number(message.logprob, 2)}`);
   if (present(message.ped_rm)) found.push(`Ped-RM ${number(message.ped_rm, 2)}`);
   return found.join(" · ");

@@ -1,0 +1,102 @@
+"""Objectives by name: what each fixes of TRL's loss, and what it leaves to other settings.
+
+Bounds are those that TRL's documentation gives for each paper.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from config.errors import ConfigError
+from config.schema import GenerationSettings, TrainSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """What a name stands for; None: as `train` says."""
+
+    level: Literal["token", "sequence"] = "token"  # what a ratio is taken of
+    loss_type: str | None = None
+    scale_rewards: str | None = None
+    epsilon: float | None = None  # lower bound: 1 - epsilon
+    epsilon_high: float | None = None  # upper bound: 1 + epsilon_high; of CISPO: the ratio itself
+
+
+OBJECTIVES: dict[str, Objective] = {
+    "grpo": Objective(),  # the paper's; `train.loss_type` says over what it is averaged
+    "dr_grpo": Objective(loss_type="dr_grpo", scale_rewards="none"),  # arXiv 2503.20783
+    "gspo": Objective(  # arXiv 2507.18071
+        level="sequence", loss_type="grpo", epsilon=3e-4, epsilon_high=4e-4
+    ),
+    "luspo": Objective(level="sequence", loss_type="luspo"),  # arXiv 2602.05261
+    "cispo": Objective(loss_type="cispo", epsilon=0.2, epsilon_high=5.0),  # arXiv 2510.13786
+    # the last two clip nothing
+    "sapo": Objective(loss_type="sapo", epsilon=0.2, epsilon_high=0.2),  # arXiv 2511.20347
+    "vespo": Objective(loss_type="vespo", epsilon=0.2, epsilon_high=0.2),  # arXiv 2602.10693
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectiveValues:
+    """TRL's settings for an objective, all of them said."""
+
+    importance_sampling_level: str
+    loss_type: str
+    scale_rewards: str
+    epsilon: float
+    epsilon_high: float
+
+
+def objective_values(train: TrainSettings) -> ObjectiveValues:
+    """What `train.objective` and the settings that it leaves open come to."""
+    fixed = OBJECTIVES[train.objective]
+    return ObjectiveValues(
+        importance_sampling_level=fixed.level,
+        loss_type=fixed.loss_type or train.loss_type,
+        scale_rewards=fixed.scale_rewards or train.scale_rewards,
+        epsilon=train.epsilon if fixed.epsilon is None else fixed.epsilon,
+        epsilon_high=train.epsilon if fixed.epsilon_high is None else fixed.epsilon_high,
+    )
+
+
+def check_credit(train: TrainSettings, generation: GenerationSettings) -> None:
+    """Raises ConfigError where settings of credit and objective cannot be had together."""
+    fixed, default = OBJECTIVES[train.objective], TrainSettings()
+    for key in ("loss_type", "scale_rewards", "epsilon"):
+        decided, given = getattr(fixed, key), getattr(train, key)
+        if decided is not None and given not in (decided, getattr(default, key)):
+            raise ConfigError(
+                f"train.{key}: train.objective={train.objective} makes it {decided}; leave it out"
+            )
+    if train.advantages == "per_reward" and objective_values(train).scale_rewards == "none":
+        raise ConfigError(
+            "train.advantages: per_reward divides each reward by its spread; it needs "
+            "train.scale_rewards=group or batch (train.objective=dr_grpo has none)"
+        )
+    if fixed.level == "sequence":
+        # one ratio for all tokens: the loss sees the mean of their advantages and nothing else
+        grain = "train.credit=turn" if train.credit == "turn" else None
+        if acts_on_turns(generation):
+            grain = f"generation.failed_turn={generation.failed_turn}"
+        if grain is not None:
+            raise ConfigError(
+                f"train.objective: {train.objective} has one ratio for a whole conversation, which "
+                f"would average away what {grain} gives to single turns"
+            )
+
+
+def acts_on_turns(generation: GenerationSettings) -> bool:
+    """Whether a turn that fails its rules costs, or earns, other than the rest."""
+    return bool(generation.turn_rules) and generation.failed_turn != "record"
+
+
+def check_turn_rules(generation: GenerationSettings) -> None:
+    """Raises ConfigError where turns cannot fail, or would fail for nothing."""
+    if generation.failed_turn != "record" and not generation.turn_rules:
+        raise ConfigError(
+            f"generation.failed_turn: {generation.failed_turn} needs generation.turn_rules, "
+            "which say when a turn fails"
+        )
+    if generation.failed_turn == "penalise" and not generation.turn_penalty:
+        raise ConfigError("generation.turn_penalty: 0 penalises nothing")
