@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from config.errors import ConfigError
 from config.roles import Config, Role, roles_of
 from config.schema import ModelSettings
 from src.classroom import Classroom
@@ -30,11 +31,15 @@ def load_tokenizer(model: ModelSettings, setting: str) -> Any:
     """The tokenizer of a local model; `setting` is the key that names it, for errors."""
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(
-        resolve_model(model.model_name_or_path, setting=f"{setting}.model_name_or_path"),
-        revision=model.revision,
-        trust_remote_code=model.trust_remote_code,
-    )
+    key = f"{setting}.model_name_or_path"
+    path = resolve_model(model.model_name_or_path, setting=key)
+    try:
+        return AutoTokenizer.from_pretrained(
+            path, revision=model.revision, trust_remote_code=model.trust_remote_code
+        )
+    except OSError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(f"{key}: {model.model_name_or_path}: {reason}") from None
 
 
 def more_stop_ids(model: ModelSettings, setting: str) -> list[int]:
@@ -84,15 +89,22 @@ def build_participant(
 
 
 def check_classroom(cfg: Config) -> None:
-    """See to prompts, rewards, chat templates, keys and reward model, before anything slow begins.
+    """See to texts, chat templates and keys, before anything slow begins.  Raises ConfigError."""
+    check_texts(cfg)
+    check_models(cfg, roles_of(cfg).values())
 
-    Raises ConfigError.
-    """
+
+def check_texts(cfg: Config) -> None:
+    """Prompts, rules, rewards and the reward model's name.  Raises ConfigError."""
     load_rules(cfg.generation)
     RewardSettings.of(cfg.generation, cfg.reward_model)
     Prompts.load(cfg.generation)
     check_reward_model(cfg.reward_model)
-    for role in roles_of(cfg).values():
+
+
+def check_models(cfg: Config, roles: Iterable[Role]) -> None:
+    """Addresses and keys of hosted models, chat templates of the others.  Raises ConfigError."""
+    for role in roles:
         if role.hosted:
             hosted_provider(role.model, cfg.engines, role=role.setting)
         else:

@@ -190,7 +190,7 @@ def test_in_one_process_with_evaluation(model: Path, tmp_path: Path) -> None:
     evaluations = held_out(folder)
     assert list(evaluations) == [0, 2, 4, 6]
     problems = {r.problem_id for r in evaluations[0]}
-    assert len(problems) == 5
+    assert len(problems) == 4
     assert all({r.problem_id for r in each} == problems for each in evaluations.values())
     assert all(len(r.initial_solutions) for each in evaluations.values() for r in each)
     # each is held with the weights of its step, and stands in the curve
