@@ -132,13 +132,13 @@ def silent_turns(records: Records) -> Estimate:
 
 
 def groups_without_spread(records: Records) -> Estimate:
-    """Share of groups (one problem at one step) whose rewards are all the same: no gradient."""
-    groups: dict[tuple[str, int, str], list[float]] = defaultdict(list)
+    """Share of groups (one problem, student and step) whose rewards are all the same: no gradient."""
+    groups: dict[tuple[str, int, str, str], list[float]] = defaultdict(list)
     for r in records:
         if "total" in r.rewards:
-            groups[(r.split, r.step, r.problem_id)].append(r.rewards["total"])
+            groups[(r.split, r.step, r.problem_id, r.student_persona)].append(r.rewards["total"])
     spread = (
-        (key, float(max(values) - min(values) < 1e-9))
+        (key[:3], float(max(values) - min(values) < 1e-9))
         for key, values in groups.items()
         if len(values) > 1
     )
