@@ -1,4 +1,4 @@
-"""train_rl.py with named students, end to end: one scripted, one held out with a model of its own."""
+"""train_rl.py with named students, end to end: one scripted, one held out with its own model."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def silent_turns(records: Records) -> Estimate:
 
 
 def groups_without_spread(records: Records) -> Estimate:
-    """Share of groups (one problem, student and step) whose rewards are all the same: no gradient."""
+    """Share of groups (one problem, student, step) whose rewards are all alike: no gradient."""
     groups: dict[tuple[str, int, str, str], list[float]] = defaultdict(list)
     for r in records:
         if "total" in r.rewards:
