@@ -47,7 +47,7 @@ def arithmetic(kind: Kind, problem: Problem, seed: int) -> list[str]:
         return [f"{a} * {b} is {b} times {a}. {b - 1} times {a} is {a * (b - 1)}; one {a} is left."]
     if found := _SUM.search(text):
         a, b = int(found[1]), int(found[2])
-        tens = b // 10 * 10 or b // 2
+        tens = b // 10 * 10 if b > 10 and b % 10 else b // 2  # something is left to do
         return [
             f"Go in two steps from {a}: add {tens} first, that is {a + tens}; {b - tens} are left."
         ]
