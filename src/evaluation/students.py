@@ -52,6 +52,7 @@ def prepare_students(cfg: EvalConfig) -> None:
     if not cfg.generation.number_student_attempts:
         raise ConfigError("generation.number_student_attempts: 0 leaves nothing to measure")
     cfg.generation.number_judge_attempts = 0  # nobody's teaching is judged here
+    cfg.generation.turn_rules = {}
     if cfg.eval.control != "none":
         raise ConfigError("eval.control: none where students are measured (eval.task=students)")
     cfg.generation.max_turns = NO_LIMIT  # help is heard to its end
@@ -209,12 +210,13 @@ def _talking(cfg: EvalConfig, classroom: Classroom) -> Classroom:
 
 def forked(record: ConversationRecord, turn: int) -> Fork:
     """A conversation cut before the tutor's turn of this number, counted from 0."""
-    teacher = [m.visible for m in record.messages if m.role == "teacher"]
+    heard = [m for m in record.messages if m.heard]
+    teacher = [m.visible for m in heard if m.role == "teacher"]
     if len(teacher) <= turn:
         return Fork(teacher=teacher[:turn])
     before: list[str] = []
     spoken = 0
-    for message in record.messages:
+    for message in heard:
         spoken += message.role == "teacher"
         if spoken > turn:
             break
