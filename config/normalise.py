@@ -9,6 +9,7 @@ from config.notes import note
 from config.original import PROMPTS
 from config.rewards import reward_entries
 from config.schema import GenerationSettings, TrainRLConfig, TrainSFTConfig
+from config.students import student_entries
 
 ROOT = Path(__file__).resolve().parents[1]
 CONVERSATION_TYPES = {"guided": "guided", "attempted": "attempted", "attempt": "attempted"}
@@ -18,9 +19,9 @@ REWARDS_WITHOUT_MODEL = {"answer": "Answer", "none": "None"}
 def normalise(settings: Any) -> None:
     """Bring spellings that mean the same to one, in place.
 
-    `attempt` becomes `attempted`; a rule, persona or reward whose file or function is `none` is
-    dropped (a config can override an entry that it inherits but not remove it); the in-process
-    backend has one process; `train.bad_rows` is `dataset.bad_rows`.
+    `attempt` becomes `attempted`; a rule, persona, student or reward whose file or function is
+    `none` is dropped (a config can override an entry that it inherits but not remove it); the
+    in-process backend has one process; `train.bad_rows` is `dataset.bad_rows`.
     """
     reward_model = getattr(settings, "reward_model", None)
     if reward_model is not None:
@@ -40,6 +41,7 @@ def normalise(settings: Any) -> None:
             for name in [n for n, path in paths.items() if path.lower() == "none"]:
                 del paths[name]
         generation.rewards = reward_entries(generation.rewards)
+        generation.students = student_entries(generation.students, settings.student_model)
     if isinstance(settings, TrainRLConfig) and settings.engines.backend == "transformers":
         settings.train.use_deepspeed = False
     if isinstance(settings, TrainSFTConfig) and settings.train.bad_rows is not None:

@@ -26,7 +26,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "train.method": ("sft", "mdpo"),
     "dataset.bad_rows": ("stop", "drop"),
     "model.dtype": ("bfloat16", "float16", "float32"),
-    "eval.task": ("classroom", "mathtutorbench", "reasoning"),
+    "eval.task": ("classroom", "students", "mathtutorbench", "reasoning"),
     "eval.control": ("none", "retry"),
 }
 # key -> (condition, what must hold)
@@ -52,6 +52,7 @@ RANGES: dict[str, Range] = {
     "generation.turn_penalty": NOT_NEGATIVE,
     "generation.max_concurrent_conversations": NOT_NEGATIVE,
     "generation.solve_rejected_share": (lambda v: 0 <= v <= 1, "must lie between 0 and 1"),
+    "generation.min_selectivity": (lambda v: -1 <= v <= 1, "must lie between -1 and 1"),
     "train.num_samples_per_problem": (
         lambda v: v >= 2,
         "must be at least 2: a conversation is compared with others of its problem",
@@ -83,6 +84,7 @@ RANGES: dict[str, Range] = {
     "engines.max_cost_usd": NOT_NEGATIVE,
     "skip_first_samples": NOT_NEGATIVE,
     "num_samples_per_problem": AT_LEAST_1,
+    "eval.fork_turn": NOT_NEGATIVE,
     "eval.few_shot": NOT_NEGATIVE,
     "eval.max_new_tokens": AT_LEAST_1,
 }

@@ -1,7 +1,8 @@
 """Who takes part in a run, read from its settings: everybody else asks here.
 
 A further participant is one more row of the table: which setting names its model, when it is
-asked, and whether a run has it at all.  Engines, memory plan, checks and classroom follow.
+asked, and whether a run has it at all.  Students that bring a model of their own are one more role
+for each distinct model.  Engines, memory plan, checks, budget and classroom follow.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Literal
 
 from config.rules import active_rules, needs_judge, prompts_among, turn_rules
 from config.schema import EvalConfig, ModelSettings, TrainRLConfig
+from config.students import asks_student_model, student_models
 
 Config = TrainRLConfig | EvalConfig
 Phase = Literal["turns", "judging", "solving"]
@@ -45,7 +47,7 @@ def is_hosted(model: ModelSettings) -> bool:
 
 def has_conversations(cfg: Config) -> bool:
     """Whether there is a classroom at all; benchmarks of reasoning ask the tutor alone."""
-    return isinstance(cfg, TrainRLConfig) or cfg.eval.task == "classroom"
+    return isinstance(cfg, TrainRLConfig) or cfg.eval.task in ("classroom", "students")
 
 
 def _judging(cfg: Config) -> frozenset[Phase]:
@@ -58,9 +60,21 @@ def _judging(cfg: Config) -> frozenset[Phase]:
     return frozenset(found)
 
 
+def needs_tutor(cfg: Config) -> bool:
+    """Whether a tutor speaks: where students are measured, a function may give its words."""
+    if isinstance(cfg, TrainRLConfig) or cfg.eval.task != "students":
+        return True
+    return cfg.eval.help == TUTOR or cfg.eval.fork_turn > 0
+
+
+TUTOR = "tutor"  # as eval.help: the tutor's own turns are the help
 _TABLE = (
-    _Row("teacher", lambda cfg: frozenset({"turns"}), lambda cfg: True),
-    _Row("student", lambda cfg: frozenset({"turns", "solving"}), has_conversations),
+    _Row("teacher", lambda cfg: frozenset({"turns"}), needs_tutor),
+    _Row(
+        "student",
+        lambda cfg: frozenset({"turns", "solving"}),
+        lambda cfg: has_conversations(cfg) and asks_student_model(cfg.generation),
+    ),
     _Row(
         "judge",
         _judging,
@@ -71,18 +85,20 @@ _TABLE = (
 
 def roles_of(cfg: Config) -> dict[str, Role]:
     """The roles that a run with these settings asks, by name, the tutor first."""
-    return {
-        row.name: Role(
-            name=row.name,
-            setting=f"{row.name}_model",
-            model=getattr(cfg, f"{row.name}_model"),
-            phases=row.phases(cfg),
-        )
-        for row in _TABLE
-        if row.takes_part(cfg)
-    }
+    found: dict[str, Role] = {}
+    for row in _TABLE:
+        setting = f"{row.name}_model"
+        if row.takes_part(cfg):
+            found[row.name] = Role(
+                name=row.name, setting=setting, model=getattr(cfg, setting), phases=row.phases(cfg)
+            )
+        if row.name == "student" and has_conversations(cfg):
+            for name, key, model in student_models(cfg.generation):
+                found[name] = Role(name=name, setting=key, model=model, phases=row.phases(cfg))
+    return found
 
 
 def configured(cfg: Config) -> dict[str, ModelSettings]:
     """Every role's setting and model, asked or not: values are checked all the same."""
-    return {f"{row.name}_model": getattr(cfg, f"{row.name}_model") for row in _TABLE}
+    found = {f"{row.name}_model": getattr(cfg, f"{row.name}_model") for row in _TABLE}
+    return found | {setting: model for _, setting, model in student_models(cfg.generation)}

@@ -99,6 +99,21 @@ def paper_rewards() -> dict[str, RewardEntry]:
 
 
 @dataclass
+class StudentEntry:
+    """One student: a policy with a name (new)."""
+
+    persona: str = "???"  # prompt file; none takes the student away
+    kind: str = "plain"  # plain, archetype, misconception, adversarial
+    weight: float = 1.0  # share of a training batch, against the others'
+    held_out: bool = False  # met in evaluation alone
+    model: Any = None  # ModelSettings of another model; what is left out is as in student_model
+    replies: str | None = None  # module:function that speaks for it; where it gives None, the model
+    misconception: str | None = None  # a rule of utils/students/malrules.py, or module:name
+    rounds: int = 3  # of pressure, by an adversarial one
+    check: str | None = None  # module:function that tells whether a message is in character
+
+
+@dataclass
 class GenerationSettings:
     """The classroom: who is told what, how long a conversation may be, what counts."""
 
@@ -161,6 +176,10 @@ class GenerationSettings:
     max_concurrent_conversations: int = 0  # 0: all at once
     # name -> RewardEntry; Any, so that Hydra's `+generation.rewards.mine.function=...` adds one
     rewards: dict[str, Any] = field(default_factory=paper_rewards)
+    # name -> StudentEntry, in place of student_personas_prompts_paths where there is any
+    students: dict[str, Any] = field(default_factory=dict)
+    students_measured: str | None = None  # a students.json of `eval.py --config-name students`
+    min_selectivity: float = 0.3  # below it, training warns of a measured student
 
 
 @dataclass
@@ -298,7 +317,7 @@ class TrainRLConfig:
 class EvalSettings:
     """What eval.py does beside the classroom; new."""
 
-    task: str = "classroom"  # classroom, mathtutorbench, reasoning
+    task: str = "classroom"  # classroom, students, mathtutorbench, reasoning
     control: str = "none"  # none, or retry: the student tries again without a tutor
     tasks: list[str] = field(default_factory=list)  # of mathtutorbench, or all; empty: scaffolding
     mathtutorbench_path: str | None = None  # its checkout: its own prompts, stops and data
@@ -306,6 +325,9 @@ class EvalSettings:
     few_shot: int = 0
     max_new_tokens: int = 2048
     report: bool = True
+    # of students: who helps (`tutor`, or module:function), and after how many of its turns
+    help: str = "tutor"
+    fork_turn: int = 0
 
 
 @dataclass

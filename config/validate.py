@@ -21,6 +21,7 @@ from config.schema import (
     TrainRLConfig,
     TrainSFTConfig,
 )
+from config.students import check_students, students_of
 
 UNSET = "???"
 PERSONA = "persona"  # as generation.student_final_system_prompt_path: the persona's own text
@@ -44,6 +45,7 @@ def validate(settings: Any) -> None:
         for number, entry in enumerate(entries):
             _check_entry(f"dataset.{name}[{number}]", entry)
     if isinstance(settings, TrainRLConfig | EvalConfig):
+        check_students(settings.generation, training=isinstance(settings, TrainRLConfig))
         _check_generation(settings.generation)
         _check_roles(settings)
     if isinstance(settings, TrainRLConfig):
@@ -147,8 +149,6 @@ def _check_generation(generation: GenerationSettings) -> None:
         )
     if generation.force_thinking and not generation.use_thinking:
         raise ConfigError("generation.force_thinking: needs generation.use_thinking=true")
-    if not generation.student_personas_prompts_paths:
-        raise ConfigError("generation.student_personas_prompts_paths: at least one is needed")
     if not generation.student_names:
         raise ConfigError("generation.student_names: empty; [null] is one student without a name")
     _check_rule_names(generation)
@@ -183,9 +183,10 @@ def _prompt_files(generation: GenerationSettings) -> Iterator[tuple[str, str]]:
     for name, value in vars(generation).items():
         if name.endswith("_path") and value != PERSONA:
             yield f"generation.{name}", value
-    for key in ("student_personas_prompts_paths", "peers"):
-        for name, path in getattr(generation, key).items():
-            yield f"generation.{key}.{name}", path
+    for student in students_of(generation):
+        yield student.setting, student.persona
+    for name, path in generation.peers.items():
+        yield f"generation.peers.{name}", path
     for rule in (*named_rules(generation), *turn_rules(generation)):
         if rule.kind == "prompt":
             yield rule.setting, rule.source

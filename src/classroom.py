@@ -4,7 +4,7 @@ START -> TEACHER_TURN <-> STUDENT_TURN -> JUDGE_TURN -> GENERATE_SOLUTION -> REW
 
 Each conversation is one task that moves on by itself; there is no barrier anywhere.  Which engine
 may run when is the providers' business (`src.vllm.residency`).  Whatever varies by problem (type,
-name, persona, the opening attempt) is the same for all samples of a problem, so that a group
+name, student, the opening attempt) is the same for all samples of a problem, so that a group
 starts from one prompt (paper, section 3.2); whatever varies by sample has its own seed.
 """
 
@@ -13,15 +13,24 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
+from itertools import repeat
 from math import ceil
 from typing import Any, Literal
 
 from config.schema import GenerationSettings
-from src.dialog.conversation import Conversation, ConversationType, Limits, State, next_state
+from src.dialog.conversation import (
+    Conversation,
+    ConversationType,
+    Given,
+    Limits,
+    State,
+    next_state,
+)
 from src.dialog.lesson import Lesson
 from src.dialog.lesson_plan import Batch, Participants, Plan
 from src.dialog.participants import Participant
 from src.dialog.prompts import Prompts
+from src.dialog.students import load_students
 from src.inference_providers.base import GaveUp
 from src.inference_providers.budget import BudgetReached
 from src.together import gather_or_cancel
@@ -29,6 +38,7 @@ from utils.data.problems import Problem
 from utils.records import ConversationRecord
 from utils.rewards import RewardSettings
 from utils.seeding import keyed_choice, keyed_seed
+from utils.students.roster import Roster
 
 
 def is_solved_anyway(sample: int, share: float) -> bool:
@@ -57,10 +67,12 @@ class Classroom:
             settings=settings,
             participants=participants,
             prompts=prompts,
+            students=load_students(settings),
             rewards=reward_settings,
             seed=seed,
             record_tokens=record_tokens,
         )
+        self.roster, self.evaluation = Roster.of(settings, seed), evaluation
         self.states: Counter[State] = Counter()
         solve = settings.number_student_attempts > 0
         self.limits = Limits(
@@ -79,20 +91,25 @@ class Classroom:
         epoch: int = 0,
         split: Literal["train", "eval"] = "train",
         run: str = "",
+        students: Sequence[str] | None = None,
+        given: Sequence[Given] | None = None,
         on_finished: Callable[[ConversationRecord], None] | None = None,
     ) -> list[ConversationRecord]:
         """Run one conversation for each (problem, sample); records come back in that order.
 
         `samples`: how many of each problem; or, one entry for each of `problems`, which sample
-        that entry is.  A conversation whose requests fail for good is recorded with its error and
-        left out of its group; ProviderError ends them all, and so does a role that was asked and
-        has never once answered.  At a cap on what hosted models cost,
-        those that need no more requests are finished first.
+        that entry is.  `students`: whom each entry's problem meets, where it is a part of a larger
+        batch; `given`: each entry's words.  A conversation whose requests fail for good is recorded
+        with its error and left out of its group; ProviderError ends them all, and so does a role
+        that was asked and has never once answered.  At a cap on what hosted models cost, those that
+        need no more requests are finished first.
         """
         if isinstance(samples, int):
             pairs = [(p, s) for p in problems for s in range(samples)]
         else:
             pairs = list(zip(problems, samples, strict=True))
+        if students is None:
+            students = self._whom([problem.id for problem, _ in pairs], step=step, epoch=epoch)
         batch = Batch(
             step=step,
             epoch=epoch,
@@ -106,12 +123,15 @@ class Classroom:
 
         capped: list[BudgetReached] = []
 
-        async def one(problem: Problem, sample: int) -> ConversationRecord | None:
+        async def one(
+            pair: tuple[Problem, int], student: str | None, words: Given | None
+        ) -> ConversationRecord | None:
             async with slots:
                 if capped:
                     return None
                 try:
-                    record = await self._run_one(self._begin(problem, sample, epoch), batch)
+                    conversation = self._begin(*pair, epoch, student, words)
+                    record = await self._run_one(conversation, batch)
                 except BudgetReached as error:
                     capped.append(error)
                     return None
@@ -121,7 +141,10 @@ class Classroom:
 
         self.states.clear()
         try:
-            records = await gather_or_cancel([one(problem, sample) for problem, sample in pairs])
+            entries = zip(
+                pairs, students or repeat(None), given or repeat(None), strict=False
+            )  # the two last are as long as the first, or endless
+            records = await gather_or_cancel([one(*entry) for entry in entries])
         finally:
             batch.cancel()
         if capped:
@@ -139,9 +162,20 @@ class Classroom:
         participants = self.plan.participants
         rules = (*participants.judges, *participants.turn_judges)
         judges = [j.participant for j in rules if j.participant]
-        return [participants.teacher, participants.student, *judges]
+        found = [participants.teacher, participants.student, *participants.students.values()]
+        return [*found, *judges]
 
-    def _begin(self, problem: Problem, sample: int, epoch: int) -> Conversation:
+    def _whom(self, ids: Sequence[str], *, step: int, epoch: int) -> list[str] | None:
+        """The student of each problem of a whole training batch; None where its address says it."""
+        order = {problem: place for place, problem in enumerate(dict.fromkeys(ids))}
+        batch = None
+        if not self.evaluation:
+            batch = self.roster.of_batch(len(order), step=step, epoch=epoch)
+        return None if batch is None else [batch[order[problem]] for problem in ids]
+
+    def _begin(
+        self, problem: Problem, sample: int, epoch: int, student: str | None, given: Given | None
+    ) -> Conversation:
         """A new conversation; all that varies by problem comes from the problem's address."""
         settings, address = self.plan.settings, (self.plan.seed, epoch, problem.id)
         kinds: list[ConversationType] = ["guided", "attempted"]
@@ -154,7 +188,8 @@ class Classroom:
             seed=keyed_seed(*address, sample),
             type=keyed_choice(kinds, "type", *address),
             student_name=keyed_choice(settings.student_names or [None], "name", *address),
-            student_persona=keyed_choice(sorted(self.plan.prompts.personas), "persona", *address),
+            student_persona=student or self.roster.of_sample(problem.id, sample, epoch),
+            given=given,
             solve_anyway=is_solved_anyway(sample, settings.solve_rejected_share),
         )
 

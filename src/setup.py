@@ -19,12 +19,17 @@ from src.embedded import resolve_model
 from src.inference_providers.base import Provider
 from src.inference_providers.budget import Budget
 from src.inference_providers.hosted import hosted_provider
+from src.inference_providers.scripted import ScriptedProvider
 from src.models.reward_model import check_reward_model, load_scorer
 from src.tokens.chat_template import ChatRenderer
 from utils.rewards import RewardSettings
 from utils.runs.record_writer import spending
 
 log = logging.getLogger(__name__)
+#: Where a conversation's tutor has its words given (src/evaluation/students.py), nobody is asked.
+NOBODY = Participant(
+    role="teacher", provider=ScriptedProvider(), context_length=1 << 30, temperature=0.0
+)
 
 
 def load_tokenizer(model: ModelSettings, setting: str) -> Any:
@@ -79,6 +84,7 @@ def build_participant(
             log.info("%s (%s): %s", role.name, model.model_name_or_path, note)
     return Participant(
         role=role.name,
+        setting=role.setting,
         provider=provider,
         renderer=renderer,
         context_length=model.vllm.max_length,
@@ -145,11 +151,13 @@ def build_classroom(
             else local[name]
         )
         participants[name] = build_participant(role, provider, (tokenizers or {}).get(name))
+    playing = {name: p for name, p in participants.items() if name not in ("teacher", "judge")}
     return Classroom(
         cfg.generation,
         Participants(
-            teacher=participants["teacher"],
-            student=participants["student"],
+            teacher=participants.get("teacher", NOBODY),
+            student=playing.get("student", next(iter(playing.values()))),
+            students=playing,
             judges=build_judges(cfg.generation, participants.get("judge")),
             turn_judges=build_turn_judges(cfg.generation, participants.get("judge")),
             scorer=load_scorer(cfg.reward_model),

@@ -42,28 +42,38 @@ PLANS = {
 }
 
 
-def student(split: str, seed: int, count: int = 8192) -> Iterator[Conversation]:
+def student(
+    split: str,
+    seed: int,
+    count: int = 8192,
+    selective: float = 0.0,
+    other_digits: float = OTHER_DIGITS,
+) -> Iterator[Conversation]:
     """The student's side: conversations with any tutor, each ended by a solution.
 
-    A tenth are bare problems, without a conversation.
+    A tenth are bare problems, without a conversation.  `selective`: the chance that it hears no
+    question about other digits (`toy.world.solve`); `other_digits`: the share of such questions.
     """
     problems = sums(split, seed)
     for number in range(count):
         rng = keyed_rng("toy", "student", split, seed, number)
         problem = rng.choice(problems)
-        yield {"messages": _student_messages(problem, rng)}
+        yield {"messages": _student_messages(problem, rng, selective, other_digits)}
 
 
-def _student_messages(problem: Sum, rng: Random) -> list[dict[str, str]]:
+def _student_messages(
+    problem: Sum, rng: Random, selective: float, other_digits: float
+) -> list[dict[str, str]]:
     if rng.random() < 0.1:
         bare = prompt("student_attempt", problem=problem.text)
         return [_say("user", bare), _say("assistant", solve(problem, [], rng))]
     messages = [_say("system", prompt("student", problem=problem.text))]
-    turns = [_heard_turn(kind, problem, rng) for kind in _student_moves(rng)]
+    turns = [_heard_turn(kind, problem, rng, other_digits) for kind in _student_moves(rng)]
     for turn in turns[:-1]:
         messages += [_say("user", turn), _say("assistant", reply(turn))]
     last = f"{turns[-1]}\n\n{prompt('student_final')}"
-    return [*messages, _say("user", last), _say("assistant", solve(problem, turns, rng))]
+    solution = solve(problem, turns, rng, selective=selective)
+    return [*messages, _say("user", last), _say("assistant", solution)]
 
 
 def _student_moves(rng: Random) -> list[str]:
@@ -75,12 +85,12 @@ def _student_moves(rng: Random) -> list[str]:
     return moves
 
 
-def _heard_turn(kind: str, problem: Sum, rng: Random) -> str:
+def _heard_turn(kind: str, problem: Sum, rng: Random, other_digits: float) -> str:
     """One tutor turn, which may tell a wrong answer or ask about other digits."""
     if kind == "tell":
         told = problem.answer if rng.random() >= WRONG_TOLD else rng.randrange(20, 199)
         return rng.choice(TELL).format(answer=told)
-    if rng.random() < OTHER_DIGITS:
+    if rng.random() < other_digits:
         problem = Sum(*(rng.randrange(10) for _ in range(4)))
     return problem.hint(kind, rng)
 

@@ -100,9 +100,15 @@ def reply(tutor_turn: str) -> str:
     return "I see." if _TOLD.search(tutor_turn) else "Ok."
 
 
-def solve(problem: Sum, tutor_turns: Iterable[str], rng: Random) -> str:
-    """The student's solution; right with the rate of what it heard, if it was told the truth."""
+def solve(problem: Sum, tutor_turns: Iterable[str], rng: Random, *, selective: float = 0.0) -> str:
+    """The student's solution; right with the rate of what it heard, if it was told the truth.
+
+    With the chance `selective` it hears no question about other digits than its problem's; so the
+    targeted rate less the misaligned one is about `selective` times the rate of both less cold.
+    """
     turns = list(tutor_turns)
+    if selective and rng.random() < selective:
+        turns = [turn for turn in turns if not asks_of_another(problem, turn)]
     state = heard(turns)
     rate = RATES[state]
     if state == "told":
@@ -116,6 +122,11 @@ def solve(problem: Sum, tutor_turns: Iterable[str], rng: Random) -> str:
     tens = a + c + carried
     step = f"{a}+{c}+1={tens}" if carried else f"{a}+{c}={tens}"
     return rf"{b}+{d}={b + d}, {step}, \boxed{{{tens}{(b + d) % 10}}}"
+
+
+def asks_of_another(problem: Sum, turn: str) -> bool:
+    """Whether a turn asks for a step of a sum with other digits."""
+    return heard([turn]) in ("ones", "tens", "both") and not own_steps(problem, [turn])
 
 
 def taught(problem: Sum, tutor_turns: Iterable[str]) -> bool:

@@ -118,7 +118,12 @@ class ConversationRecord(_Model):
     extra: dict[str, Any] = Field(default_factory=dict)  # the problem's other columns
     type: Literal["guided", "attempted"] = "guided"
     student_name: str | None = None
-    student_persona: str = ""
+    student_persona: str = ""  # the student's name in the settings
+    student_kind: str = ""  # plain, archetype, misconception, adversarial; empty: not said
+    student_held_out: bool = False  # met in evaluation alone
+    student_rounds: int = 0  # of pressure that an adversarial student makes
+    misconception_answer: str | None = None  # what its misconception says of this problem
+    help: str = ""  # where students are measured: targeted, misaligned or generic
     seed: int = 0
     messages: list[Message] = Field(default_factory=list)
     stop_reason: Literal["tutor_ended", "max_turns", "max_tokens", "error"] = "max_turns"

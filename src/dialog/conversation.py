@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
@@ -38,6 +39,18 @@ class Limits:
     sample_solutions: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """Words that a conversation is given, in place of what its speakers would say.
+
+    The last of the tutor's ends the conversation; after the student's, the student speaks itself.
+    """
+
+    help: str  # what the tutor's last words are to the student: targeted, misaligned, generic
+    teacher: Sequence[str]
+    student: Sequence[str] = ()
+
+
 @dataclass(slots=True, kw_only=True)
 class Conversation:
     """One conversation; only the classroom changes it."""
@@ -50,6 +63,7 @@ class Conversation:
     student_persona: str
     state: State = State.START
     messages: list[Message] = field(default_factory=list)
+    given: Given | None = None
     solve_anyway: bool = False  # rejected or not, for the curves (hard lambda)
     stop_reason: StopReason | None = None
     error: str | None = None
@@ -115,6 +129,7 @@ class Conversation:
             type=self.type,
             student_name=self.student_name,
             student_persona=self.student_persona,
+            help=self.given.help if self.given is not None else "",
             seed=self.seed,
             messages=self.messages,
             stop_reason=self.stop_reason or "max_turns",

@@ -9,10 +9,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal, TypeVar
 
+from config.students import has_named_students
 from src.dialog.conversation import Conversation, State
 from src.dialog.judges import spend
-from src.dialog.lesson_plan import Batch, Plan, Shared
-from src.dialog.solutions import graded, solution_ending
+from src.dialog.lesson_plan import Batch, Plan
+from src.dialog.participants import Participant
+from src.dialog.pupil import Pupil
+from src.dialog.solutions import graded
 from src.dialog.turn_rules import complain, judge_last_turn
 from src.dialog.view import Turn, View
 from src.dialog.views import open_view
@@ -22,7 +25,7 @@ from utils.prompts import Prompt, thinking_values
 from utils.records import ConversationRecord, Solution
 from utils.rewards import exclusion, is_rejected, rewards
 from utils.seeding import keyed_seed
-from utils.thinking import THINK_OPEN
+from utils.thinking import END_TAG, THINK_OPEN
 
 T = TypeVar("T")
 
@@ -38,55 +41,39 @@ class Lesson:
         labels = {"teacher": "Tutor", "student": conversation.student_name or "Student"}
         self.labels = labels | {name: name for name in peers} if peers else {}
         self.teacher: View | None = None
-        self.student = self._open_student()
+        self.pupil = Pupil(plan, conversation, batch.epoch, self.labels)
         self.peers = {name: self._open_peer(persona) for name, persona in peers.items()}
         self._told: Counter[str] = Counter()  # messages that each speaker knows of
-        self._students_turns: list[Turn] = []
         self._start_shared()
 
     # -- opening -----------------------------------------------------------------------------
 
-    def _values(self, **more: object) -> dict[str, object]:
-        conversation = self.conversation
-        return {
-            "problem": conversation.problem.text,
-            "student_name": conversation.student_name,
-            **more,
-        }
-
     def _start_shared(self) -> None:
-        """Begin, once a problem, what its samples share.
+        """Begin, once a problem and student, what its samples share.
 
         Begun here, where samples come in order, so that the first one is always who pays for it.
         """
-        problem = self.conversation.problem.id
-        shared = self.batch.shared.setdefault(problem, Shared())
-        if self.conversation.type == "attempted" and shared.opening is None:
-            shared.opening = asyncio.ensure_future(self._sample_opening())
-        if self.settings.number_initial_attempts > 0 and shared.initial is None:
-            shared.initial = asyncio.ensure_future(self._sample_initial())
-        self.shared = shared
-
-    def _open_student(self, system: Prompt | None = None) -> View:
-        """The student's view from its beginning; under the persona's text, or another one."""
-        system = system or self.prompts.personas[self.conversation.student_persona]
-        messages: list[ChatMessage] = [
-            {"role": "system", "content": system.render(**self._values())}
-        ]
+        pupil, batch = self.pupil, self.batch
+        self.opening: asyncio.Task[Turn] | None = None
+        self.initial: asyncio.Task[list[Solution]] | None = None
         if self.conversation.type == "attempted":
-            ask = self.prompts.student_initial_attempt.render(**self._values())
-            messages.append({"role": "user", "content": ask})
-        return open_view(self.plan.participants.student, messages, self.labels)
+            if pupil.alike not in batch.openings:
+                batch.openings[pupil.alike] = asyncio.ensure_future(pupil.attempt())
+            self.opening = batch.openings[pupil.alike]
+        if self.settings.number_initial_attempts > 0:
+            if pupil.alike_before not in batch.initials:
+                batch.initials[pupil.alike_before] = asyncio.ensure_future(pupil.before())
+            self.initial = batch.initials[pupil.alike_before]
 
     def _open_peer(self, persona: Prompt) -> View:
         """Another student, played by the student's model."""
-        system: ChatMessage = {"role": "system", "content": persona.render(**self._values())}
+        system: ChatMessage = {"role": "system", "content": persona.render(**self.pupil.values())}
         return open_view(self.plan.participants.student, [system], self.labels)
 
     def _open_teacher(self) -> View:
         participant, settings = self.plan.participants.teacher, self.settings
         system = self.prompts.teacher.render(
-            **self._values(
+            **self.pupil.values(
                 answer=self.conversation.problem.answer,
                 student_persona=self.conversation.student_persona,
                 **thinking_values(use=settings.use_thinking, force=settings.force_thinking),
@@ -95,45 +82,26 @@ class Lesson:
         messages: list[ChatMessage] = [{"role": "system", "content": system}]
         if self.conversation.messages:
             attempt = self.conversation.messages[0].visible
-            opening = self.prompts.attempt_wrapper.render(**self._values(attempt=attempt))
+            opening = self.prompts.attempt_wrapper.render(**self.pupil.values(attempt=attempt))
             messages.append({"role": "user", "content": opening})
         elif participant.renderer is None or participant.renderer.needs_user_first:
             # Hosted models and many chat templates refuse a conversation without a user.
-            opening = self.prompts.tutor_opening.render(**self._values())
+            opening = self.prompts.tutor_opening.render(**self.pupil.values())
             messages.append({"role": "user", "content": opening})
         self._told["teacher"] = min(1, len(self.conversation.messages))  # the attempt
         return open_view(participant, messages, self.labels)
-
-    async def _sample_opening(self) -> Turn:
-        problem = self.conversation.problem.id
-        turn, completion = await self._open_student().say(
-            max_tokens=self.settings.max_tokens_per_turn,
-            seed=keyed_seed(self.plan.seed, self.batch.epoch, problem, "opening"),
-        )
-        spend(self.conversation, "student", completion)
-        return turn
-
-    async def _sample_initial(self) -> list[Solution]:
-        """Solutions of the bare problem before any conversation, without a persona."""
-        problem = self.conversation.problem
-        ask = self.prompts.student_attempt.render(problem=problem.text)
-        answers = await open_view(
-            self.plan.participants.student, [{"role": "user", "content": ask}]
-        ).aside(
-            None,
-            n=self.settings.number_initial_attempts,
-            max_tokens=self.settings.max_tokens_per_student_attempt,
-            seed=keyed_seed(self.plan.seed, "initial", problem.id),
-            ending=solution_ending(self.settings),
-        )
-        for answer in answers:
-            spend(self.conversation, "student", answer)
-        return await graded(problem, answers, self.plan.participants.student.thinking)
 
     # -- the conversation --------------------------------------------------------------------
 
     async def teacher_turn(self) -> None:
         """The tutor speaks and its turn is judged, or the conversation has run out of tokens."""
+        given = self.conversation.given
+        if given is not None:
+            said = sum(m.role == "teacher" for m in self.conversation.messages)
+            last = f" {END_TAG}" if said == len(given.teacher) - 1 else ""
+            words = given.teacher[said] + last
+            self.conversation.add("teacher", words, tokens=0, stop_reason="stop")
+            return
         if self.teacher is None:
             self.teacher = self._open_teacher()
         prefill = f"{THINK_OPEN}\n" if self.settings.force_thinking else ""
@@ -149,15 +117,19 @@ class Lesson:
         anything to say but a scripted complaint.
         """
         if self.conversation.messages and self.conversation.messages[-1].withheld:
-            complain(self.conversation, self.prompts.complaints, **self._values())
+            complain(self.conversation, self.prompts.complaints, **self.pupil.values())
             return
         if not self.conversation.messages:
-            assert self.shared.opening is not None
-            turn = await asyncio.shield(self.shared.opening)
-            self.student.replay(turn)
+            assert self.opening is not None
+            turn = await asyncio.shield(self.opening)
+            self.pupil.view.replay(turn)
+            self._add("student", "student", turn, room=self.settings.max_tokens_per_turn)
+        elif (words := self.pupil.words("turn")) is not None:
+            self._catch_up("student", self.pupil.view)
+            turn = self.pupil.view.speak(words)
             self._add("student", "student", turn, room=self.settings.max_tokens_per_turn)
         else:
-            await self._speak("student", "student", self.student)
+            await self._speak("student", "student", self.pupil.view)
         for name, view in self.peers.items():
             full = len(self.conversation.messages) >= self.settings.max_turns
             if self.conversation.stop_reason is None and not full:
@@ -181,7 +153,8 @@ class Lesson:
             prefill=prefill,
             logprobs=logprobs,
         )
-        spend(self.conversation, role, completion)
+        asked = self.pupil.participant.role if speaker == "student" else role
+        spend(self.conversation, asked, completion)
         self._add(role, speaker, turn, room)
 
     def _add(
@@ -189,19 +162,25 @@ class Lesson:
     ) -> None:
         """Append a turn that had `room` tokens left to it, beside its own cap."""
         short = room < self.settings.max_tokens_per_turn
-        models = self.plan.participants
         self.conversation.add(
             role,
             turn.content,
             tokens=turn.tokens,
             stop_reason=turn.stop_reason,
             speaker="" if speaker == role else speaker,
-            thinking=(models.teacher if role == "teacher" else models.student).thinking,
+            thinking=self._speaking(role, speaker).thinking,
             out_of_room=short and turn.stop_reason == "length",
         )
         self._told[speaker] = len(self.conversation.messages)
         if speaker == "student":
-            self._students_turns.append(turn)
+            self.pupil.spoke(turn)
+
+    def _speaking(self, role: str, speaker: str) -> Participant:
+        """Whose words these are: peers are played by the student's model."""
+        models = self.plan.participants
+        if speaker == "student":
+            return self.pupil.participant
+        return models.teacher if role == "teacher" else models.student
 
     def _catch_up(self, speaker: str, view: View) -> None:
         """Tell a speaker what the others said since."""
@@ -234,18 +213,12 @@ class Lesson:
 
     async def generate_solution(self) -> None:
         """The student solves the whole problem again, several times independently."""
-        settings, conversation = self.settings, self.conversation
-        answers = await self._student_afterwards().aside(
-            self.prompts.final.render(**self._values()),
-            n=settings.number_student_attempts,
-            max_tokens=settings.max_tokens_per_student_attempt,
-            seed=self._seed("solution"),
-            ending=solution_ending(self.settings),
+        conversation, pupil = self.conversation, self.pupil
+        answers = await pupil.solve(
+            self._seed("solution"), lambda: self._catch_up("student", pupil.view)
         )
-        for answer in answers:
-            spend(conversation, "student", answer)
-        student = self.plan.participants.student
-        conversation.solutions = await graded(conversation.problem, answers, student.thinking)
+        thinking = pupil.participant.thinking
+        conversation.solutions = await graded(conversation.problem, answers, thinking)
         scorer = self.plan.participants.scorer
         if scorer is not None:
             texts = [s.text for s in conversation.solutions]
@@ -253,33 +226,22 @@ class Lesson:
             for solution, score in zip(conversation.solutions, scores, strict=True):
                 solution.score = score
 
-    def _student_afterwards(self) -> View:
-        """The student's view for the post-test.
-
-        The persona asks for short steps and allows mistakes, which the pre-test does not: under a
-        system text of its own the conversation is read again, and both tests ask for the same.
-        """
-        if self.prompts.final_system is None:
-            self._catch_up("student", self.student)
-            return self.student
-        view, turns = self._open_student(self.prompts.final_system), iter(self._students_turns)
-        for message in (m for m in self.conversation.messages if m.heard):
-            if message.role == "student" and not message.speaker:
-                view.replay(next(turns))
-            else:
-                view.hear(message.speaker or message.role, message.visible)
-        return view
-
     async def finish(self) -> ConversationRecord:
         """The record with its rewards."""
         conversation, batch = self.conversation, self.batch
-        if self.shared.initial is not None:
+        if self.initial is not None:
             try:
-                conversation.initial_solutions = await asyncio.shield(self.shared.initial)
+                conversation.initial_solutions = await asyncio.shield(self.initial)
             except GaveUp:
                 conversation.initial_solutions = []  # not measured; the conversation stands
         tokens = self.teacher if self.plan.record_tokens else None
+        student, rule = self.pupil.policy.student, self.pupil.policy.malrule
+        named = has_named_students(self.settings)
         record = conversation.to_record(
+            student_kind=student.kind if named else "",
+            student_held_out=student.held_out,
+            student_rounds=student.rounds,
+            misconception_answer=rule(conversation.problem.text) if rule is not None else None,
             run=batch.run,
             split=batch.split,
             step=batch.step,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,6 +12,7 @@ from src.dialog.judges import Judge
 from src.dialog.participants import Participant
 from src.dialog.prompts import Prompts
 from src.dialog.solutions import Scorer
+from src.dialog.students import StudentPolicy
 from src.dialog.view import Turn
 from utils.records import Solution
 from utils.rewards import RewardSettings
@@ -22,10 +23,15 @@ class Participants:
     """Who takes part."""
 
     teacher: Participant
-    student: Participant
+    student: Participant  # plays every student without a model of its own, and the peers
+    students: Mapping[str, Participant] = field(default_factory=dict)  # by role: the other models
     judges: Sequence[Judge] = ()
     turn_judges: Sequence[Judge] = ()  # of each tutor turn, one verdict a rule
     scorer: Scorer | None = None
+
+    def playing(self, role: str) -> Participant:
+        """Who plays the students of a role."""
+        return self.students.get(role, self.student)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,17 +41,10 @@ class Plan:
     settings: GenerationSettings
     participants: Participants
     prompts: Prompts
+    students: Mapping[str, StudentPolicy]
     rewards: RewardSettings
     seed: int
     record_tokens: bool = True
-
-
-@dataclass(slots=True, kw_only=True)
-class Shared:
-    """What the samples of one problem have in common, computed once."""
-
-    opening: asyncio.Task[Turn] | None = None
-    initial: asyncio.Task[list[Solution]] | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,11 +56,11 @@ class Batch:
     split: Literal["train", "eval"]
     run: str
     accepted_only: bool  # hard lambda, training: who is rejected is not solved
-    shared: dict[str, Shared] = field(default_factory=dict)
+    # what conversations about one problem with one student have in common, computed once
+    openings: dict[tuple[str, str], asyncio.Task[Turn]] = field(default_factory=dict)
+    initials: dict[tuple[str, str], asyncio.Task[list[Solution]]] = field(default_factory=dict)
 
     def cancel(self) -> None:
         """Stop what is still being computed for nobody."""
-        for shared in self.shared.values():
-            for task in (shared.opening, shared.initial):
-                if task is not None:
-                    task.cancel()
+        for task in (*self.openings.values(), *self.initials.values()):
+            task.cancel()

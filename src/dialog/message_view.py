@@ -44,6 +44,11 @@ class MessageView:
         self._read()
         self._messages.append({"role": "assistant", "content": turn.content})
 
+    def speak(self, text: str) -> Turn:
+        turn = Turn(content=text, stop_reason="stop", tokens=0, token_ids=None, logprobs=None)
+        self.replay(turn)
+        return turn
+
     async def say(
         self, *, max_tokens: int, seed: int, prefill: str = "", logprobs: bool = False
     ) -> tuple[Turn, Completion]:

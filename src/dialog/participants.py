@@ -29,6 +29,7 @@ class Renderer(Protocol):
     def prompt(self, messages: Sequence[ChatMessage]) -> list[int]: ...
     def reply(self, text: str, last_ids: Sequence[int]) -> list[int]: ...
     def markup(self, text: str) -> list[int]: ...
+    def encode(self, text: str) -> list[int]: ...
 
 
 @dataclass(slots=True)
@@ -50,6 +51,7 @@ class Participant:
     top_p: float = 1.0
     top_k: int = 0
     renderer: Renderer | None = None  # None: a hosted model, spoken to in messages
+    setting: str = ""  # the key that names the model, where it is not `ROLE_model`
     attendance: Attendance = field(default_factory=Attendance, compare=False)
 
     @property
@@ -77,8 +79,9 @@ class Participant:
     def refuse_silence(self) -> None:
         """Raise ProviderError if the model was asked and has never once answered."""
         if self.attendance.failure and not self.attendance.answers:
+            setting = self.setting or f"{self.role}_model"
             raise ProviderError(
-                f"{self.role}_model: {self.provider.name} has never once answered; "
+                f"{setting}: {self.provider.name} has never once answered; "
                 f"the last time: {self.attendance.failure}"
             )
 

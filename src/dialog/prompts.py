@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from config.schema import GenerationSettings
 from config.validate import PERSONA
+from src.dialog.students import load_students
 from utils.prompts import TUTOR_VARIABLES, Prompt, load_prompt
 
 
@@ -38,16 +40,10 @@ class Prompts:
                 optional=optional & variables,
             )
 
-        def personas(key: str) -> dict[str, Prompt]:
-            return {
-                name: load_prompt(
-                    path,
-                    setting=f"generation.{key}.{name}",
-                    variables=student,
-                    optional=optional,
-                )
-                for name, path in sorted(getattr(settings, key).items())
-            }
+        def persona(path: str, setting: str, more: Collection[str] = ()) -> Prompt:
+            return load_prompt(
+                path, setting=setting, variables=student | frozenset(more), optional=optional
+            )
 
         return cls(
             teacher=load(
@@ -56,8 +52,14 @@ class Prompts:
                 "problem",
             ),
             tutor_opening=load("tutor_opening_prompt_path", student),
-            personas=personas("student_personas_prompts_paths"),
-            peers=personas("peers"),
+            personas={
+                name: persona(policy.student.persona, policy.student.setting, policy.told)
+                for name, policy in load_students(settings).items()
+            },
+            peers={
+                name: persona(path, f"generation.peers.{name}")
+                for name, path in sorted(settings.peers.items())
+            },
             student_initial_attempt=load("student_initial_attempt_prompt_path", student),
             complaints=load("complaints_path", student),
             attempt_wrapper=load(

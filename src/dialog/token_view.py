@@ -68,6 +68,17 @@ class TokenView:
             raise ValueError("a turn without token ids cannot be replayed in a token view")
         self._read().give(turn.token_ids)
 
+    def speak(self, text: str) -> Turn:
+        thought = self._renderer.thought_end if self._renderer.opening else ""
+        ids = (
+            *(self._renderer.markup(thought) if thought else ()),
+            *self._renderer.encode(text),
+            *self._renderer.stop_token_ids[:1],
+        )
+        turn = Turn(content=text, stop_reason="stop", tokens=0, token_ids=ids, logprobs=None)
+        self.replay(turn)
+        return turn
+
     async def say(
         self, *, max_tokens: int, seed: int, prefill: str = "", logprobs: bool = False
     ) -> tuple[Turn, Completion]:

@@ -45,6 +45,9 @@ class View(Protocol):
     def replay(self, turn: Turn) -> None:
         """Take over a turn that this role has said in a twin conversation."""
 
+    def speak(self, text: str) -> Turn:
+        """Take a turn whose words are given."""
+
     def room(self, prefill: str = "") -> int:
         """Tokens that may still be sampled, after `prefill`, before the context is full."""
 

@@ -21,20 +21,19 @@ from src.together import gather_or_cancel
 from utils.data.problems import Problem
 from utils.prompts import Prompt, load_prompt
 from utils.records import ConversationRecord, Usage, load_run
-from utils.runs.read import CONTROL_FOLDER
-from utils.runs.record_writer import RecordWriter
+from utils.runs.record_writer import CONTROL_FOLDER, RecordWriter
 from utils.seeding import keyed_seed
 
 RETRY_PROMPT = "prompt_templates/student_retry.txt"
 
 
 def run_control(cfg: EvalConfig, classroom: Classroom, folder: Path, loop: Background) -> None:
-    """Record one control conversation, without messages, for each problem that lacks it."""
-    held = {r.problem_id for r in load_run(folder / CONTROL_FOLDER)}
-    first: dict[str, ConversationRecord] = {}
+    """Record one control conversation, without messages, for each problem and student."""
+    held = {_who(r) for r in load_run(folder / CONTROL_FOLDER)}
+    first: dict[tuple[str, str], ConversationRecord] = {}
     for record in sorted(load_run(folder), key=lambda r: r.key):
-        if record.problem_id not in held and record.initial_solutions:
-            first.setdefault(record.problem_id, record)
+        if _who(record) not in held and record.initial_solutions:
+            first.setdefault(_who(record), record)
     if not first:
         return
     retry = load_prompt(
@@ -43,6 +42,10 @@ def run_control(cfg: EvalConfig, classroom: Classroom, folder: Path, loop: Backg
     writer = RecordWriter(folder / CONTROL_FOLDER)
     loop.run(_run_all(cfg, classroom, retry, list(first.values()), writer))
     writer.settle()
+
+
+def _who(record: ConversationRecord) -> tuple[str, str]:
+    return record.problem_id, record.student_persona
 
 
 async def _run_all(
@@ -66,10 +69,10 @@ async def _try_again(
 ) -> ConversationRecord:
     """As many solutions as the real arm has, the k-th after the k-th first attempt."""
     settings = classroom.plan.settings
-    usage = Usage()
+    usage, role = Usage(), classroom.plan.students[record.student_persona].student.role
     fresh = record.model_copy(
         update={
-            "sample": 0,
+            "sample": record.sample % classroom.roster.evaluated,
             "messages": [],
             "verdicts": {},
             "solutions": [],
@@ -80,7 +83,7 @@ async def _try_again(
             "error": None,
             "excluded": None,
             "timing": {},
-            "usage": {"student": usage},
+            "usage": {role: usage},
         }
     )
     tries = [
@@ -96,7 +99,7 @@ async def _try_again(
         usage.completion_tokens += answer.completion_tokens
         usage.cost_usd += answer.cost_usd
     problem = Problem(id=record.problem_id, text=record.problem, answer=record.answer)
-    thinking = classroom.plan.participants.student.thinking
+    thinking = classroom.plan.participants.playing(role).thinking
     return fresh.model_copy(update={"solutions": await graded(problem, answers, thinking)})
 
 
@@ -106,9 +109,12 @@ async def _ask(
     plan = classroom.plan
     attempt = record.initial_solutions[number % len(record.initial_solutions)]
     values = {"problem": record.problem, "student_name": record.student_name}
-    system = plan.prompts.final_system or plan.prompts.personas[record.student_persona]
+    policy = plan.students[record.student_persona]
+    system = plan.prompts.personas[record.student_persona]
+    if plan.prompts.final_system is not None and not policy.keeps_persona:
+        system = plan.prompts.final_system
     messages: list[ChatMessage] = [
-        {"role": "system", "content": system.render(**values)},
+        {"role": "system", "content": system.render(**values, **policy.told)},
         {
             "role": "user",
             "content": plan.prompts.student_attempt.render(problem=record.problem),
@@ -116,7 +122,8 @@ async def _ask(
         {"role": "assistant", "content": attempt.text},
         {"role": "user", "content": retry.render(**values)},
     ]
-    [answer] = await open_view(plan.participants.student, messages).aside(
+    participant = plan.participants.playing(policy.student.role)
+    [answer] = await open_view(participant, messages).aside(
         None,
         n=1,
         max_tokens=plan.settings.max_tokens_per_student_attempt,

@@ -11,6 +11,7 @@ from typing import Any
 from config.schema import EvalConfig
 from src.background import Background
 from src.classroom import Classroom
+from src.dialog.conversation import Given
 from src.evaluation.control import run_control
 from src.local_models import open_local_models
 from src.progress import Progress
@@ -19,8 +20,8 @@ from utils.data.load import load_problems
 from utils.data.problems import Problem
 from utils.records import ConversationRecord, load_run
 from utils.runs.folder import RunFolder
-from utils.runs.read import CONTROL_FOLDER
-from utils.runs.record_writer import RecordWriter
+from utils.runs.record_writer import CONTROL_FOLDER, RecordWriter
+from utils.students.roster import Roster
 
 log = logging.getLogger(__name__)
 Running = Coroutine[Any, Any, list[ConversationRecord]]
@@ -45,12 +46,14 @@ def run_conversations(
     loop: Background,
     stack: ExitStack,
 ) -> None:
-    """Run one conversation for each problem and sample that is not finished yet."""
-    missing = missing_pairs(problems, cfg.num_samples_per_problem, folder.path)
-    waiting = _waiting_for_control(cfg, problems, folder.path)
+    """Run one conversation for each problem, student and sample that is not finished yet."""
+    students = Roster.of(cfg.generation, cfg.seed).evaluated
+    samples = cfg.num_samples_per_problem * students
+    missing = missing_pairs(problems, samples, folder.path)
+    waiting = _waiting_for_control(cfg, len(problems) * students, folder.path)
     if not missing and not waiting:
         return
-    total = len(problems) * cfg.num_samples_per_problem
+    total = len(problems) * samples
     if len(missing) < total:
         log.info("%d of %d conversations are finished already", total - len(missing), total)
     providers = open_local_models(cfg, folder.path, stack).providers
@@ -85,11 +88,13 @@ def run_pairs(
     run: str,
     *,
     step: int = 0,
+    given: Sequence[Given] | None = None,
     guarded: Callable[[Running], Running] = lambda work: work,
 ) -> list[ConversationRecord]:
     """Run these conversations; each goes to the journal as it finishes.
 
-    `guarded`: who watches over them meanwhile (`Residency.guarded`).
+    `given`: words that each of them is given.  `guarded`: who watches over them meanwhile
+    (`Residency.guarded`).
     """
     with Progress("evaluation", classroom.states, len(pairs)):
         work = classroom.run(
@@ -98,12 +103,13 @@ def run_pairs(
             step=step,
             split="eval",
             run=run,
+            given=given,
             on_finished=writer.add,
         )
         return loop.run(guarded(work))
 
 
-def _waiting_for_control(cfg: EvalConfig, problems: Sequence[Problem], folder: Path) -> bool:
+def _waiting_for_control(cfg: EvalConfig, wanted: int, folder: Path) -> bool:
     if cfg.eval.control != "retry":
         return False
-    return len(load_run(folder / CONTROL_FOLDER)) < len(problems)
+    return len(load_run(folder / CONTROL_FOLDER)) < wanted

@@ -16,6 +16,7 @@ from src.models.hub import prepare_wandb
 from src.models.ped_rm import load_ped_rm, rating_prompt
 from utils.metrics.conversation import METRICS_NAME, write_json
 from utils.metrics.results import run_results
+from utils.metrics.students import STUDENTS_NAME
 from utils.records import RECORD_NAME, ConversationRecord
 from utils.report.conversations import Decode
 from utils.report.terminal import print_metrics
@@ -45,6 +46,8 @@ def finish(cfg: EvalConfig, folder: RunFolder, *, whole: bool) -> None:
         return
     metrics = run_results(run)
     write_json(folder.path / METRICS_NAME, metrics)
+    if "students" in metrics:
+        write_json(folder.path / STUDENTS_NAME, metrics["students"])
     title = folder.name if whole else f"{folder.name} (stopped after {len(run.records)})"
     print_metrics(metrics, title)
     if cfg.eval.report:

@@ -19,6 +19,7 @@ from config.schema import EvalConfig
 from src.background import Background
 from src.embedded import resolve_model
 from src.evaluation.results import finish
+from src.evaluation.students import measure_students, others_of, prepare_students
 from src.inference_providers.hosted import hosted_provider
 from src.models.ped_rm import check_ped_rm
 from src.models.services import check_wandb
@@ -56,6 +57,8 @@ def evaluate(cfg: EvalConfig) -> int:
 def prepare(cfg: EvalConfig) -> None:
     """Settle what the settings leave open; refuse what would only fail after hours of work."""
     generation = cfg.generation
+    if cfg.eval.task == "students":
+        prepare_students(cfg)
     if cfg.eval.task == "reasoning":
         cfg.score_using_pedagogical_reward = False
     if cfg.recompute_initial_attempts and generation.number_initial_attempts == 0:
@@ -84,6 +87,12 @@ def planned(cfg: EvalConfig) -> Work:
         from src.evaluation.conversations import held_out_problems, run_conversations
 
         return partial(run_conversations, cfg, held_out_problems(cfg))
+    if cfg.eval.task == "students":
+        from src.evaluation.conversations import held_out_problems
+
+        problems = held_out_problems(cfg)
+        others_of(problems, cfg.seed)  # refused before there is a folder
+        return partial(measure_students, cfg, problems)
     from src.evaluation.benchmarks import benchmark_items, run_benchmark
 
     return partial(run_benchmark, cfg, benchmark_items(cfg))

@@ -17,6 +17,7 @@ from src.classroom import Classroom
 from src.grpo.arguments import boundary
 from utils.data.problems import Problem
 from utils.metrics.conversation import conversation_metrics, summarise
+from utils.metrics.training_metrics import student_curves
 from utils.metrics.verdicts import names_by_rule
 from utils.records import ConversationRecord
 
@@ -60,8 +61,9 @@ def already_evaluated(
 
 
 def measured(records: Sequence[ConversationRecord]) -> Pooled:
-    """Every metric that these conversations have, with its number of values."""
-    found = summarise(records).items()
+    """Every metric that these conversations have, by student too, with its number of values."""
+    students = {f"students/{name}": e for name, e in student_curves(records).items()}
+    found = (summarise(records) | students).items()
     return {name: (e.mean, e.n) for name, e in found if e.mean is not None}
 
 

@@ -95,9 +95,22 @@ class Lead:
                 epoch=epoch,
                 split="train",
                 run=self.folder.name,
+                students=self._whom(len(problems), step, epoch),
                 on_finished=self.writer.add,
             )
             return await self._guarded(work)
+
+    def _whom(self, rows: int, step: int, epoch: int) -> list[str] | None:
+        """Whom this node's rows meet: the whole batch is stratified, and they are a part of it."""
+        train = self.cfg.train
+        places = train.number_of_problems_per_batch
+        batch = self.classroom.roster.of_batch(places, step=step, epoch=epoch)
+        if batch is None:
+            return None
+        first = self.node * rows
+        return [
+            batch[(first + row) // train.num_samples_per_problem % places] for row in range(rows)
+        ]
 
     def _guarded(self, work: Running) -> Running:
         """Ended at once when an engine dies for good."""
@@ -114,8 +127,13 @@ class Lead:
         # only the evaluation before the first step can have been started by a killed run: whatever
         # comes later is forgotten with the steps after the last checkpoint
         before = [] if step else already_evaluated(load_run(self.folder.path), self.held_out)
-        known = {r.problem_id: r for r in before}
-        missing = [(problem, 0) for problem in self.held_out if problem.id not in known]
+        known = {(r.problem_id, r.sample): r for r in before}
+        missing = [
+            (problem, sample)
+            for problem in self.held_out
+            for sample in range(self.classroom.roster.evaluated)
+            if (problem.id, sample) not in known
+        ]
         fresh = run_pairs(
             self.evaluation_classroom,
             missing,

@@ -6,11 +6,13 @@ import logging
 import os
 import warnings
 from contextlib import ExitStack
+from pathlib import Path
 
 from transformers.utils.logging import disable_progress_bar
 
 from config.errors import ConfigError
 from config.schema import TrainRLConfig
+from config.students import students_of
 from src.embedded import resolve_model
 from src.grpo.arguments import grpo_arguments
 from src.grpo.build import build_trainer, check_groups, lead_of
@@ -28,6 +30,7 @@ from src.models.services import check_start
 from src.models.training import save_model
 from src.setup import check_classroom, load_tokenizer
 from utils.data.overlap import say_shared
+from utils.metrics.students import warnings as warnings_of_students
 from utils.runs.checkpoints import refuse_other_ranks
 from utils.runs.disk import one_line_if_full
 from utils.runs.folder import RunFolder, git_revision, open_run
@@ -59,6 +62,8 @@ def _train(cfg: TrainRLConfig) -> int:
         check_best_metric(cfg)
     problems, held_out = training_problems(cfg), held_out_problems(cfg)
     say_shared(problems, held_out)
+    for line in student_warnings(cfg):
+        log.warning(line)
     tutor = resolve_model(
         cfg.teacher_model.model_name_or_path, setting="teacher_model.model_name_or_path"
     )
@@ -113,6 +118,15 @@ def _finish(cfg: TrainRLConfig, folder: RunFolder, tutor: str) -> None:
     if cfg.huggingface.push_to_hub and not cfg.train.collect_only:
         log.info("pushed to %s", push_model(folder.path / "model", cfg.huggingface))
     folder.finish()
+
+
+def student_warnings(cfg: TrainRLConfig) -> list[str]:
+    """What was measured of the students and speaks against them.  Raises ConfigError."""
+    path, generation = cfg.generation.students_measured, cfg.generation
+    if path is None:
+        return []
+    trained = [student.name for student in students_of(generation) if not student.held_out]
+    return warnings_of_students(Path(path), trained, generation.min_selectivity)
 
 
 def _quiet() -> None:

@@ -42,7 +42,7 @@ def _with(cfg: TrainRLConfig, change: Change) -> TrainRLConfig:
         *groups, leaf = setting.split(".")
         target: Any = other
         for group in groups:
-            target = getattr(target, group)
+            target = target[group] if isinstance(target, dict) else getattr(target, group)
         setattr(target, leaf, value)
     return other
 

@@ -45,15 +45,19 @@ def plan_memory(cfg: TrainRLConfig, described: Described, training: Training) ->
 
 def _phases(cfg: TrainRLConfig, specs: list[EngineSpec]) -> Iterator[tuple[str, str]]:
     """Name of a phase, and the role that is asked in it."""
+    students = [name for name, role in roles_of(cfg).items() if "solving" in role.phases]
     if cfg.engines.residency == "turn" and len(specs) > 1:
         yield "turns: tutor", "teacher"
-        yield "turns: student", "student"
+        for role in students:
+            yield f"turns: {role}", role
     else:
         yield "turns", "teacher"
     if "judge" in roles_of(cfg):
         yield "judging", "judge"
     if cfg.generation.number_student_attempts:
-        yield "solving", "student"
+        alone = cfg.engines.residency == "turn" and len(students) > 1
+        for role in students if alone else students[:1]:
+            yield f"solving: {role}" if alone else "solving", role
     yield "training", ""
 
 

@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+from config.roles import roles_of
 from config.schema import TrainRLConfig
 from utils.runs.folder import read_metrics
 
@@ -46,10 +47,11 @@ def card_text(cfg: TrainRLConfig, metrics: dict[str, float], revision: str | Non
     hub_data = [name for name in data if _HUB_ID.fullmatch(name)]
     if hub_data:
         head.append(f"datasets: {json.dumps(hub_data)}")
+    students = [role for role in roles_of(cfg).values() if "solving" in role.phases]
     facts = {
         "base": _public(base) + (f" at {r}" if (r := cfg.teacher_model.revision) else ""),
         "data": ", ".join(map(_public, data)),
-        "student": _public(cfg.student_model.model_name_or_path),
+        "student": ", ".join(dict.fromkeys(_public(r.model.model_name_or_path) for r in students)),
         "lambda": f"{generation.extra_penalty_for_rejected_judges:g}, {mode}",
         "thinking": "yes" if generation.use_thinking else "no",
         "trained": f"adapters of rank {cfg.teacher_model.lora.rank}, merged"

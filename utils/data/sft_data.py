@@ -83,11 +83,14 @@ def pairs(runs: Sequence[Run], *, split: str = "train", min_margin: float = 0.0)
     the better one must have been accepted by all judges.
     """
     harvest = Harvest()
-    for _, group in itertools.groupby(
-        _conversations(runs, split), lambda c: (c[0].folder, c[1].split, c[1].step, c[1].problem_id)
-    ):
+    groups: dict[tuple[object, ...], list[tuple[Run, ConversationRecord, TutorPrompt]]] = {}
+    for run, record, prompt in _conversations(runs, split):
+        # an evaluation's samples of one problem meet several students
+        group = (run.folder, record.split, record.step, record.problem_id, record.student_persona)
+        groups.setdefault(group, []).append((run, record, prompt))
+    for members in groups.values():
         usable = []
-        for _, record, prompt in group:
+        for _, record, prompt in members:
             reason = _unusable(record)
             if reason is None:
                 usable.append((record, _spoken(record, prompt)))
@@ -117,6 +120,8 @@ def _unusable(record: ConversationRecord) -> str | None:
     """Why a conversation says nothing about a good tutor, whatever its judges said."""
     if record.excluded or not record.rewards:
         return "without a reward"
+    if record.help:
+        return "whose tutor was given its words"
     if any(m.role == "teacher" and m.stop_reason == "length" for m in record.messages):
         return "with a tutor's turn cut off"
     return None

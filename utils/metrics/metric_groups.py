@@ -1,4 +1,4 @@
-"""Metrics by group: conversation type, source, difficulty, persona; the core of metrics.json."""
+"""Metrics by group: conversation type, source, difficulty, student; the core of metrics.json."""
 
 from __future__ import annotations
 
@@ -48,6 +48,28 @@ GROUPINGS: dict[str, Callable[[ConversationRecord], str]] = {
 }
 
 
+#: Rows beside the students' own, where the settings name any: who was met in training, and who not.
+ROWS_OF_STUDENTS: dict[str, Callable[[ConversationRecord], bool]] = {
+    "(overall)": lambda record: True,
+    "(in distribution)": lambda record: not record.student_held_out,
+    "(held out)": lambda record: record.student_held_out,
+}
+
+
+def by_student(
+    measured: Sequence[Measured], names: Sequence[str]
+) -> dict[str, dict[str, Estimate]]:
+    """{row: {metric: estimate}} of named students; empty where the settings name none."""
+    named = [entry for entry in measured if entry[0].student_kind]
+    rows = {
+        row: [entry for entry in named if belongs(entry[0])]
+        for row, belongs in ROWS_OF_STUDENTS.items()
+    }
+    for student in sorted({record.student_persona for record, _ in named}):
+        rows[student] = [entry for entry in named if entry[0].student_persona == student]
+    return {row: estimates(found, names) for row, found in rows.items() if found}
+
+
 def _in_order(group: str) -> list[tuple[int, int, str]]:
     """Sorts names as people count: level 2 before level 10, `<10%` before `10-30%`."""
     parts = re.findall(r"\d+|\D+", group.replace("<10%", "0"))
@@ -65,6 +87,9 @@ def grouped(
             parts[key(entry[0])].append(entry)
         ordered = sorted(parts, key=_in_order)
         tables[grouping] = {group: estimates(parts[group], names) for group in ordered}
+    if students := by_student(measured, names):
+        tables["student"] = students
+        del tables["persona"]  # they are its rows too
     return tables
 
 

@@ -16,46 +16,10 @@ from typing import Any
 
 from utils.answers.spoken_numbers import numbers_in
 from utils.metrics.conversation import mean_of
+from utils.metrics.monitor import Monitor, Records
 from utils.metrics.statistics import NOTHING, Estimate, clustered_mean
+from utils.metrics.student_monitors import OF_STUDENTS
 from utils.records import ConversationRecord
-
-Records = Sequence[ConversationRecord]
-LITTLE = 0.05  # what began below it cannot collapse
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Monitor:
-    """A number to watch, and when it rings.
-
-    `low`/`high`: absolute bounds; where training began beyond one already, it does not ring.
-    `shrinks`/`grows`: factors against the start of training.
-    """
-
-    name: str
-    means: str
-    value: Callable[[Records], Estimate]
-    low: float | None = None
-    high: float | None = None
-    shrinks: float | None = None
-    grows: float | None = None
-    at_least: int = 8  # values below which nothing rings
-
-    def alarm(self, now: Estimate, start: Estimate | None = None) -> str | None:
-        """Why this monitor rings, or None."""
-        if now.mean is None or now.n < self.at_least:
-            return None
-        began = start.mean if start is not None else None
-        if self.low is not None and now.mean <= self.low and (began is None or began > self.low):
-            return f"{now.mean:.3g} is not above {self.low:g}: {self.means}"
-        if self.high is not None and now.mean >= self.high and (began is None or began < self.high):
-            return f"{now.mean:.3g} is not below {self.high:g}: {self.means}"
-        if not began:
-            return None
-        if self.shrinks is not None and began > LITTLE and now.mean < self.shrinks * began:
-            return f"fell from {began:.3g} to {now.mean:.3g}: {self.means}"
-        if self.grows is not None and now.mean > self.grows * began:
-            return f"grew from {began:.3g} to {now.mean:.3g}: {self.means}"
-        return None
 
 
 def tutor_turns(record: ConversationRecord) -> list[str]:
@@ -168,13 +132,13 @@ def silent_turns(records: Records) -> Estimate:
 
 
 def groups_without_spread(records: Records) -> Estimate:
-    """Share of groups (one problem at one step) whose rewards are all the same: no gradient."""
-    groups: dict[tuple[str, int, str], list[float]] = defaultdict(list)
+    """Share of groups (one problem, student, step) whose rewards are all alike: no gradient."""
+    groups: dict[tuple[str, int, str, str], list[float]] = defaultdict(list)
     for r in records:
         if "total" in r.rewards:
-            groups[(r.split, r.step, r.problem_id)].append(r.rewards["total"])
+            groups[(r.split, r.step, r.problem_id, r.student_persona)].append(r.rewards["total"])
     spread = (
-        (key, float(max(values) - min(values) < 1e-9))
+        (key[:3], float(max(values) - min(values) < 1e-9))
         for key, values in groups.items()
         if len(values) > 1
     )
@@ -239,6 +203,7 @@ MONITORS = (
         value=groups_without_spread,
         high=0.9,
     ),
+    *OF_STUDENTS,
 )
 KL = Monitor(
     name="kl",

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from config.functions import load_function
+from config.students import SETTING
 from utils.metrics.agreement import agreements
 from utils.metrics.benchmark_metrics import benchmark_metrics
 from utils.metrics.comparable import notes, ped_rm_note
@@ -15,6 +17,7 @@ from utils.metrics.conversation import conversation_metrics, mean_of, stop_reaso
 from utils.metrics.metric_groups import to_json
 from utils.metrics.monitors import readings
 from utils.metrics.statistics import paired_difference
+from utils.metrics.students import Check, measured_students
 from utils.records import ConversationRecord
 from utils.runs.read import Run
 
@@ -30,10 +33,25 @@ def run_results(run: Run) -> dict[str, Any]:
         control=run.control,
         curve=run.curve,
     )
-    if (run.config.get("eval") or {}).get("task", "classroom") == "classroom":
+    task = (run.config.get("eval") or {}).get("task", "classroom")
+    if task == "students":  # the tutor's words were given: nothing to watch, and no one mean of all
+        students = measured_students(run.final, _checks(run.config))
+        return found | {"students": students, "monitors": {}, "alarms": []}
+    if task == "classroom":
         return found
     failed = {reason: n for reason, n in found["ended"].items() if reason == "error"}
     return benchmark_metrics(run.records) | found | {"ended": failed}  # one answer ends nothing
+
+
+def _checks(config: Mapping[str, Any]) -> dict[str, Check]:
+    """By student, the function that says whether a message is in character."""
+    students: Mapping[str, Any] = (config.get("generation") or {}).get("students") or {}
+    named = {name: entry.get("check") for name, entry in students.items()}
+    return {
+        name: load_function(source, f"{SETTING}.{name}.check")
+        for name, source in named.items()
+        if source
+    }
 
 
 def results(

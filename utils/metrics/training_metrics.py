@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from utils.metrics.agreement import agreement_shares
-from utils.metrics.conversation import summarise
+from utils.metrics.conversation import measure, summarise
+from utils.metrics.metric_groups import by_student
 from utils.metrics.monitors import MONITORS
+from utils.metrics.statistics import Estimate
 from utils.records import ConversationRecord
 
 _CURVES = (
@@ -28,6 +30,16 @@ _CURVES = (
     "ended_error",
 )
 
+_BY_STUDENT = (
+    "solve_before",
+    "solve_after",
+    "delta",
+    "leaked",
+    "rejected",
+    "turns",
+    "reward_total",
+)
+
 
 def rollout_metrics(records: Sequence[ConversationRecord]) -> dict[str, float]:
     """{"classroom/solve_after": 0.4, …, "monitors/…": …, "seconds/TEACHER_TURN": …}.
@@ -46,4 +58,12 @@ def rollout_metrics(records: Sequence[ConversationRecord]) -> dict[str, float]:
     for state in states:
         found[f"seconds/{state}"] = fmean(r.timing.get(state, 0.0) for r in records)
     found["classroom/excluded"] = fmean(float(r.excluded is not None) for r in records)
+    for name, values in student_curves(records).items():
+        found[f"students/{name}"] = values.mean
     return {name: float(value) for name, value in found.items() if value is not None}
+
+
+def student_curves(records: Sequence[ConversationRecord]) -> dict[str, Estimate]:
+    """{"shy/solve_after": …, "(held out)/leaked": …} of the students that the settings name."""
+    rows = by_student(measure(records), _BY_STUDENT)
+    return {f"{row}/{name}": found[name] for row, found in rows.items() for name in _BY_STUDENT}

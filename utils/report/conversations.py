@@ -120,6 +120,7 @@ def body(
         "answer": _cut(r.answer),
         "student": r.student_name,
         "persona": r.student_persona,
+        "help": r.help,
         "error": r.error,
         "excluded": r.excluded,
         "messages": _messages(r, decode, credit),

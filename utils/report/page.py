@@ -25,6 +25,7 @@ SCRIPTS = (
     "charts.js",
     "plane.js",
     "overview.js",
+    "students.js",
     "learning.js",
     "store.js",
     "conversation.js",

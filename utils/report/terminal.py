@@ -87,12 +87,50 @@ def groups_table(metrics: Mapping[str, Any], grouping: str, *, wide: bool = True
     return table
 
 
+STUDENT_COLUMNS = {
+    "before": "before",
+    "targeted": "targeted",
+    "misaligned": "misalig.",
+    "generic": "generic",
+    "selectivity": "selectivity",
+    "believed": "believed",
+    "hold": "hold",
+    "in_character": "in char.",
+}
+
+
+def students_table(students: Mapping[str, Mapping[str, Any]], title: str) -> Table:
+    """What each student reacts to; below the selectivity stands its 95 % interval."""
+    table = Table(title=Text(plain(title)), title_justify="left")
+    table.add_column("student", overflow="fold", min_width=12)
+    names = [n for n in STUDENT_COLUMNS if any(s[n]["n"] for s in students.values())]
+    for name in names:
+        table.add_column(STUDENT_COLUMNS[name], justify="right", no_wrap=True)
+    table.add_column("n", justify="right", no_wrap=True)
+    for student, entry in students.items():
+        label = f"{student} (held out)" if entry["held_out"] else student
+        cells = [_mean_of(entry[name], interval=name == "selectivity") for name in names]
+        table.add_row(Text(plain(label)), *cells, str(entry["conversations"]))
+    return table
+
+
+def _mean_of(entry: Mapping[str, Any], *, interval: bool) -> str:
+    if entry["mean"] is None:
+        return "-"
+    low, high = entry["low"], entry["high"]
+    shown = interval and low is not None
+    return f"{entry['mean']:.3f}" + (f"\n[{low:.2f}, {high:.2f}]" if shown else "")
+
+
 def print_metrics(metrics: Mapping[str, Any], title: str, console: Console | None = None) -> None:
     """The table of a run: headline, groups, how conversations ended, agreement, alarms."""
     console = console or Console()
     wide = console.width >= WIDE
+    if "students" in metrics:
+        console.print(students_table(metrics["students"], title))
+        return
     console.print(metrics_table(metrics, title))
-    for grouping in ("type", "source", "difficulty"):
+    for grouping in ("student", "type", "source", "difficulty"):
         if (table := groups_table(metrics, grouping, wide=wide)) is not None:
             console.print(table)
     ended: Mapping[str, int] = metrics.get("ended", {})

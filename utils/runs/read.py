@@ -11,9 +11,8 @@ from typing import Any
 from config.errors import ConfigError
 from utils.records import ConversationRecord, load_run
 from utils.runs.folder import CONFIG, METRICS, read_metrics
+from utils.runs.record_writer import CONTROL_FOLDER
 from utils.yaml_files import read_mapping
-
-CONTROL_FOLDER = "control"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from utils.records import ConversationRecord, Usage, load_run, read
 
+CONTROL_FOLDER, FORKS_FOLDER = "control", "forks"  # records of a run beside its own
 FORGOTTEN_NAME = "forgotten.jsonl"  # usage by role of conversations that a resumed run holds again
 
 
@@ -89,12 +90,14 @@ def _drop_torn_tail(path: Path) -> None:
 
 
 def spending(folder: Path) -> Iterator[Mapping[str, Usage]]:
-    """Usage by role of every conversation that a run has held, also those held again since.
+    """Usage by role of every conversation that a run has held, also those held again since, and
+    those beside its record (a control arm, what students are forked from).
 
     A run killed while it forgot counts some of them twice, never less than was paid.
     """
-    for conversation in load_run(folder):
-        yield conversation.usage
+    for place in (folder, folder / CONTROL_FOLDER, folder / FORKS_FOLDER):
+        for conversation in load_run(place):
+            yield conversation.usage
     forgotten = folder / FORGOTTEN_NAME
     if forgotten.exists():
         for line in forgotten.read_text(encoding="utf-8").splitlines():

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from config.schema import DatasetEntry, TrainRLConfig
+from config.errors import ConfigError
+from config.schema import DatasetEntry, ModelSettings, StudentEntry, TrainRLConfig
 from src.background import Background
-from src.evaluation.measure_solve_rate import main, measure, part_file, row_of
+from src.evaluation.measure_solve_rate import Asked, main, measure, part_file, row_of
 from src.inference_providers.base import GaveUp
 from src.inference_providers.scripted import Ask, ScriptedProvider
 from tests.fakes import participant
@@ -83,3 +84,42 @@ def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "train.mew" in capsys.readouterr().err
     assert main([*out, "--samples", "0"]) == 2
     assert "--samples" in capsys.readouterr().err
+
+
+def test_a_named_student_is_asked_as_it_is_before_a_conversation(tmp_path: Path) -> None:
+    cfg, seen = TrainRLConfig(), list[str]()
+    cfg.generation.students = {
+        "plus": StudentEntry(
+            persona="prompt_templates/students/misconception.txt",
+            kind="misconception",
+            misconception="forgets_carry",
+        ),
+        "plain": StudentEntry(persona="prompt_templates/personas/simple_student.txt"),
+        "own": StudentEntry(
+            persona="prompt_templates/personas/simple_student.txt",
+            model=ModelSettings(model_name_or_path="another"),
+        ),
+        "script": StudentEntry(
+            persona="prompt_templates/personas/simple_student.txt",
+            replies="utils.students.pressure:rapport",
+        ),
+    }
+
+    def answer(ask: Ask) -> str:
+        seen.append(ask.text)
+        return r"\boxed{1}"
+
+    for name in ("plus", "plain"):
+        asked, before = Asked.of(cfg, name), len(seen)
+        with Background() as loop:
+            own = participant("student", ScriptedProvider(answer))
+            rows = measure(
+                cfg, own, loop, PROBLEMS[:1], samples=2, part=tmp_path / name, policy=asked.policy
+            )
+        assert rows["0"]["solve_student"] == name and rows["0"]["solve_rate"] == 1.0
+        assert all(("carry nothing" in text) == (name == "plus") for text in seen[before:])
+    assert Asked.of(cfg, "own").role.model.model_name_or_path == "another"
+    assert Asked.of(cfg, None).role.setting == "student_model"
+    for name in ("nobody", "script"):
+        with pytest.raises(ConfigError, match="--student"):
+            Asked.of(cfg, name)

@@ -187,6 +187,17 @@ def test_groups_are_of_one_step(tmp_path: Path) -> None:
 # -- the command -----------------------------------------------------------------------------
 
 
+def test_groups_are_of_one_student_and_of_the_tutors_own_words(tmp_path: Path) -> None:
+    """An evaluation's samples meet several students in turn: who is met makes no better tutor."""
+    group = [
+        record("3+4", n, rewards=rewarded(n / 10), student_persona="ab"[n % 2]) for n in range(4)
+    ]
+    given = [record("3+4", 4 + n, rewards=rewarded(n), help="targeted") for n in range(2)]
+    harvest = sft_data.pairs([run_of(tmp_path, group + given)])
+    assert {(int(r["id"][-1]), r["rejected_sample"]) for r in harvest.rows} == {(2, 0), (3, 1)}
+    assert harvest.dropped == {"conversations whose tutor was given its words": 2}
+
+
 def test_command_writes_and_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bad = record("1+1", verdicts={"leak": [REJECT]})
     run_of(tmp_path / "run", [record("3+4"), bad])

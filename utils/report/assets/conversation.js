@@ -32,6 +32,7 @@ function facts(data, index, i, body) {
   if (index.source[i]) found.push(index.source[i]);
   if (varies(index.step)) found.push(`step ${index.step[i]}`);
   if (index.sample[i]) found.push(`sample ${index.sample[i]}`);
+  if (body.help) found.push(`${body.help} help`);
   if (body.persona) found.push(body.persona.replaceAll("_", " "));
   return found;
 }

@@ -96,6 +96,9 @@ const METRICS = {
   ended_early: { name: "Ended in the first turn", share: true },
   silent_turns: { name: "Silent turns", share: true },
   groups_without_spread: { name: "Groups without spread", share: true },
+  adapts_to_students: { name: "Adapts to students" },
+  least_helped_student: { name: "Gain of the least helped student", share: true, signed: true },
+  least_gradient_share: { name: "Least share of the gradient", share: true },
   kl: { name: "KL to the start" },
 };
 

@@ -1,0 +1,194 @@
+"""The student's side of one conversation: its view, its words, its solutions before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+from src.dialog.conversation import Conversation
+from src.dialog.judges import spend
+from src.dialog.lesson_plan import Plan
+from src.dialog.prompts import Prompts
+from src.dialog.solutions import graded, solution_ending
+from src.dialog.students import StudentPolicy
+from src.dialog.view import Turn, View
+from src.dialog.views import open_view
+from src.inference_providers.base import ChatMessage, Completion
+from utils.prompts import Prompt
+from utils.records import Solution
+from utils.seeding import keyed_seed
+from utils.students.moment import Moment
+
+
+def bare_problem(
+    prompts: Prompts, policy: StudentPolicy, values: Mapping[str, object]
+) -> list[ChatMessage]:
+    """What a student is asked before any conversation.  `values`: problem and student_name."""
+    ask = prompts.student_attempt.render(problem=values["problem"])
+    messages: list[ChatMessage] = [{"role": "user", "content": ask}]
+    if policy.keeps_persona:
+        persona = prompts.personas[policy.student.name].render(**values, **policy.told)
+        messages.insert(0, {"role": "system", "content": persona})
+    return messages
+
+
+class Pupil:
+    """Whoever is taught in a conversation: a model under a persona, a script, or both in turn."""
+
+    def __init__(
+        self, plan: Plan, conversation: Conversation, epoch: int, labels: dict[str, str]
+    ) -> None:
+        """`labels`: the name before what a speaker says, where several others may speak."""
+        self.plan, self.conversation, self._epoch = plan, conversation, epoch
+        self._labels = labels
+        self.policy = plan.students[conversation.student_persona]
+        self.participant = plan.participants.playing(self.policy.student.role)
+        self._turns: list[Turn] = []
+        self.view = self._open()
+
+    # -- what it may be told -----------------------------------------------------------------
+
+    def values(self, **more: object) -> dict[str, object]:
+        """What its prompts may speak of."""
+        conversation = self.conversation
+        known = {"problem": conversation.problem.text, "student_name": conversation.student_name}
+        return {**known, **more}
+
+    def _persona(self) -> str:
+        prompt = self.plan.prompts.personas[self.conversation.student_persona]
+        return prompt.render(**self.values(**self.policy.told))
+
+    def _open(self, system: Prompt | None = None) -> View:
+        """Its view from the beginning; under the persona's text, or another one."""
+        text = system.render(**self.values()) if system is not None else self._persona()
+        messages: list[ChatMessage] = [{"role": "system", "content": text}]
+        if self.conversation.type == "attempted":
+            ask = self.plan.prompts.student_initial_attempt.render(**self.values())
+            messages.append({"role": "user", "content": ask})
+        return open_view(self.participant, messages, self._labels)
+
+    # -- what it says ------------------------------------------------------------------------
+
+    @property
+    def alike(self) -> tuple[str, str]:
+        """What conversations about one problem must have in common to share its first attempt."""
+        return self.conversation.problem.id, self.policy.student.name
+
+    @property
+    def alike_before(self) -> tuple[str, str]:
+        """The same for the solutions beforehand, which no persona changes but a misconception."""
+        own = self.policy.keeps_persona or self.policy.replies is not None
+        student = self.policy.student
+        return self.conversation.problem.id, f"of {student.name}" if own else student.role
+
+    def words(self, what: Literal["attempt", "turn"]) -> str | None:
+        """What it is given to say now, by a script or a fork; None where its model speaks."""
+        spoken, given = len(self._turns), self.conversation.given
+        if given is not None and spoken < len(given.student):
+            return given.student[spoken]
+        return self._scripted(what)
+
+    def _scripted(
+        self, what: Literal["attempt", "turn", "solution", "initial"], sample: int = 0
+    ) -> str | None:
+        conversation = self.conversation
+        if self.policy.replies is None:
+            return None
+        shared = what in ("attempt", "initial")  # by all conversations about the problem
+        address = (self.plan.seed, self._epoch, conversation.problem.id)
+        moment = Moment(
+            what=what,
+            problem=conversation.problem.text,
+            answer=conversation.problem.answer,
+            turns=[] if shared else conversation.turns,
+            spoken=0 if shared else len(self._turns),
+            rounds=self.policy.student.rounds,
+            sample=sample,
+            seed=keyed_seed(*address, what, sample) if shared else conversation.seed,
+        )
+        return self.policy.words(moment)
+
+    async def attempt(self) -> Turn:
+        """What opens an "attempted" conversation, sampled once for all of its group."""
+        view = self._open()
+        given = self.words("attempt")
+        if given is not None:
+            return view.speak(given)
+        turn, completion = await view.say(
+            max_tokens=self.plan.settings.max_tokens_per_turn,
+            seed=keyed_seed(self.plan.seed, self._epoch, self.conversation.problem.id, "opening"),
+        )
+        spend(self.conversation, self.participant.role, completion)
+        return turn
+
+    def spoke(self, turn: Turn) -> None:
+        """Note a turn of its own."""
+        self._turns.append(turn)
+
+    # -- before and after --------------------------------------------------------------------
+
+    async def before(self) -> list[Solution]:
+        """Solutions of the bare problem before any conversation, without a persona."""
+        problem, settings = self.conversation.problem, self.plan.settings
+        messages = bare_problem(self.plan.prompts, self.policy, self.values())
+        seed = keyed_seed(self.plan.seed, "initial", problem.id)
+        view = open_view(self.participant, messages)
+        answers = await self._answers(
+            "initial", lambda: view, None, settings.number_initial_attempts, seed
+        )
+        return await graded(problem, answers, self.participant.thinking)
+
+    async def solve(self, seed: int, catch_up: Callable[[], None]) -> list[Completion]:
+        """It solves the whole problem again, several times independently.
+
+        `catch_up` has it hear the last words, where its own view is read on.
+        """
+
+        def view() -> View:
+            return self._afterwards(catch_up)
+
+        ask = self.plan.prompts.final.render(**self.values())
+        number = self.plan.settings.number_student_attempts
+        return await self._answers("solution", view, ask, number, seed)
+
+    async def _answers(
+        self,
+        what: Literal["solution", "initial"],
+        view: Callable[[], View],
+        ask: str | None,
+        number: int,
+        seed: int,
+    ) -> list[Completion]:
+        """Scripted ones first, then the model's for those that the script leaves to it."""
+        scripted = [text for i in range(number) if (text := self._scripted(what, i)) is not None]
+        found = [Completion(text=text, stop_reason="stop") for text in scripted]
+        if (left := number - len(found)) > 0:
+            sampled = await view().aside(
+                ask,
+                n=left,
+                max_tokens=self.plan.settings.max_tokens_per_student_attempt,
+                seed=seed,
+                ending=solution_ending(self.plan.settings),
+            )
+            for answer in sampled:
+                spend(self.conversation, self.participant.role, answer)
+            found += sampled
+        return found
+
+    def _afterwards(self, catch_up: Callable[[], None]) -> View:
+        """Its view for the post-test.
+
+        The persona asks for short steps and allows mistakes, which the pre-test does not: under a
+        system text of its own the conversation is read again, and both tests ask for the same.
+        """
+        system = self.plan.prompts.final_system
+        if system is None or self.policy.keeps_persona:
+            catch_up()
+            return self.view
+        view, turns = self._open(system), iter(self._turns)
+        for message in (m for m in self.conversation.messages if m.heard):
+            if message.role == "student" and not message.speaker:
+                view.replay(next(turns))
+            else:
+                view.hear(message.speaker or message.role, message.visible)
+        return view

@@ -1,0 +1,1 @@
+"""Students as policies: who meets which problem, misconceptions as rules, pressure, scripts."""

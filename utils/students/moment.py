@@ -1,0 +1,32 @@
+"""What a scripted student is asked with.
+
+`generation.students.NAME.replies` names a function `Moment -> str | None`: the student's words, or
+None where its model is to speak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """One time that a student is asked for words.
+
+    `what`: the opening attempt, a turn, one of the solutions afterwards, one of those before
+    (`initial`).
+    """
+
+    what: Literal["attempt", "turn", "solution", "initial"]
+    problem: str
+    answer: str
+    turns: Sequence[tuple[str, str]] = ()  # (speaker, what the others saw) so far
+    spoken: int = 0  # messages of its own so far
+    rounds: int = 0  # of pressure that the settings ask for
+    sample: int = 0  # which of the solutions
+    seed: int = 0  # for what is left to chance
+
+
+Replies = Callable[[Moment], str | None]
