@@ -14,7 +14,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from math import ceil
-from typing import Any, Literal
+from typing import Any
 
 from config.schema import GenerationSettings
 from src.dialog.conversation import Conversation, ConversationType, Limits, State, next_state
@@ -26,7 +26,7 @@ from src.inference_providers.base import GaveUp
 from src.inference_providers.budget import BudgetReached
 from src.together import gather_or_cancel
 from utils.data.problems import Problem
-from utils.records import ConversationRecord
+from utils.records import ConversationRecord, Split
 from utils.rewards import RewardSettings
 from utils.seeding import keyed_choice, keyed_seed
 
@@ -62,6 +62,7 @@ class Classroom:
             record_tokens=record_tokens,
         )
         self.states: Counter[State] = Counter()
+        self.on_move: Callable[[Conversation], None] | None = None  # told of each change of state
         solve = settings.number_student_attempts > 0
         self.limits = Limits(
             max_turns=settings.max_turns,
@@ -77,7 +78,7 @@ class Classroom:
         samples: Sequence[int] | int,
         step: int = 0,
         epoch: int = 0,
-        split: Literal["train", "eval"] = "train",
+        split: Split = "train",
         run: str = "",
         on_finished: Callable[[ConversationRecord], None] | None = None,
     ) -> list[ConversationRecord]:
@@ -185,3 +186,5 @@ class Classroom:
         self.states[conversation.state] -= 1
         conversation.state = state
         self.states[state] += 1
+        if self.on_move is not None:
+            self.on_move(conversation)

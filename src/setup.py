@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -83,16 +83,18 @@ def build_participant(
     )
 
 
-def check_classroom(cfg: Config) -> None:
+def check_classroom(cfg: Config, *, without: Collection[str] = ()) -> None:
     """See to prompts, rewards, chat templates, keys and reward model, before anything slow begins.
 
-    Raises ConfigError.
+    `without`: roles that somebody else plays.  Raises ConfigError.
     """
     load_rules(cfg.generation)
     RewardSettings.of(cfg.generation, cfg.reward_model)
     Prompts.load(cfg.generation)
     check_reward_model(cfg.reward_model)
     for role in roles_of(cfg).values():
+        if role.name in without:
+            continue
         if role.hosted:
             hosted_provider(role.model, cfg.engines, role=role.setting)
         else:

@@ -13,7 +13,7 @@ from src.dialog.participants import Participant
 from src.dialog.prompts import Prompts
 from src.dialog.solutions import Scorer
 from src.dialog.view import Turn
-from utils.records import Solution
+from utils.records import Solution, Split
 from utils.rewards import RewardSettings
 
 
@@ -54,7 +54,7 @@ class Batch:
 
     step: int
     epoch: int
-    split: Literal["train", "eval"]
+    split: Split
     run: str
     accepted_only: bool  # hard lambda, training: who is rejected is not solved
     shared: dict[str, Shared] = field(default_factory=dict)
