@@ -19,7 +19,7 @@ from pathlib import Path
 from config.errors import ConfigError, RunError
 from config.schema import EvalConfig
 from src.setup import check_classroom
-from src.sit_in.seat import ROLE_OF, Seat, Surface
+from src.sit_in.seat import ROLE_OF, Seat
 from src.sit_in.sitting import Sitting, seat_a_person
 from src.sit_in.terminal import Terminal
 from utils.data.load import load_problems
@@ -54,6 +54,9 @@ def sit(
     cfg: EvalConfig, seat: Seat, problem: str | None, *, web: bool = False, port: int = 0
 ) -> Path | None:
     """Conversations until the person leaves; the report of all that the run holds, if any."""
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
     seat_a_person(cfg, seat)
     check_classroom(cfg, without=[ROLE_OF[seat]])
     problems = load_problems(
@@ -86,13 +89,14 @@ async def _sit(
 ) -> None:
     """`port`: of the page; None: the terminal."""
     if port is None:
-        surface: Surface = Terminal(seat)
-        await Sitting(cfg, seat, problems, folder, surface, stack).run(first)
+        await Sitting(cfg, seat, problems, folder, Terminal(seat), stack).run(first)
         return
     from src.sit_in.web import Page
 
-    async with Page(seat, problems, port=port) as page:
-        await Sitting(cfg, seat, problems, folder, page, stack).run(first)
+    page = Page(seat, port=port)
+    sitting = Sitting(cfg, seat, problems, folder, page, stack)
+    async with page:
+        await sitting.run(first)
 
 
 def write_results(folder: Path) -> Path | None:
