@@ -117,7 +117,7 @@ class GenerationSettings:
     student_final_system_prompt_path: str = (  # new; `persona`: the persona's text stays in force
         "prompt_templates/student_final_system.txt"
     )
-    teacher_prompt_path: str = "prompt_templates/teacher.txt"
+    teacher_prompt_path: str = "prompt_templates/teacher.txt"  # `none`: no system message of ours
     initial_attempt_wrapper_prompt_path: str = "prompt_templates/initial_attempt_wrapper.txt"
     # the bare problem, before any conversation: number_initial_attempts times
     student_attempt_prompt_path: str = "prompt_templates/student_attempt.txt"

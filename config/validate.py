@@ -24,6 +24,7 @@ from config.schema import (
 
 UNSET = "???"
 PERSONA = "persona"  # as generation.student_final_system_prompt_path: the persona's own text
+NO_PROMPT = "none"  # as generation.teacher_prompt_path: an endpoint's own system prompt is kept
 QUANTISED_NAME = re.compile(r"(?i)\b(awq|gptq|fp8|int[48]|nf4|bnb-4bit|w4a16|w8a8|gguf)\b")
 
 Settings = TrainRLConfig | EvalConfig | TrainSFTConfig
@@ -181,7 +182,8 @@ def _check_rule_names(generation: GenerationSettings) -> None:
 
 def _prompt_files(generation: GenerationSettings) -> Iterator[tuple[str, str]]:
     for name, value in vars(generation).items():
-        if name.endswith("_path") and value != PERSONA:
+        kept = PERSONA if name != "teacher_prompt_path" else NO_PROMPT
+        if name.endswith("_path") and value != kept:
             yield f"generation.{name}", value
     for key in ("student_personas_prompts_paths", "peers"):
         for name, path in getattr(generation, key).items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from config.schema import GenerationSettings
-from config.validate import PERSONA
+from config.validate import NO_PROMPT, PERSONA
 from utils.prompts import TUTOR_VARIABLES, Prompt, load_prompt
 
 
@@ -29,12 +29,12 @@ class Prompts:
         """Raises ConfigError naming the setting of a prompt that cannot be used."""
         student, optional = frozenset({"problem", "student_name"}), frozenset({"student_name"})
 
-        def load(key: str, variables: frozenset[str], needs: str | None = None) -> Prompt:
+        def load(key: str, variables: frozenset[str], *needs: str) -> Prompt:
             return load_prompt(
                 getattr(settings, key),
                 setting=f"generation.{key}",
                 variables=variables,
-                needs=frozenset([needs] if needs else []),
+                needs=frozenset(needs),
                 optional=optional & variables,
             )
 
@@ -49,19 +49,26 @@ class Prompts:
                 for name, path in sorted(getattr(settings, key).items())
             }
 
+        # a tutor without a system message learns of the problem from the user's first one
+        own = settings.teacher_prompt_path == NO_PROMPT
         return cls(
-            teacher=load(
+            teacher=Prompt(NO_PROMPT, "", "generation.teacher_prompt_path")
+            if own
+            else load(
                 "teacher_prompt_path",
                 TUTOR_VARIABLES,
                 "problem",
             ),
-            tutor_opening=load("tutor_opening_prompt_path", student),
+            tutor_opening=load("tutor_opening_prompt_path", student, *["problem"] * own),
             personas=personas("student_personas_prompts_paths"),
             peers=personas("peers"),
             student_initial_attempt=load("student_initial_attempt_prompt_path", student),
             complaints=load("complaints_path", student),
             attempt_wrapper=load(
-                "initial_attempt_wrapper_prompt_path", student | {"attempt"}, "attempt"
+                "initial_attempt_wrapper_prompt_path",
+                student | {"attempt"},
+                "attempt",
+                *["problem"] * own,
             ),
             student_attempt=load("student_attempt_prompt_path", frozenset({"problem"}), "problem"),
             final_system=None
