@@ -71,7 +71,7 @@ class Page:
 
     async def show(self, record: ConversationRecord) -> None:
         result = {
-            "index": index([(0, record)], [frozenset()]),
+            "index": index([(0, record)]),
             "body": body(record) | solutions(record),
         }
         await self._wait("over", result=result)

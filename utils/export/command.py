@@ -30,12 +30,7 @@ FORMATS = ("messages", "hf", "inspect")
 
 def choose(runs: Sequence[Run], wanted: Filter) -> list[tuple[Run, ConversationRecord]]:
     """The conversations that a filter lets through, in the order of runs and keys."""
-    return [
-        (run, record)
-        for run in runs
-        for record in run.records
-        if wanted.lets_through(record, run.reported_rules)
-    ]
+    return [(run, record) for run in runs for record in run.records if wanted.lets_through(record)]
 
 
 def export(
@@ -53,7 +48,7 @@ def export(
     if to == "inspect":
         write_logs(chosen, out)
         return
-    rows = [row(record, run.name, run.reported_rules) for run, record in chosen]
+    rows = [row(record, run.name) for run, record in chosen]
     if to == "hf":
         write_dataset(rows, chosen, out, licence)
         return

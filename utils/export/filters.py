@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from utils.metrics.conversation import leaked, missing, rejected, solve_after
+from utils.metrics.conversation import solve_rate
+from utils.metrics.verdicts import leaked_any, missing, rejected_any
 from utils.records import ConversationRecord
 
 SOLVED: dict[str, Callable[[float], bool]] = {
@@ -33,8 +34,8 @@ class Filter:
     most: float | None = None
     text: str = ""  # words that somebody said, whatever their case
 
-    def lets_through(self, record: ConversationRecord, reported: frozenset[str]) -> bool:
-        """Whether this conversation is wanted; `reported`: rules that never reject."""
+    def lets_through(self, record: ConversationRecord) -> bool:
+        """Whether this conversation is wanted."""
         plain = (
             (self.split, record.split),
             (self.step, record.step),
@@ -44,26 +45,26 @@ class Filter:
         )
         return (
             all(wanted is None or wanted == value for wanted, value in plain)
-            and self._judged(record, reported)
+            and self._judged(record)
             and self._scored(record)
             and (not self.text or _says(record, self.text.casefold()))
         )
 
-    def _judged(self, record: ConversationRecord, reported: frozenset[str]) -> bool:
-        if self.leaked and leaked(record) != {"yes": 1.0, "no": 0.0}[self.leaked]:
+    def _judged(self, record: ConversationRecord) -> bool:
+        if self.leaked and leaked_any(record) != {"yes": 1.0, "no": 0.0}[self.leaked]:
             return False
         match self.accepted:
             case "accepted":
-                return rejected(record, reported) == 0.0
+                return rejected_any(record) == 0.0
             case "rejected":
-                return rejected(record, reported) == 1.0
+                return rejected_any(record) == 1.0
             case "missing":
-                return missing(record, reported) == 1.0
+                return missing(record) == 1.0
             case _:
                 return True
 
     def _scored(self, record: ConversationRecord) -> bool:
-        rate, reward = solve_after(record), record.rewards.get("total")
+        rate, reward = solve_rate(record.solutions), record.rewards.get("total")
         if self.solved and (rate is None or not SOLVED[self.solved](rate)):
             return False
         if self.least is not None and (reward is None or reward < self.least):

@@ -87,7 +87,7 @@ def card(
 
 
 def _about(run: Run, records: Sequence[ConversationRecord]) -> list[str]:
-    found = summarise(records, run.reported_rules)
+    found = summarise(records)
     lines = [
         f"| {name} | {e.mean:.4g} | {'' if e.se is None else f'{e.se:.2g}'} | {e.n} |"
         for name in HEADLINE

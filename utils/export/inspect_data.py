@@ -62,7 +62,7 @@ def log(run: Run, records: Sequence[ConversationRecord]) -> dict[str, Any]:
     """A run as a log; sample ids tell split and step only where there are several."""
     several = len({(r.split, r.step) for r in records}) > 1
     model = str((run.config.get("teacher_model") or {}).get("model_name_or_path", "unknown"))
-    found = summarise(records, run.reported_rules)
+    found = summarise(records)
     written = datetime.fromtimestamp(run.folder.stat().st_mtime, UTC)
     return {
         "file": run.name,
@@ -89,7 +89,7 @@ def sample(record: ConversationRecord, run: Run, model: str, *, several: bool) -
         "target": record.answer,
         "model": model,
         "messages": chat(record),
-        "scores": _scores(record, run.reported_rules),
+        "scores": _scores(record),
         "metadata": {
             "split": record.split,
             "step": record.step,
@@ -115,15 +115,13 @@ def sample(record: ConversationRecord, run: Run, model: str, *, several: bool) -
     }
 
 
-def _scores(record: ConversationRecord, reported: frozenset[str]) -> dict[str, Mapping[str, Any]]:
+def _scores(record: ConversationRecord) -> dict[str, Mapping[str, Any]]:
     """Numbers as they are; a rule's verdicts as 1 (OK) or 0 (REJECT) with the judge's reason.
 
     What the record cannot say is no score, never 0.
     """
     found: dict[str, Mapping[str, Any]] = {
-        name: {"value": value}
-        for name, value in scores(record, reported).items()
-        if value is not None
+        name: {"value": value} for name, value in scores(record).items() if value is not None
     }
     for rule, verdicts in record.verdicts.items():
         for number, verdict in enumerate(verdicts, 1):

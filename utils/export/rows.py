@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from utils.metrics.conversation import delta, leaked, missing, rejected, solve_after, solve_before
+from utils.metrics.conversation import delta, solve_after, solve_before
+from utils.metrics.verdicts import leaked, leaked_any, missing, rejected, rejected_any
 from utils.records import ConversationRecord, Message
 from utils.report.conversations import hidden_text
 
@@ -36,15 +37,17 @@ def identity(record: ConversationRecord, run: str) -> str:
     return f"{run}/{record.split}/{record.step}/{record.problem_id}/{record.sample}"
 
 
-def scores(record: ConversationRecord, reported: frozenset[str]) -> dict[str, float | None]:
+def scores(record: ConversationRecord) -> dict[str, float | None]:
     """The numbers of a conversation; None where the record cannot say."""
     named = {
         "solve_before": solve_before(record),
         "solve_after": solve_after(record),
         "delta": delta(record),
         "leaked": leaked(record),
-        "rejected": rejected(record, reported),
-        "missing": missing(record, reported),
+        "leaked_any": leaked_any(record),
+        "rejected": rejected(record),
+        "rejected_any": rejected_any(record),
+        "missing": missing(record),
         "reward": record.rewards.get("total"),
     }
     parts = {f"reward_{k}": v for k, v in record.rewards.items() if k != "total"}
@@ -62,7 +65,7 @@ def verdicts(record: ConversationRecord) -> dict[str, str | None]:
     return found
 
 
-def row(record: ConversationRecord, run: str, reported: frozenset[str]) -> dict[str, Any]:
+def row(record: ConversationRecord, run: str) -> dict[str, Any]:
     """The whole line of a data set."""
     return {
         "id": identity(record, run),
@@ -82,6 +85,6 @@ def row(record: ConversationRecord, run: str, reported: frozenset[str]) -> dict[
         "error": record.error,
         "answers_before": [s.answer for s in record.initial_solutions],
         "answers_after": [s.answer for s in record.solutions],
-        **scores(record, reported),
+        **scores(record),
         **verdicts(record),
     }

@@ -9,7 +9,7 @@ from config.schema import EvalConfig
 from src.sit_in.command import DEFAULTS
 from utils.settings.hydra_entry import load_config
 
-PROBLEMS = "problem,answer\nWhat is 47+38?,85\nWhat is 29+14?,43\nHow many legs have 3 cats?,12\n"
+PROBLEMS = "problem,answer\nWhat is 47+38?,85\nWhat is 29+14?,43\nWhat is 58+16?,74\n"
 
 
 def settings(folder: Path, role: str, base_url: str, **more: Any) -> EvalConfig:

@@ -111,7 +111,7 @@ async def test_a_tutor_is_measured_as_a_model_is(tmp_path: Path) -> None:
     assert run.config["teacher_model"]["model_name_or_path"] == "human"
     rows, _ = compare(run, run)
     assert "solve_after" in {row.name for row in rows}
-    assert index([(0, record)], [frozenset()])["split"] == ["human"]
+    assert index([(0, record)])["split"] == ["human"]
     report = write_results(folder)
     assert report is not None and '"split":["human"]' in report.read_text()
 

@@ -84,10 +84,10 @@ def test_what_cannot_be_said_is_empty_and_never_nought(run: Run, tmp_path: Path)
         (Filter(split="human"), lambda r: r.split == "human"),
         (Filter(step=3, type="guided"), lambda r: r.step == 3 and r.type == "guided"),
         (Filter(stop="tutor_ended"), lambda r: r.stop_reason == "tutor_ended"),
-        (Filter(leaked="yes"), lambda r: scores(r, frozenset())["leaked"] == 1),
-        (Filter(accepted="accepted"), lambda r: scores(r, frozenset())["rejected"] == 0),
-        (Filter(accepted="missing"), lambda r: scores(r, frozenset())["missing"] == 1),
-        (Filter(solved="half"), lambda r: (scores(r, frozenset())["solve_after"] or 0) >= 0.5),
+        (Filter(leaked="yes"), lambda r: scores(r)["leaked_any"] == 1),
+        (Filter(accepted="accepted"), lambda r: scores(r)["rejected_any"] == 0),
+        (Filter(accepted="missing"), lambda r: scores(r)["missing"] == 1),
+        (Filter(solved="half"), lambda r: (scores(r)["solve_after"] or 0) >= 0.5),
         (Filter(least=0.3, most=0.9), lambda r: 0.3 <= r.rewards["total"] <= 0.9),
         (Filter(text="A PLAN"), lambda r: "a plan" in r.messages[0].content),
     ],
@@ -115,7 +115,7 @@ def test_the_hub_folder_is_read_by_datasets(
         where = f"a-run/{record.split}/{record.step}/{record.problem_id}/{record.sample}"
         shown = [{k: v for k, v in m.items() if v is not None} for m in by_id[where]["messages"]]
         assert shown == chat(record)
-        for name, value in scores(record, frozenset()).items():
+        for name, value in scores(record).items():
             assert by_id[where][name] == value
     text = (out / "README.md").read_text()
     head = yaml.safe_load(text.split("---")[1])

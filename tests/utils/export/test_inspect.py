@@ -107,7 +107,7 @@ def test_inspect_reads_back_every_message_and_score(
              m.get("name")]
             for m in chat(record)
         ]  # fmt: skip
-        numbers = {k: v for k, v in scores(record, frozenset()).items() if v is not None}
+        numbers = {k: v for k, v in scores(record).items() if v is not None}
         assert {k: sample["scores"][k][0] for k in numbers} == numbers
         for rule, verdicts in record.verdicts.items():
             for number, verdict in enumerate(verdicts, 1):
