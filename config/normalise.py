@@ -20,7 +20,8 @@ def normalise(settings: Any) -> None:
 
     `attempt` becomes `attempted`; a rule, persona or reward whose file or function is `none` is
     dropped (a config can override an entry that it inherits but not remove it); the in-process
-    backend has one process; `train.bad_rows` is `dataset.bad_rows`.
+    backend has one process; `train.bad_rows` is `dataset.bad_rows`; `logging.wandb` is one of
+    `logging.trackers`.
     """
     reward_model = getattr(settings, "reward_model", None)
     if reward_model is not None:
@@ -40,6 +41,10 @@ def normalise(settings: Any) -> None:
             for name in [n for n, path in paths.items() if path.lower() == "none"]:
                 del paths[name]
         generation.rewards = reward_entries(generation.rewards)
+    logging = getattr(settings, "logging", None)
+    if logging is not None:
+        logging.wandb = logging.wandb or "wandb" in logging.trackers
+        logging.trackers = list(dict.fromkeys([*logging.trackers, *["wandb"] * logging.wandb]))
     if isinstance(settings, TrainRLConfig) and settings.engines.backend == "transformers":
         settings.train.use_deepspeed = False
     if isinstance(settings, TrainSFTConfig) and settings.train.bad_rows is not None:

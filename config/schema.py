@@ -212,6 +212,7 @@ class LoggingSettings:
     save_steps: int = 10  # optimizer steps; rounded up to a generation boundary
     # new
     save_total_limit: int = 2
+    trackers: list[str] = field(default_factory=list)  # of wandb, trackio, tensorboard
     wandb_offline: bool = False  # its files stay in the run folder; `wandb sync` sends them later
 
 

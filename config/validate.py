@@ -10,7 +10,7 @@ from typing import Any
 from config.errors import ConfigError
 from config.normalise import CONVERSATION_TYPES, is_file
 from config.objectives import check_credit, check_turn_rules
-from config.ranges import CHOICES, MODEL_RANGES, RANGES
+from config.ranges import CHOICES, ENTRIES, MODEL_RANGES, RANGES
 from config.rewards import check_rewards
 from config.roles import configured, roles_of
 from config.rules import named_rules, turn_rules
@@ -36,6 +36,10 @@ def validate(settings: Any) -> None:
         for value in _get(settings, key):
             if value not in choices:
                 raise ConfigError(f"{key}: {value!r} is not one of {', '.join(choices)}")
+    for key, choices in ENTRIES.items():
+        for entry in (entry for entries in _get(settings, key) for entry in entries):
+            if entry not in choices:
+                raise ConfigError(f"{key}: {entry!r} is not one of {', '.join(choices)}")
     for key, (holds, text) in RANGES.items():
         for value in _get(settings, key):
             if not holds(value):
