@@ -103,7 +103,8 @@ def test_the_documented_server_of_three_lines(tmp_path: Path) -> None:
             [sys.executable, "eval.py", "--config-name", "endpoint_embedded",
              f"teacher_model.base_url=http://127.0.0.1:{port}/v1", "dataset.max_val_examples=2",
              "generation.number_student_attempts=1", "generation.max_turns=3",
-             "generation.max_tokens_per_turn=24", "recompute_initial_attempts=false", f"logging.save_dir={tmp_path / 'runs'}"],
+             "generation.max_tokens_per_turn=24", "recompute_initial_attempts=false",
+             f"logging.save_dir={tmp_path / 'runs'}"],
             cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "2"},
             capture_output=True, text=True, check=False,
         )  # fmt: skip
