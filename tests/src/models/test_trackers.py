@@ -73,6 +73,7 @@ def test_every_tracker_has_the_metrics_and_a_table(tmp_path: Path) -> None:
         "TRACKIO_DIR": str(tmp_path / "trackio"),
         "OMP_NUM_THREADS": "2",
         "WANDB_API_KEY": "",
+        "WANDB_MODE": "offline",
     }
     done = subprocess.run(
         [sys.executable, "train_rl.py", "--config-name", "toy", "engines.backend=transformers",
