@@ -21,7 +21,8 @@ def normalise(settings: Any) -> None:
 
     `attempt` becomes `attempted`; a rule, persona, student or reward whose file or function is
     `none` is dropped (a config can override an entry that it inherits but not remove it); the
-    in-process backend has one process; `train.bad_rows` is `dataset.bad_rows`.
+    in-process backend has one process; `train.bad_rows` is `dataset.bad_rows`;
+    `logging.wandb` is one of `logging.trackers`.
     """
     reward_model = getattr(settings, "reward_model", None)
     if reward_model is not None:
@@ -42,6 +43,10 @@ def normalise(settings: Any) -> None:
                 del paths[name]
         generation.rewards = reward_entries(generation.rewards)
         generation.students = student_entries(generation.students, settings.student_model)
+    logging = getattr(settings, "logging", None)
+    if logging is not None:
+        logging.wandb = logging.wandb or "wandb" in logging.trackers
+        logging.trackers = list(dict.fromkeys([*logging.trackers, *["wandb"] * logging.wandb]))
     if isinstance(settings, TrainRLConfig) and settings.engines.backend == "transformers":
         settings.train.use_deepspeed = False
     if isinstance(settings, TrainSFTConfig) and settings.train.bad_rows is not None:

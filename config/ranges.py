@@ -29,6 +29,10 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "eval.task": ("classroom", "students", "mathtutorbench", "reasoning"),
     "eval.control": ("none", "retry"),
 }
+# key of a list -> what each of its entries may be
+ENTRIES: dict[str, tuple[str, ...]] = {
+    "logging.trackers": ("wandb", "trackio", "tensorboard"),
+}
 # key -> (condition, what must hold)
 Range = tuple[Callable[[Any], bool], str]
 POSITIVE: Range = (lambda v: v > 0, "must be greater than 0")

@@ -132,7 +132,7 @@ class GenerationSettings:
     student_final_system_prompt_path: str = (  # new; `persona`: the persona's text stays in force
         "prompt_templates/student_final_system.txt"
     )
-    teacher_prompt_path: str = "prompt_templates/teacher.txt"
+    teacher_prompt_path: str = "prompt_templates/teacher.txt"  # `none`: no system message of ours
     initial_attempt_wrapper_prompt_path: str = "prompt_templates/initial_attempt_wrapper.txt"
     # the bare problem, before any conversation: number_initial_attempts times
     student_attempt_prompt_path: str = "prompt_templates/student_attempt.txt"
@@ -231,6 +231,7 @@ class LoggingSettings:
     save_steps: int = 10  # optimizer steps; rounded up to a generation boundary
     # new
     save_total_limit: int = 2
+    trackers: list[str] = field(default_factory=list)  # of wandb, trackio, tensorboard
     wandb_offline: bool = False  # its files stay in the run folder; `wandb sync` sends them later
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from config.errors import ConfigError
 from config.normalise import CONVERSATION_TYPES, is_file
 from config.objectives import check_credit, check_turn_rules
-from config.ranges import CHOICES, MODEL_RANGES, RANGES
+from config.ranges import CHOICES, ENTRIES, MODEL_RANGES, RANGES
 from config.rewards import check_rewards
 from config.roles import configured, roles_of
 from config.rules import named_rules, turn_rules
@@ -25,6 +25,7 @@ from config.students import check_students, students_of
 
 UNSET = "???"
 PERSONA = "persona"  # as generation.student_final_system_prompt_path: the persona's own text
+NO_PROMPT = "none"  # as generation.teacher_prompt_path: an endpoint's own system prompt is kept
 QUANTISED_NAME = re.compile(r"(?i)\b(awq|gptq|fp8|int[48]|nf4|bnb-4bit|w4a16|w8a8|gguf)\b")
 
 Settings = TrainRLConfig | EvalConfig | TrainSFTConfig
@@ -36,6 +37,10 @@ def validate(settings: Any) -> None:
         for value in _get(settings, key):
             if value not in choices:
                 raise ConfigError(f"{key}: {value!r} is not one of {', '.join(choices)}")
+    for key, choices in ENTRIES.items():
+        for entry in (entry for entries in _get(settings, key) for entry in entries):
+            if entry not in choices:
+                raise ConfigError(f"{key}: {entry!r} is not one of {', '.join(choices)}")
     for key, (holds, text) in RANGES.items():
         for value in _get(settings, key):
             if not holds(value):
@@ -181,7 +186,8 @@ def _check_rule_names(generation: GenerationSettings) -> None:
 
 def _prompt_files(generation: GenerationSettings) -> Iterator[tuple[str, str]]:
     for name, value in vars(generation).items():
-        if name.endswith("_path") and value != PERSONA:
+        kept = PERSONA if name != "teacher_prompt_path" else NO_PROMPT
+        if name.endswith("_path") and value != kept:
             yield f"generation.{name}", value
     for student in students_of(generation):
         yield student.setting, student.persona

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from itertools import repeat
 from math import ceil
-from typing import Any, Literal
+from typing import Any
 
 from config.schema import GenerationSettings
 from src.dialog.conversation import (
@@ -35,7 +35,7 @@ from src.inference_providers.base import GaveUp
 from src.inference_providers.budget import BudgetReached
 from src.together import gather_or_cancel
 from utils.data.problems import Problem
-from utils.records import ConversationRecord
+from utils.records import ConversationRecord, Split
 from utils.rewards import RewardSettings
 from utils.seeding import keyed_choice, keyed_seed
 from utils.students.roster import Roster
@@ -74,6 +74,7 @@ class Classroom:
         )
         self.roster, self.evaluation = Roster.of(settings, seed), evaluation
         self.states: Counter[State] = Counter()
+        self.on_move: Callable[[Conversation], None] | None = None  # told of each change of state
         solve = settings.number_student_attempts > 0
         self.limits = Limits(
             max_turns=settings.max_turns,
@@ -89,7 +90,7 @@ class Classroom:
         samples: Sequence[int] | int,
         step: int = 0,
         epoch: int = 0,
-        split: Literal["train", "eval"] = "train",
+        split: Split = "train",
         run: str = "",
         students: Sequence[str] | None = None,
         given: Sequence[Given] | None = None,
@@ -220,3 +221,5 @@ class Classroom:
         self.states[conversation.state] -= 1
         conversation.state = state
         self.states[state] += 1
+        if self.on_move is not None:
+            self.on_move(conversation)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -94,10 +94,13 @@ def build_participant(
     )
 
 
-def check_classroom(cfg: Config) -> None:
-    """See to texts, chat templates and keys, before anything slow begins.  Raises ConfigError."""
+def check_classroom(cfg: Config, *, without: Collection[str] = ()) -> None:
+    """See to texts, chat templates and keys, before anything slow begins.
+
+    `without`: roles that somebody else plays.  Raises ConfigError.
+    """
     check_texts(cfg)
-    check_models(cfg, roles_of(cfg).values())
+    check_models(cfg, [role for role in roles_of(cfg).values() if role.name not in without])
 
 
 def check_texts(cfg: Config) -> None:

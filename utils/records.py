@@ -19,6 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from config.schema import LEAK_RULE
 
 SCHEMA = 1
+Split = Literal["train", "eval", "human"]  # human: a person took part (src/sit_in)
+Ending = Literal["tutor_ended", "student_ended", "max_turns", "max_tokens", "error"]
 RECORD_NAME = "conversations.jsonl"
 JOURNAL_NAME = "conversations.journal.jsonl"
 
@@ -108,7 +110,7 @@ class ConversationRecord(_Model):
 
     schema_version: int = Field(default=SCHEMA, alias="schema")
     run: str = ""
-    split: Literal["train", "eval"] = "train"
+    split: Split = "train"
     step: int = 0
     problem_id: str
     sample: int = 0
@@ -126,7 +128,7 @@ class ConversationRecord(_Model):
     help: str = ""  # where students are measured: targeted, misaligned or generic
     seed: int = 0
     messages: list[Message] = Field(default_factory=list)
-    stop_reason: Literal["tutor_ended", "max_turns", "max_tokens", "error"] = "max_turns"
+    stop_reason: Ending = "max_turns"
     error: str | None = None
     verdicts: dict[str, list[VerdictRecord]] = Field(default_factory=dict)
     leak_rule: str = LEAK_RULE  # whose REJECTs are leaks

@@ -8,10 +8,9 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from utils.data.problems import Problem
-from utils.records import ConversationRecord, Message, Solution, Usage, VerdictRecord
+from utils.records import ConversationRecord, Ending, Message, Solution, Usage, VerdictRecord
 from utils.thinking import TAGGED, Thinking
 
-StopReason = Literal["tutor_ended", "max_turns", "max_tokens", "error"]
 ConversationType = Literal["guided", "attempted"]
 
 
@@ -65,7 +64,7 @@ class Conversation:
     messages: list[Message] = field(default_factory=list)
     given: Given | None = None
     solve_anyway: bool = False  # rejected or not, for the curves (hard lambda)
-    stop_reason: StopReason | None = None
+    stop_reason: Ending | None = None
     error: str | None = None
     verdicts: dict[str, list[VerdictRecord]] = field(default_factory=dict)
     rejected: bool = False

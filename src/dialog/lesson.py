@@ -79,12 +79,12 @@ class Lesson:
                 **thinking_values(use=settings.use_thinking, force=settings.force_thinking),
             )
         )
-        messages: list[ChatMessage] = [{"role": "system", "content": system}]
+        messages: list[ChatMessage] = [{"role": "system", "content": system}] if system else []
         if self.conversation.messages:
             attempt = self.conversation.messages[0].visible
             opening = self.prompts.attempt_wrapper.render(**self.pupil.values(attempt=attempt))
             messages.append({"role": "user", "content": opening})
-        elif participant.renderer is None or participant.renderer.needs_user_first:
+        elif not system or not participant.renderer or participant.renderer.needs_user_first:
             # Hosted models and many chat templates refuse a conversation without a user.
             opening = self.prompts.tutor_opening.render(**self.pupil.values())
             messages.append({"role": "user", "content": opening})

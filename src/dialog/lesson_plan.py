@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from config.schema import GenerationSettings
 from src.dialog.judges import Judge
@@ -14,7 +13,7 @@ from src.dialog.prompts import Prompts
 from src.dialog.solutions import Scorer
 from src.dialog.students import StudentPolicy
 from src.dialog.view import Turn
-from utils.records import Solution
+from utils.records import Solution, Split
 from utils.rewards import RewardSettings
 
 
@@ -53,7 +52,7 @@ class Batch:
 
     step: int
     epoch: int
-    split: Literal["train", "eval"]
+    split: Split
     run: str
     accepted_only: bool  # hard lambda, training: who is rejected is not solved
     # what conversations about one problem with one student have in common, computed once

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from config.schema import GenerationSettings
-from config.validate import PERSONA
+from config.validate import NO_PROMPT, PERSONA
 from src.dialog.students import load_students
 from utils.prompts import TUTOR_VARIABLES, Prompt, load_prompt
 
@@ -31,12 +31,12 @@ class Prompts:
         """Raises ConfigError naming the setting of a prompt that cannot be used."""
         student, optional = frozenset({"problem", "student_name"}), frozenset({"student_name"})
 
-        def load(key: str, variables: frozenset[str], needs: str | None = None) -> Prompt:
+        def load(key: str, variables: frozenset[str], *needs: str) -> Prompt:
             return load_prompt(
                 getattr(settings, key),
                 setting=f"generation.{key}",
                 variables=variables,
-                needs=frozenset([needs] if needs else []),
+                needs=frozenset(needs),
                 optional=optional & variables,
             )
 
@@ -45,13 +45,17 @@ class Prompts:
                 path, setting=setting, variables=student | frozenset(more), optional=optional
             )
 
+        # a tutor without a system message learns of the problem from the user's first one
+        own = settings.teacher_prompt_path == NO_PROMPT
         return cls(
-            teacher=load(
+            teacher=Prompt(NO_PROMPT, "", "generation.teacher_prompt_path")
+            if own
+            else load(
                 "teacher_prompt_path",
                 TUTOR_VARIABLES,
                 "problem",
             ),
-            tutor_opening=load("tutor_opening_prompt_path", student),
+            tutor_opening=load("tutor_opening_prompt_path", student, *["problem"] * own),
             personas={
                 name: persona(policy.student.persona, policy.student.setting, policy.told)
                 for name, policy in load_students(settings).items()
@@ -63,7 +67,10 @@ class Prompts:
             student_initial_attempt=load("student_initial_attempt_prompt_path", student),
             complaints=load("complaints_path", student),
             attempt_wrapper=load(
-                "initial_attempt_wrapper_prompt_path", student | {"attempt"}, "attempt"
+                "initial_attempt_wrapper_prompt_path",
+                student | {"attempt"},
+                "attempt",
+                *["problem"] * own,
             ),
             student_attempt=load("student_attempt_prompt_path", frozenset({"problem"}), "problem"),
             final_system=None

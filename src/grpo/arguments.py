@@ -147,7 +147,8 @@ def _bookkeeping(cfg: TrainRLConfig, folder: Path) -> dict[str, Any]:
         "eval_strategy": "no",  # src/grpo/held_out.py says when
         "metric_for_best_model": train.best_metric if train.eval_steps else None,
         "greater_is_better": more_is_better(train.best_metric),
-        "report_to": ["wandb"] if logging_.wandb else [],
+        "report_to": logging_.trackers,
+        "project": logging_.wandb_project,
         "run_name": logging_.wandb_run_name or cfg.run_name,
         "disable_tqdm": True,
         "push_to_hub": False,  # done at the end, by us, private unless said otherwise

@@ -21,6 +21,7 @@ from src.grpo.rollout import Rollout
 from src.grpo.trainer import ClassroomGRPOTrainer, Sampler, SharedWeights
 from src.grpo.tutor_in_training import TrainedModule
 from src.grpo.weights import EngineWeights
+from src.models.trackers import ConversationTable
 from src.models.training import lora_config, weights_dtype
 from utils.credit.settings import credit_of, is_trls
 from utils.data.problems import Problem
@@ -66,6 +67,7 @@ def build_trainer(
         {"prompt": [p.id for p in problems], "index": list(range(len(problems)))}
     )
     evaluator = EvaluateEvery(cfg.train.eval_steps, cfg.train.mu) if cfg.train.eval_steps else None
+    trackers = cfg.logging.trackers
     trainer = ClassroomGRPOTrainer(
         model=tutor,
         args=arguments,
@@ -89,6 +91,7 @@ def build_trainer(
             StepLine(),
             PoliteStop(cfg.train.mu),
             *([evaluator] if evaluator else []),
+            *([ConversationTable(folder.path, trackers)] if trackers else []),
         ],
     )
     trained.set(trainer.model)

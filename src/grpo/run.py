@@ -24,9 +24,10 @@ from src.grpo.offload import refuse_idle_offload
 from src.grpo.problems import held_out_problems, training_problems
 from src.grpo.summary import print_summary, write_results
 from src.grpo.tutor_in_training import TrainedModule
-from src.models.hub import prepare_wandb, push_model
+from src.models.hub import push_model
 from src.models.model_card import write_card
 from src.models.services import check_start
+from src.models.trackers import check_trackers, prepare_trackers
 from src.models.training import save_model
 from src.setup import check_classroom, load_tokenizer
 from utils.data.overlap import say_shared
@@ -55,6 +56,7 @@ def _train(cfg: TrainRLConfig) -> int:
     lora = cfg.teacher_model.lora
     if lora.enable and lora.bias != "none" and cfg.engines.backend == "vllm":
         raise ConfigError("teacher_model.lora.bias: vLLM serves adapters without biases: none")
+    check_trackers(cfg.logging)
     check_start(cfg)
     check_classroom(cfg)
     set_up_logging()
@@ -75,7 +77,7 @@ def _train(cfg: TrainRLConfig) -> int:
         set_up_logging(file=folder.path / "train.log")
         _quiet()
         if folder.lead:
-            prepare_wandb(cfg.logging, folder.path)
+            prepare_trackers(cfg.logging, folder.path)
         # Making the arguments also joins the ranks, where there are several.
         arguments = grpo_arguments(cfg, folder.path, world_size=world_size)
         refuse_idle_offload(cfg, arguments)

@@ -70,7 +70,8 @@ def _common(cfg: TrainSFTConfig, folder: Path) -> dict[str, Any]:
         "save_strategy": "steps",
         "save_steps": cfg.logging.save_steps,
         "save_total_limit": cfg.logging.save_total_limit,
-        "report_to": ["wandb"] if cfg.logging.wandb else [],
+        "report_to": cfg.logging.trackers,
+        "project": cfg.logging.wandb_project,
         "run_name": cfg.run_name,
         "push_to_hub": False,  # done at the end, by us
     }

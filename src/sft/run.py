@@ -14,8 +14,9 @@ from transformers.utils.logging import disable_progress_bar
 
 from config.schema import TrainSFTConfig
 from src.grpo.callbacks import PoliteStop
-from src.models.hub import prepare_wandb, push_model
+from src.models.hub import push_model
 from src.models.services import check_start
+from src.models.trackers import check_trackers, prepare_trackers
 from src.models.training import load_tokenizer, save_model
 from src.sft.data import load_sets
 from src.sft.trainers import build_trainer
@@ -36,6 +37,7 @@ SHOWN = (
 def train(cfg: TrainSFTConfig) -> int:
     """Train, or go on with an unfinished run of the same settings; the exit code."""
     set_up_logging()
+    check_trackers(cfg.logging)
     check_start(cfg)
     disable_progress_bar()  # one for every file that is read or written
     tokenizer = load_tokenizer(cfg.model)
@@ -45,7 +47,7 @@ def train(cfg: TrainSFTConfig) -> int:
         set_up_logging(file=run.path / "log.txt")
         log.info("%d rows to train on, %d held out", len(sets.train), len(sets.held_out or ()))
         if run.lead:
-            prepare_wandb(cfg.logging, run.path)
+            prepare_trackers(cfg.logging, run.path)
         set_seed(cfg.seed)  # of new adapters
         stop = PoliteStop(1)
         trainer = build_trainer(cfg, tokenizer, sets, run, [_Watch(run), stop])

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from config.errors import ConfigError
 from config.schema import GenerationSettings
+from config.validate import NO_PROMPT
 from utils.prompts import TUTOR_VARIABLES, Prompt, load_prompt, thinking_values
 
 _STUDENT = frozenset({"problem", "student_name"})
@@ -29,6 +31,11 @@ class TutorPrompt:
         Raises ConfigError naming the prompt file's setting.
         """
         defaults = GenerationSettings()
+        if generation.get("teacher_prompt_path") == NO_PROMPT:
+            raise ConfigError(
+                "generation.teacher_prompt_path: none: what an endpoint told its tutor is unknown; "
+                "such conversations cannot train another"
+            )
 
         def load(key: str, variables: frozenset[str]) -> Prompt:
             path = generation.get(key, getattr(defaults, key))

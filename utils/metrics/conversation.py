@@ -35,7 +35,7 @@ HEADLINE = (
     "rejected_any",
 )
 METRICS_NAME = "metrics.json"
-STOP_REASONS = ("tutor_ended", "max_turns", "max_tokens", "error")
+STOP_REASONS = ("tutor_ended", "student_ended", "max_turns", "max_tokens", "error")
 
 #: What these names begin is a share: it lies between 0 and 1.
 _SHARES = (

@@ -34,8 +34,8 @@ SCRIPTS = (
 )
 
 
-def _joined(names: Iterable[str]) -> str:
-    return "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in names)
+def _joined(files: Iterable[Path]) -> str:
+    return "\n".join(file.read_text(encoding="utf-8") for file in files)
 
 
 def _hash(text: str) -> str:
@@ -50,30 +50,45 @@ def data_block(name: str, value: Any) -> str:
     return f'<script type="application/json" id="{name}">{text}</script>\n'
 
 
-def page(data: dict[str, Any], chunks: Iterable[tuple[str, str]]) -> str:
-    """The whole page.  `data` is JSON; `chunks` are (talk, solutions), base64 of gzipped JSON."""
-    style = "\n" + _joined(STYLES)
-    script = '\n(() => {\n"use strict";\n' + _joined(SCRIPTS) + "\n})();\n"
+def document(
+    title: str, styles: Iterable[Path], scripts: Iterable[Path], body: str, *, served: bool = False
+) -> str:
+    """A whole page with these files inline; `body` is markup of ours.
+
+    A `served` page may talk to its own server; any other reaches nothing at all.
+    """
+    style = "\n" + _joined(styles)
+    script = '\n(() => {\n"use strict";\n' + _joined(scripts) + "\n})();\n"
+    own = "connect-src 'self'; " if served else ""
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; "
-        "img-src data:; base-uri 'none'; form-action 'none'; "
+        f"img-src data:; {own}base-uri 'none'; form-action 'none'; "
         "require-trusted-types-for 'script'; trusted-types 'none'"
-    )
-    packed = "".join(
-        f'<script type="text/plain" class="data-talk">{talk}</script>\n'
-        f'<script type="text/plain" class="data-solutions">{solutions}</script>\n'
-        for talk, solutions in chunks
     )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n'
-        f"<title>{html.escape(str(data['title']))} - tutor report</title>\n"
-        f"<style>{style}</style>\n</head>\n<body>\n"
+        f"<title>{html.escape(title)}</title>\n"
+        f"<style>{style}</style>\n</head>\n<body>\n{body}"
+        f"<script>{script}</script>\n</body>\n</html>\n"
+    )
+
+
+def page(data: dict[str, Any], chunks: Iterable[tuple[str, str]]) -> str:
+    """The whole page.  `data` is JSON; `chunks` are (talk, solutions), base64 of gzipped JSON."""
+    packed = "".join(
+        f'<script type="text/plain" class="data-talk">{talk}</script>\n'
+        f'<script type="text/plain" class="data-solutions">{solutions}</script>\n'
+        for talk, solutions in chunks
+    )
+    return document(
+        f"{data['title']} - tutor report",
+        [ASSETS / name for name in STYLES],
+        [ASSETS / name for name in SCRIPTS],
         '<a class="skip" href="#conversations">Skip to the conversations</a>\n'
         '<div id="app"><noscript>This page draws itself with a script of its own; '
         "allow scripts to read it.</noscript></div>\n"
-        f"{data_block('data', data)}{packed}"
-        f"<script>{script}</script>\n</body>\n</html>\n"
+        f"{data_block('data', data)}{packed}",
     )

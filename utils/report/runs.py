@@ -83,7 +83,7 @@ def describe(run: Run, label: str) -> dict[str, Any]:
     return {
         "name": run.name,
         "label": label,
-        "kind": "eval" if all(r.split == "eval" for r in run.records) else "train",
+        "kind": "train" if any(r.split == "train" for r in run.records) else "eval",
         "conversations": len(run.records),
         "metrics": run_results(run),
         "curves": curves(run),

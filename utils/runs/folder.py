@@ -49,6 +49,7 @@ FREE = frozenset(
         "huggingface.push_to_hub",
         "huggingface.private",
         "logging.wandb",
+        "logging.trackers",
         "logging.wandb_offline",
     }
 )
@@ -193,7 +194,8 @@ def base_name(settings: Any, config_name: str | None = None) -> str:
     state["engines"] = {k: v for k, v in engines.items() if f"engines.{k}" not in FREE}
     if "huggingface" in state:
         state["huggingface"] = saved_settings(type(settings)())["huggingface"]
-    state["logging"].pop("wandb_offline")
+    for key in ("wandb_offline", "trackers"):  # newer than the names of runs
+        state["logging"].pop(key)
     text = json.dumps(state, sort_keys=True, default=str)
     short = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
     return f"{Path(config_name or _config_name()).stem}-{short}"

@@ -40,7 +40,7 @@ def test_each_input_at_fault_is_named(tmp_path: Path) -> None:
 
 def test_a_dataset_of_the_hub_is_not_fetched() -> None:
     cfg = settings("dataset.train_datasets=[{name_or_path: some/data}]", "train.eval_steps=0")
-    assert [what for what, _ in input_faults(cfg)] == ["prompts, rules"]
+    assert [what for what, _ in input_faults(cfg)] == ["prompts, rules", "chat templates"]
     assert is_hub_id(DatasetEntry(name_or_path="owner/data.v1"))
     for name in ("data/x.csv", "./data", "reasoning_gym:a/b", "toy.problems:rows", "config/eval"):
         assert not is_hub_id(DatasetEntry(name_or_path=name)), name

@@ -14,6 +14,7 @@ from utils.data import sft_data
 from utils.data.bad_rows import BadRow, Sieve
 from utils.data.chat_rows import read_chat, read_pair
 from utils.data.mathdial import read_mathdial
+from utils.data.tutor_prompt import TutorPrompt
 from utils.records import ConversationRecord, Message, Solution, VerdictRecord
 from utils.runs.read import Run, open_run
 from utils.runs.record_writer import RecordWriter
@@ -305,3 +306,8 @@ def test_sieve_stops_or_counts() -> None:
     sieve = Sieve(drop=True, setting="dataset.x")
     assert [sieve(bad, "f:3"), sieve(lambda: 1, "f:4"), sieve(bad, "f:5")] == [None, 1, None]
     assert sieve.summary() == "2 over-long (first: f:3: 9 tokens)"
+
+
+def test_a_tutor_whose_prompt_is_its_own_trains_no_other() -> None:
+    with pytest.raises(ConfigError, match=r"^generation\.teacher_prompt_path: none: "):
+        TutorPrompt.of({"teacher_prompt_path": "none"})

@@ -2,6 +2,7 @@
 
 const ENDINGS = {
   tutor_ended: "The tutor ended the conversation.",
+  student_ended: "The student ended the conversation.",
   max_turns: "The conversation ran out of turns.",
   max_tokens: "The conversation ran out of tokens.",
   error: "The conversation failed.",

@@ -52,7 +52,7 @@ function seedsOf(data) {
 }
 
 function endings(run) {
-  const words = { tutor_ended: "ended by the tutor", max_turns: "out of turns", max_tokens: "out of tokens", error: "failed" };
+  const words = { tutor_ended: "ended by the tutor", student_ended: "ended by the student", max_turns: "out of turns", max_tokens: "out of tokens", error: "failed" };
   const all = Object.values(run.metrics.ended).reduce((a, b) => a + b, 0);
   return Object.entries(run.metrics.ended).map(([reason, n]) => ` · ${percent(n / all, 0)} ${words[reason] || reason}`).join("");
 }
