@@ -199,7 +199,7 @@ def test_in_one_process_with_evaluation(model: Path, tmp_path: Path) -> None:
     assert all(sampled_by(model, r) for r in evaluations[0])
     curve = {row["step"]: row for row in read_metrics(folder) if "eval_turns" in row}
     means = {
-        step: sum(r.verdicts["odd"][0].decision == "REJECT" for r in each) / 5
+        step: sum(r.verdicts["odd"][0].decision == "REJECT" for r in each) / 4
         for step, each in evaluations.items()
     }
     assert {s: row["eval_rejected_by_odd"] for s, row in curve.items()} == pytest.approx(means)
@@ -213,7 +213,7 @@ def test_in_one_process_with_evaluation(model: Path, tmp_path: Path) -> None:
     shown = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
     drawn = [c for c in shown["runs"][0]["curves"] if c["from"] == "eval"]
     assert [p[0] for c in drawn if c["name"] == "solve_after" for p in c["points"]] == [0, 2, 4, 6]
-    records = check_record(folder, model, 3 * 2 * 4 + 4 * 5)
+    records = check_record(folder, model, 3 * 2 * 4 + 4 * 4)
     assert {r.step for r in records if r.split == "train"} == {0, 2, 4}
     rows = rollout_rows(folder)
     assert len(rows) == 3

@@ -65,7 +65,7 @@ LEFT_ALONE: dict[str, str] = {
     "what is said and kept": (
         "log_completions log_multimodal num_completions_to_print log_unique_prompts"
         " log_completions_hub_repo logging_strategy logging_first_step log_on_each_node"
-        " logging_nan_inf_filter include_num_input_tokens_seen log_level log_level_replica project"
+        " logging_nan_inf_filter include_num_input_tokens_seen log_level log_level_replica"
         " trackio_space_id trackio_bucket_id trackio_static_space_id save_only_model"
         " save_on_each_node enable_jit_checkpoint hub_token hub_private_repo hub_model_id"
         " hub_strategy hub_always_push hub_revision load_best_model_at_end"
