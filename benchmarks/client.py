@@ -70,7 +70,9 @@ def answering() -> Iterator[Engine]:
         server.start()
         while not socket.exists():
             time.sleep(0.05)
-        spec = EngineSpec(name="engine", model="model", roles=("teacher",))
+        spec = EngineSpec(
+            name="engine", model="model", roles=("teacher",), phases=frozenset({"turns"})
+        )
         yield Engine(spec=spec, socket=socket, log=Path("none"), pid=0, started=0.0)
         server.terminate()
         server.join()

@@ -39,7 +39,9 @@ VERDICT = {
 
 
 def engine_spec(role: str, model: Path, **changes: Any) -> EngineSpec:
-    values = {"max_length": 512, "cpu_kv_cache_gib": 0.1, "dtype": "float32", **changes}
+    phases = frozenset({"judging"} if role == "judge" else {"turns"})
+    small = {"max_length": 512, "cpu_kv_cache_gib": 0.1, "dtype": "float32", "phases": phases}
+    values: dict[str, Any] = small | changes
     return EngineSpec(name=role, model=str(model), roles=(role,), **values)
 
 

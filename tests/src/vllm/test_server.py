@@ -144,9 +144,9 @@ def test_shipped_engines_on_a_described_machine(
     assert found == placed
 
 
-def test_7b_shares_its_gpus_by_turns() -> None:
+def test_7b_shares_its_gpus_by_phases() -> None:
     settings = load_config("config/train_rl", TrainRLConfig, "7b")
-    assert settings.engines.residency == "turn"
+    assert settings.engines.residency == "phase"
     assert [s.roles for s in plan_engines(settings)] == [("teacher",), ("student",), ("judge",)]
 
 
