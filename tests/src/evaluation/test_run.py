@@ -209,6 +209,9 @@ async def test_refused_key_ends_in_one_line_with_results_kept(
     assert json.loads((tmp_path / "e" / "metrics.json").read_text())["turns"]["n"] == len(held)
 
 
+IN_FLIGHT = 4  # at most, of the two conversations
+
+
 async def test_a_cap_stops_with_results_kept_and_a_higher_one_goes_on(
     problems: Path, tmp_path: Path
 ) -> None:
@@ -218,7 +221,9 @@ async def test_a_cap_stops_with_results_kept_and_a_higher_one_goes_on(
     async with FaultServer(lambda number, body: answer(body)) as server:
         arguments = command(server, problems, tmp_path, *more)
         code, _, err = await finished([*arguments, cap])
-        assert code == 1 and len(server.requests) == 60
+        # a request counts once it is let through; one that the cap then cancels is never sent
+        first = len(server.requests)
+        assert code == 1 and 60 - IN_FLIGHT <= first <= 60
         errors = [line for line in err.splitlines() if line.startswith("error:")]
         assert errors == ["error: engines.max_requests: 60 requests are made"]
         assert "Traceback" not in err
@@ -228,7 +233,7 @@ async def test_a_cap_stops_with_results_kept_and_a_higher_one_goes_on(
         # what the record says was spent counts: the same cap admits no second 60 requests
         paid = sum(u.requests for r in held for u in r.usage.values())
         code, _, _ = await finished([*arguments, cap])
-        assert code == 1 and len(server.requests) == 60 + (60 - paid)
+        assert code == 1 and 60 - paid - IN_FLIGHT <= len(server.requests) - first <= 60 - paid
         # a cap changes no result, so the run goes on with a higher one
         assert (await finished([*arguments, "engines.max_requests=1000"]))[0] == 0
     assert len(load_run(folder)) == PROBLEMS
