@@ -412,4 +412,6 @@ async def test_a_restart_that_fails_after_everybody_left_is_no_complaint(
         await asyncio.sleep(0.01)
     del waiting
     gc.collect()  # which is when asyncio complains
-    assert [record for record in caplog.records if record.name == "asyncio"] == []
+    # Only complaints about a task nobody asked: what another test left open is collected here too.
+    complaints = [record for record in caplog.records if "never retrieved" in record.getMessage()]
+    assert complaints == []
