@@ -25,8 +25,8 @@ from typing import Any, TypeVar
 from config.errors import ConfigError, RunError
 from config.normalise import normalise
 from config.validate import validate
-from utils.runs.folder import is_finished, run_path
 from utils.runs.logs import load_environment, redact
+from utils.runs.names import is_finished, run_path
 from utils.settings.config_errors import explain, schema_keys, unknown_flag, unknown_key
 from utils.settings.config_files import modern_overrides, use_config_files
 from utils.settings.sweeps import Sweep, expand_sweep
