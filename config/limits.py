@@ -69,7 +69,8 @@ def check_limits(settings: Any, prefix: str = "") -> None:
 
 def _check(value: Any, kind: Any, key: str) -> None:
     for limit in limits_of(kind):
-        if not limit.holds(value) and not (value is None and isinstance(limit, Range)):
+        allowed = value is None and isinstance(limit, Range)  # `X | None`, by its type
+        if not allowed and not limit.holds(value):
             raise ConfigError(f"{key}: {limit.refusal(value)}")
     inner = typing.get_args(kind) or (Any, Any)
     if dataclasses.is_dataclass(value):

@@ -1,4 +1,4 @@
-"""The reference of settings: it is what the command writes, and leaves no setting without a word."""
+"""The reference of settings is what its command writes, and leaves no setting unexplained."""
 
 from __future__ import annotations
 

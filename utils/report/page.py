@@ -19,8 +19,8 @@ ASSETS = Path(__file__).parent / "assets"
 STYLES = ("page.css", "charts.css", "conversations.css")
 SCRIPTS = (
     "dom.js",
-    "latex.js",
-    "mathml.js",
+    "temml.min.js",
+    "math.js",
     "prose.js",
     "charts.js",
     "plane.js",
