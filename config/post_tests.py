@@ -16,19 +16,19 @@ TESTS: dict[str, tuple[Test, ...]] = {
 }
 
 
-def tests_of(generation: GenerationSettings) -> tuple[Test, ...]:
+def post_tests_of(generation: GenerationSettings) -> tuple[Test, ...]:
     """The tests of each conversation, in order."""
     return TESTS[generation.post_test]
 
 
 def wants_transfer(generation: GenerationSettings) -> bool:
     """Whether every problem needs another one of its kind."""
-    return "transfer" in tests_of(generation)
+    return "transfer" in post_tests_of(generation)
 
 
 def rewarded_test(generation: GenerationSettings) -> Test:
     """The test whose result is rewarded."""
-    tests = tests_of(generation)
+    tests = post_tests_of(generation)
     return tests[0] if len(tests) == 1 else cast(Test, generation.rewarded_test)
 
 
@@ -54,7 +54,7 @@ def check_post_test(settings: TrainRLConfig | EvalConfig) -> None:
     if (
         isinstance(settings, EvalConfig)
         and settings.eval.control == "retry"
-        and "same" not in tests_of(generation)
+        and "same" not in post_tests_of(generation)
     ):
         raise ConfigError(
             "eval.control: retry tries the problem itself again; it needs "

@@ -24,7 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from config.errors import ConfigError
-from utils.gains import tested_rate
+from utils.gains import rate_afterwards
 from utils.metrics.conversation import (
     HEADLINE,
     Metric,
@@ -152,7 +152,7 @@ def _changes(
         two = others.get((one.problem_id, one.sample))
         if two is None:
             continue
-        solve_a, solve_b = tested_rate(one), tested_rate(two)
+        solve_a, solve_b = rate_afterwards(one), rate_afterwards(two)
         what = [
             f"{name}: {'no' if old == 0 else 'yes'} -> {'no' if new == 0 else 'yes'}"
             for name, metric in (("leaked", leaked_any), ("rejected", rejected_any))

@@ -19,7 +19,7 @@ def solve_rate(solutions: Sequence[Solution]) -> float | None:
     return fmean(float(s.correct) for s in solutions) if solutions else None
 
 
-def tested_rate(record: ConversationRecord) -> float | None:
+def rate_afterwards(record: ConversationRecord) -> float | None:
     """The solve rate afterwards of the problem itself; where it was not asked, of the other one."""
     return solve_rate(record.solutions or record.tested("transfer")[1])
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from config.errors import ConfigError
-from config.post_tests import Test, tests_of
+from config.post_tests import Test, post_tests_of
 from src.dialog.conversation import Conversation
 from src.dialog.lesson_plan import Batch, Plan
 from src.dialog.pupil import Pupil
@@ -25,7 +25,7 @@ class PostTests:
     def __init__(self, plan: Plan, conversation: Conversation, pupil: Pupil, batch: Batch) -> None:
         """Begins what is solved before; the first of a group is always who pays for it."""
         self.plan, self.conversation, self.pupil = plan, conversation, pupil
-        self.problems = {test: self._problem(test) for test in tests_of(plan.settings)}
+        self.problems = {test: self._problem(test) for test in post_tests_of(plan.settings)}
         self._before: dict[Test, asyncio.Task[list[Solution]]] = {}
         if (other := self.problems.get("transfer")) is not None:
             conversation.transfer = TransferTest(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from config.errors import ConfigError
-from config.post_tests import tests_of, wants_transfer
+from config.post_tests import post_tests_of, wants_transfer
 from config.roles import needs_judge, roles_of
 from config.schema import TrainRLConfig
 from src.memory_plan.parts import Training, shape_of
@@ -122,7 +122,7 @@ class UpdatePlan:
 
     def _solutions(self) -> float:
         generation, engine = self.cfg.generation, self.engines.get("student")
-        tests = len(tests_of(generation))
+        tests = len(post_tests_of(generation))
         after = tests * self.rows * generation.number_student_attempts
         problems = self.cfg.train.number_of_problems_per_batch
         before = tests * problems * generation.number_initial_attempts

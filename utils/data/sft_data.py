@@ -26,7 +26,7 @@ from utils.data.bad_rows import BadRow
 from utils.data.chat_rows import read_chat, read_pair
 from utils.data.mathdial import read_mathdial
 from utils.data.tutor_prompt import TutorPrompt
-from utils.gains import tested_rate
+from utils.gains import rate_afterwards
 from utils.records import ConversationRecord, counting
 from utils.runs.read import Run, open_run
 
@@ -139,7 +139,7 @@ def _judged_wanting(record: ConversationRecord) -> str | None:
 
 def _not_acceptable(record: ConversationRecord, min_solve_rate: float) -> str | None:
     reason = _unusable(record) or _judged_wanting(record)
-    if reason is None and min_solve_rate > 0 and (tested_rate(record) or 0.0) < min_solve_rate:
+    if reason is None and min_solve_rate > 0 and (rate_afterwards(record) or 0.0) < min_solve_rate:
         return "not solved often enough"
     return reason
 
@@ -173,7 +173,7 @@ def _origin(record: ConversationRecord) -> dict[str, Any]:
         "source": record.source,
         "problem": record.problem,
         "answer": record.answer,
-        "solve_rate": tested_rate(record),
+        "solve_rate": rate_afterwards(record),
         "reward": record.rewards["total"],
     }
 
