@@ -120,7 +120,7 @@ def measure(
 ) -> dict[str, dict[str, Any]]:
     """Rows by problem id; they are kept in `part` as they come, and taken from there."""
     prompts = Prompts.load(cfg.generation)
-    rows = _kept(part)
+    rows = kept_rows(part)
     missing = [problem for problem in problems if problem.id not in rows]
     if len(missing) < len(problems):
         log.info("%d of %d problems are measured already", len(rows), len(problems))
@@ -143,7 +143,7 @@ def measure(
     return rows
 
 
-def _kept(part: Path) -> dict[str, dict[str, Any]]:
+def kept_rows(part: Path) -> dict[str, dict[str, Any]]:
     """Rows of an earlier start; the torn last line of a killed one is cut off."""
     if not part.exists():
         return {}
