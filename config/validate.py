@@ -11,6 +11,7 @@ from config.credit import check_credit, check_turn_rules
 from config.errors import ConfigError
 from config.limits import check_limits
 from config.normalise import is_file
+from config.post_tests import check_post_test
 from config.rewards import check_rewards
 from config.roles import configured, roles_of
 from config.rules import named_rules, turn_rules
@@ -41,6 +42,7 @@ def validate(settings: Any) -> None:
     if isinstance(settings, TrainRLConfig | EvalConfig):
         check_students(settings.generation, training=isinstance(settings, TrainRLConfig))
         _check_generation(settings.generation)
+        check_post_test(settings)
         _check_roles(settings)
     if isinstance(settings, TrainRLConfig):
         _check_training(settings)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from config.limits import AtLeast0, AtLeast1, Finite, NotNegative, OneOf, Range, Share
 
 LEAK_RULE = "does_not_leak_answer"
 CONVERSATION_TYPES = ("guided", "attempted")
+#: `generation.post_test` -> the tests that it stands for
+POST_TESTS: dict[str, tuple[Literal["same", "transfer"], ...]] = {
+    "same": ("same",),
+    "transfer": ("transfer",),
+    "both": ("same", "transfer"),
+}
 KINDS = ("plain", "archetype", "misconception", "adversarial")  # of students
 
 
@@ -121,6 +127,18 @@ class GenerationSettings:
     # hard lambda: of a problem's samples, how many are solved even if rejected, for the curves
     solve_rejected_share: Share = 0.0
     number_initial_attempts: AtLeast0 = 0  # solutions before the conversation; 0: not measured
+    # what is solved before and after: the problem, another one of its kind, or both
+    post_test: Annotated[str, OneOf(tuple(POST_TESTS))] = "same"
+    # of post_test=both: which one is rewarded
+    rewarded_test: Annotated[str, OneOf(POST_TESTS["both"])] = "transfer"
+    hide_tutor: bool = True  # in the transfer test each tutor turn reads "(hidden)"
+    # asks for a solution in the transfer test
+    student_transfer_prompt_path: str = "prompt_templates/student_transfer.txt"
+    # what is rewarded: the rate after, less that before, or that as a share of what was left
+    gain: Annotated[str, OneOf(("solve", "difference", "normalised"))] = "solve"
+    # above so many visible tokens a tutor turn discounts what was gained; 0: it does not
+    long_turn_tokens: AtLeast0 = 0
+    long_thinking_tokens: AtLeast0 = 0  # the same for its hidden planning
     max_concurrent_conversations: AtLeast0 = 0  # 0: all at once
     # of each conversation; Any, so that Hydra's `+generation.rewards.mine.function=...` adds one
     rewards: dict[str, Annotated[Any, RewardEntry]] = field(default_factory=paper_rewards)

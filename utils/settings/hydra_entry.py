@@ -99,7 +99,7 @@ def help_text(main: Callable[..., Any], config_path: str, config_name: str) -> s
         "  --multirun            a=1,2 runs once for each value\n"
         "  --cfg job             print the settings, each with its value\n"
         "  --hydra-help          Hydra's own flags\n\n"
-        "Settings and their defaults: config/schema.py."
+        "Settings and their defaults: docs/settings.md."
     )
 
 
