@@ -50,6 +50,9 @@ NotNegative = Annotated[float, Range("at least 0", lambda v: v >= 0)]
 Share = Annotated[float, Range("between 0 and 1", lambda v: 0 <= v <= 1)]
 Part = Annotated[float, Range("greater than 0, at most 1", lambda v: 0 < v <= 1)]
 Finite = Annotated[float, Range("a finite number", math.isfinite)]
+FiniteNotNegative = Annotated[
+    float, Range("a finite number, at least 0", lambda v: 0 <= v < math.inf)
+]
 
 
 def limits_of(kind: Any) -> Iterator[Limit]:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from config.limits import AtLeast0, AtLeast1, Finite, NotNegative, OneOf, Range, Share
+from config.limits import (
+    AtLeast0,
+    AtLeast1,
+    Finite,
+    FiniteNotNegative,
+    NotNegative,
+    OneOf,
+    Range,
+    Share,
+)
 
 LEAK_RULE = "does_not_leak_answer"
 CONVERSATION_TYPES = ("guided", "attempted")
@@ -45,9 +54,8 @@ class StudentEntry:
     persona: str = "???"  # prompt file; none takes the student away
     # what it is there for (docs/students.md)
     kind: Annotated[str, OneOf(KINDS)] = "plain"
-    weight: Annotated[Finite, Range("at least 0", lambda v: v >= 0)] = (
-        1.0  # share of a training batch, against the others'
-    )
+    # share of a training batch, against the others'
+    weight: FiniteNotNegative = 1.0
     held_out: bool = False  # met in evaluation alone
     model: Any = None  # ModelSettings of another model; what is left out is as in student_model
     replies: str | None = None  # module:function that speaks for it; where it gives None, the model
