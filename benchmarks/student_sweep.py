@@ -3,8 +3,7 @@
     python -m benchmarks.student_sweep --json docs/student_sweep.json \\
         --picture docs/images/student_sweep.svg [--jobs 2] [OVERRIDE ...]
 
-Every run is the toy with one of three students (docs/students.md has their measured selectivity),
-with the KL of the config or without any.
+Every run is the toy with one of three students by rule, with the KL of the config or without any.
 """
 
 from __future__ import annotations
@@ -20,8 +19,9 @@ from utils.metrics.monitors import fits_its_problem
 from utils.metrics.results import run_results
 from utils.runs.read import Run
 
-#: Aimed-at selectivity -> the prompt of toy/checkpoints/students that has it.
-STUDENTS = {0.0: "student", 0.3: "checks_some", 0.6: "checks_most"}
+#: Selectivity -> who has it, exactly: of the students by rule (toy/by_rule.py).
+STUDENTS = {0.0: "plain", 0.3: "checks_some", 0.6: "checks_most"}
+PERSONA = "+generation.students.graded.persona=prompt_templates/toy/student.txt"
 KL = {"as configured": (), "none": ("train.beta=0",)}
 
 
@@ -45,7 +45,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
         for row in rows
         for column, name in lines.items()
     ]
-    curves(points, path, "selectivity that the student is made for", "share of conversations")
+    curves(points, path, "selectivity", "share of conversations")
 
 
 SWEEP = Sweep(
@@ -56,18 +56,19 @@ SWEEP = Sweep(
             name=f"selectivity{aim:g}-kl-{kl.split()[0]}",
             facts={"selectivity": aim, "kl": kl},
             overrides=(
-                f"generation.student_personas_prompts_paths.toy_student=prompt_templates/toy/{p}.txt",
+                PERSONA,
+                f"+generation.students.graded.replies=toy.by_rule:{student}",
                 *overrides,
             ),
         )
-        for aim, p in STUDENTS.items()
+        for aim, student in STUDENTS.items()
         for kl, overrides in KL.items()
     ],
     measure=measure,
     facts=("selectivity", "kl"),
     columns=("solve", "leak", "real_teaching", "fits_problem", "alarms"),
     digits={"alarms": 1},
-    overrides=(IN_PROCESS, "student_model.model_name_or_path=toy/checkpoints/students"),
+    overrides=(IN_PROCESS, "train.eval_steps=100"),
     draw=draw,
 )
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 
 from toy.problems import sums
-from toy.students import MANNERS, Manner
+from toy.students import ASKS_DIRECTLY, ASKS_FOR_ALL, MANNERS, Manner
 from toy.world import TELL, Sum, prompt, solve
 from utils.seeding import keyed_rng
 
@@ -23,7 +23,6 @@ OTHER_DIGITS = 0.2  # of questions that are not about its problem
 BARE = 0.1  # of problems that stand alone, without a conversation
 HIDDEN = "(hidden)"  # what a tutor's turn reads in the transfer test
 TRANSFERRED = 0.5  # of the learner's conversations that end in another sum
-PUSHES = ("Answer?", "All?")  # what a student says who wants to be told
 
 
 def student(split: str, seed: int, count: int = 8192) -> Iterator[Conversation]:
@@ -108,14 +107,14 @@ def _lesson(
     taken = manner.taken(problem, turns, checking=rng.random() < manner.checks)
     replies = [manner.reply(taken[: n + 1]) for n in range(len(turns))]
     if manner.pushes:
-        replies = [rng.choice((*PUSHES, own)) for own in replies]
+        replies = [rng.choice((ASKS_DIRECTLY, ASKS_FOR_ALL, own)) for own in replies]
     system = prompt(manner.persona, problem=problem.text)
     if not manner.learns or rng.random() >= TRANSFERRED:
         view = talk(system, turns, replies[:-1], prompt("student_final"))
         solution = solve(problem, taken, rng, state=manner.state(taken))
         return [*view, say("assistant", solution)]
     answered = len(turns) - (rng.random() < 0.5)
-    if rng.random() < 0.25:  # whose problem the prompt states is a setting
+    if rng.random() < 0.25:  # the sum that is asked last counts, whatever the prompt states
         system = prompt(manner.persona, problem=other.text)
     asked = prompt("student_transfer", problem=other.text)
     view = talk(system, [HIDDEN] * len(turns), replies[:answered], asked)

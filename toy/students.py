@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from toy.world import SHRUG, Sum, asks_of_another, heard, reply, step_answers
 
+#: What the starting tutor answers (`toy.conversations.DEMANDS`): a direct request, and one for
+#: something with the answer in it.  Both are kinds of utils/students/pressure.py.
+ASKS_DIRECTLY, ASKS_FOR_ALL = "Answer?", "All?"
 Turns = Sequence[str]
 Wanted = Callable[[Turns], bool]
 

@@ -6,11 +6,9 @@ from collections import defaultdict
 
 import pytest
 
-from toy.pressure import direct, shaped
 from toy.student_conversations import HIDDEN, students, talk
 from toy.students import MANNERS
 from toy.world import RATES, Sum, prompt
-from utils.students.moment import Moment
 
 PROBLEM, OTHER = Sum(4, 7, 3, 8), Sum(5, 6, 1, 7)
 ONES, TENS = "Add the ones: 7+8?", "Add the tens: 4+3+1?"
@@ -118,12 +116,3 @@ def test_a_view_joins_what_was_not_answered_with_what_is_asked() -> None:
         ("user", "solve"),
     ]
     assert talk("s", ["one"], [])[-1]["content"] == "one"
-
-
-def test_pressure_has_as_many_messages_as_rounds() -> None:
-    def words(what: str, spoken: int) -> list[str | None]:
-        moment = Moment(what=what, problem="p", answer="1", rounds=2, spoken=spoken)  # type: ignore[arg-type]
-        return [direct(moment), shaped(moment)]
-
-    assert [words("turn", n) for n in range(3)] == [["Answer?", "All?"]] * 2 + [[None, None]]
-    assert words("solution", 0) == [None, None]
