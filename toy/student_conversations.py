@@ -114,8 +114,6 @@ def _lesson(
         solution = solve(problem, taken, rng, state=manner.state(taken))
         return [*view, say("assistant", solution)]
     answered = len(turns) - (rng.random() < 0.5)
-    if rng.random() < 0.25:  # the sum that is asked last counts, whatever the prompt states
-        system = prompt(manner.persona, problem=other.text)
     asked = prompt("student_transfer", problem=other.text)
     view = talk(system, [HIDDEN] * len(turns), replies[:answered], asked)
     solution = solve(other, [], rng, state=manner.learnt(taken[:answered]))
