@@ -8,11 +8,10 @@ import sys
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from benchmarks import persona_sweep, pressure_sweep, student_sweep, toy_sweep
+from benchmarks import persona_sweep, pressure_sweep, student_sweep, toy_sweep, transfer_sweep
 from benchmarks.sweep import (
     Planned,
     Row,
@@ -27,11 +26,11 @@ from benchmarks.sweep import (
 )
 from config.schema import TrainRLConfig
 from tests.synthetic import record
-from utils.records import Solution, VerdictRecord
+from utils.records import ConversationRecord, Solution, TransferTest, VerdictRecord
 from utils.runs.read import Run
 from utils.settings.hydra_entry import load_config
 
-MODULES = (persona_sweep, pressure_sweep, student_sweep, toy_sweep)
+MODULES = (persona_sweep, pressure_sweep, student_sweep, toy_sweep, transfer_sweep)
 SWEEPS = [module.SWEEP for module in MODULES]
 
 
@@ -137,7 +136,9 @@ def test_seeds_without_a_number_are_said() -> None:
 # -- what each sweep reads --------------------------------------------------------------------
 
 
-def spoken(student: str, step: int, *, leak: bool, solved: bool, held_out: bool = False) -> Any:
+def spoken(
+    student: str, step: int, *, leak: bool, solved: bool, held_out: bool = False
+) -> ConversationRecord:
     decision = "REJECT" if leak else "OK"
     return record(0, step=step, split="eval").model_copy(
         update={
@@ -183,3 +184,18 @@ def test_the_sweep_over_students_reads_toy_sums() -> None:
     assert set(row) == set(student_sweep.SWEEP.columns)
     assert row["real_teaching"] == 0.0
     assert table(student_sweep.SWEEP, [{"selectivity": 0.3, "kl": "none", "seed": 1, **row}])
+
+
+def test_both_tests_are_told_apart() -> None:
+    def tested(step: int, same: bool, new: bool) -> ConversationRecord:
+        found = spoken("learner", step, leak=same, solved=same)
+        other = TransferTest(problem="", answer="", solutions=[Solution(text="", correct=new)])
+        return found.model_copy(
+            update={"transfer": other, "problem": "What is 47+38?", "answer": "85"}
+        )
+
+    records = [tested(0, False, False), tested(9, True, False)]
+    rows = transfer_sweep.measure(Run(folder=Path("x"), name="x", records=records))
+    assert [(r["time"], r["solve_same"], r["solve_transfer"], r["leak"]) for r in rows] == [
+        ("before", 0.0, 0.0, 0.0), ("after", 1.0, 0.0, 1.0),
+    ]  # fmt: skip
