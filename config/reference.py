@@ -5,6 +5,7 @@ python -m config.reference [FILE]    writes it to docs/settings.md, or to FILE
 
 from __future__ import annotations
 
+import argparse
 import ast
 import dataclasses
 import inspect
@@ -14,7 +15,7 @@ import sys
 import textwrap
 import tokenize
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any
@@ -177,11 +178,12 @@ def _plain(value: Any) -> Any:
     return ", ".join(map(str, vars(value).values())) if dataclasses.is_dataclass(value) else value
 
 
-def main(arguments: list[str]) -> int:
-    page = Path(arguments[0]) if arguments else PAGE
-    page.write_text(reference(), encoding="utf-8")
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m config.reference", description=__doc__)
+    parser.add_argument("file", nargs="?", type=Path, default=PAGE, metavar="FILE")
+    parser.parse_args(arguments).file.write_text(reference(), encoding="utf-8")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

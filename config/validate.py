@@ -13,7 +13,7 @@ from config.limits import check_limits
 from config.normalise import is_file
 from config.post_tests import check_post_test
 from config.rewards import check_rewards
-from config.roles import configured, roles_of
+from config.roles import configured, hosts_of, roles_of
 from config.rules import named_rules, turn_rules
 from config.schema import (
     DatasetEntry,
@@ -173,7 +173,7 @@ def _prompt_files(generation: GenerationSettings) -> Iterator[tuple[str, str]]:
 
 def _check_roles(settings: TrainRLConfig | EvalConfig) -> None:
     for role, model in configured(settings).items():
-        hosts = [h for h in ("use_openrouter", "use_gemini", "base_url") if getattr(model, h)]
+        hosts = hosts_of(model)
         if len(hosts) > 1:
             raise ConfigError(f"{role}.{hosts[1]}: cannot be combined with {role}.{hosts[0]}")
     for asked in roles_of(settings).values():
@@ -196,12 +196,11 @@ def _why(role: str, generation: GenerationSettings) -> str:
 def _check_training(settings: TrainRLConfig) -> None:
     _require_datasets(settings)
     tutor, generation = settings.teacher_model, settings.generation
-    for host in ("use_openrouter", "use_gemini", "base_url"):
-        if getattr(tutor, host):
-            raise ConfigError(
-                f"teacher_model.{host}: the tutor under training cannot be hosted elsewhere; "
-                "its weights change"
-            )
+    for host in hosts_of(tutor):
+        raise ConfigError(
+            f"teacher_model.{host}: the tutor under training cannot be hosted elsewhere; "
+            "its weights change"
+        )
     if tutor.quantization or QUANTISED_NAME.search(tutor.model_name_or_path):
         key = "quantization" if tutor.quantization else "model_name_or_path"
         raise ConfigError(

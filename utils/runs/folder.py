@@ -45,10 +45,6 @@ class RunFolder:
     def name(self) -> str:
         return self.path.name
 
-    @property
-    def checkpoints(self) -> Path:
-        return self.path / "checkpoints"
-
     def last_checkpoint(self) -> Path | None:
         """The newest checkpoint that was written to its end."""
         return last_checkpoint(self.path)

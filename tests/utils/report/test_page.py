@@ -12,9 +12,9 @@ import pytest
 from tests.synthetic import record, records
 from tests.utils.report.test_credit import failing, run_of
 from utils.metrics.calibration import calibrate
+from utils.metrics.calibration_file import keep_calibration
 from utils.records import Message, Solution, Usage, VerdictRecord
 from utils.report.write import write_report
-from utils.runs.calibrations import keep_calibration
 from utils.runs.read import Run
 from utils.verdicts.labels import Labelled
 

@@ -1,6 +1,6 @@
 """Counts the shape of the project at given commits: files, functions, arrows between rooms, lines.
 
-    python scripts/house.py COMMIT ...    a table in Markdown, one column a commit
+    python -m benchmarks.house COMMIT ... [--rooms]    a table in Markdown, one column a commit
 
 A room is a folder of Python files, or a file that stands in none but src, utils and the like; an
 arrow says that a file of one room imports one of another; a circle is a set of rooms that reach
@@ -9,6 +9,7 @@ each other by arrows.
 
 from __future__ import annotations
 
+import argparse
 import ast
 import io
 import statistics
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tarfile
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 TOPS = ("config", "src", "utils", "toy", "benchmarks")
@@ -112,16 +114,19 @@ def _lines(by_room: dict[str, int], top: str) -> int:
     return sum(n for room, n in by_room.items() if room == top or room.startswith(f"{top}/"))
 
 
-def main(commits: list[str]) -> int:
-    if not commits:
-        print("usage: python scripts/house.py COMMIT ...", file=sys.stderr)
-        return 2
-    shapes = [shape(commit) for commit in commits]
-    print(f"| | {' | '.join(commits)} |\n|---|{'---|' * len(commits)}")
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.house", description=__doc__)
+    parser.add_argument("commits", nargs="+", metavar="COMMIT")
+    parser.add_argument("--rooms", action="store_true", help="lines of each folder too")
+    options = parser.parse_args(arguments)
+    shapes = [shape(commit) for commit in options.commits]
+    print(f"| | {' | '.join(options.commits)} |\n|---|{'---|' * len(shapes)}")
     for name in dict.fromkeys(name for found in shapes for name in found):
+        if name.startswith("lines: ") and not options.rooms:
+            continue
         print(f"| {name} | {' | '.join(found.get(name, '-') for found in shapes)} |")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
