@@ -16,7 +16,8 @@ class Moment:
     """One time that a student is asked for words.
 
     `what`: the opening attempt, a turn, one of the solutions afterwards, one of those before
-    (`initial`).
+    (`initial`).  In a transfer test `problem` and `answer` are the other one's, and the tutor's
+    turns read "(hidden)" where the settings hide them.
     """
 
     what: Literal["attempt", "turn", "solution", "initial"]
