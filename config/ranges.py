@@ -11,6 +11,7 @@ from config.objectives import OBJECTIVES
 CHOICES: dict[str, tuple[str, ...]] = {
     "generation.missing_verdict": ("exclude", "reject"),
     "generation.failed_turn": ("record", "penalise", "withhold"),
+    "generation.session_reward": ("last", "each"),
     "engines.backend": ("vllm", "transformers"),
     "engines.residency": ("turn", "phase", "always"),
     "engines.on_engine_death": ("stop", "restart"),
@@ -45,6 +46,7 @@ RANGES: dict[str, Range] = {
         "lambda must not be negative (it is subtracted)",
     ),
     "generation.max_turns": AT_LEAST_1,
+    "generation.problems_per_session": AT_LEAST_1,
     "generation.max_tokens_in_conversation": AT_LEAST_1,
     "generation.max_tokens_per_turn": AT_LEAST_1,
     "generation.max_tokens_per_student_attempt": AT_LEAST_1,

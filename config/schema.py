@@ -136,7 +136,7 @@ class GenerationSettings:
     initial_attempt_wrapper_prompt_path: str = "prompt_templates/initial_attempt_wrapper.txt"
     # the bare problem, before any conversation: number_initial_attempts times
     student_attempt_prompt_path: str = "prompt_templates/student_attempt.txt"
-    max_turns: int = 16  # messages of both roles
+    max_turns: int = 16  # messages of both roles; in a session, about each problem
     max_tokens_in_conversation: int = 8192
     max_tokens_per_turn: int = 1024
     max_tokens_per_student_attempt: int = 3900
@@ -174,6 +174,12 @@ class GenerationSettings:
     solve_rejected_share: float = 0.0
     number_initial_attempts: int = 0  # solutions before the conversation; 0: not measured
     max_concurrent_conversations: int = 0  # 0: all at once
+    # related problems in one conversation; the tutor is absent in the last one (docs/sessions.md)
+    problems_per_session: int = 1
+    session_reward: str = "last"  # what is solved: last, without the tutor; each, after its talk
+    session_next_tutor_prompt_path: str = "prompt_templates/session_next_tutor.txt"
+    session_next_student_prompt_path: str = "prompt_templates/session_next_student.txt"
+    session_alone_prompt_path: str = "prompt_templates/session_alone.txt"
     # name -> RewardEntry; Any, so that Hydra's `+generation.rewards.mine.function=...` adds one
     rewards: dict[str, Any] = field(default_factory=paper_rewards)
     # name -> StudentEntry, in place of student_personas_prompts_paths where there is any

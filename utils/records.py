@@ -37,6 +37,7 @@ class VerdictRecord(_Model):
     raw: str = ""
     attempts: int = 1
     counts: bool = True  # false: only reported, never a reason to reject
+    problem: int = 0  # which one of a session it is about
 
 
 class Message(_Model):
@@ -53,6 +54,7 @@ class Message(_Model):
     withheld: bool = False  # it failed them, and nobody saw it
     cost: float = 0.0  # what it pays for that, in advantage
     scripted: bool = False  # the complaint that takes the place of an answer to a withheld turn
+    problem: int = 0  # which one of a session it is about
 
     @property
     def failed(self) -> bool:
@@ -82,6 +84,20 @@ class Solution(_Model):
     answer: str | None = None
     correct: bool = False
     score: float | None = None  # by a reward model, where one is configured
+
+
+class TaughtProblem(_Model):
+    """A problem that the tutor talked about in a session; the session's last one is the record's.
+
+    What was said and judged of the n-th one are the messages and verdicts with `problem` n.
+    """
+
+    problem_id: str
+    problem: str
+    answer: str
+    stop_reason: Ending | None = None  # how the talk about it ended; None: it was not come to
+    alone: list[Solution] = Field(default_factory=list)  # before the tutor said a word about it
+    solutions: list[Solution] = Field(default_factory=list)  # after the talk about it
 
 
 class Trajectory(_Model):
@@ -135,6 +151,7 @@ class ConversationRecord(_Model):
     accepted_only: bool = False  # solved only if accepted, so its solve rate stands for those alone
     initial_solutions: list[Solution] = Field(default_factory=list)
     solutions: list[Solution] = Field(default_factory=list)
+    session: list[TaughtProblem] = Field(default_factory=list)  # what came before this problem
     rewards: dict[str, float] = Field(default_factory=dict)  # empty: left out of its group
     excluded: str | None = None  # why it was left out
     ped_rm: list[float] = Field(default_factory=list)  # of each tutor turn; empty: not scored

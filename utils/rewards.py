@@ -17,7 +17,7 @@ from typing import Literal
 from config.errors import RunError
 from config.functions import call_function, load_function
 from config.schema import GenerationSettings, RewardEntry, RewardModelSettings, paper_rewards
-from utils.records import ConversationRecord, VerdictRecord, counting
+from utils.records import ConversationRecord, Solution, VerdictRecord, counting
 from utils.thinking import has_thinking_tags, thinking_is_well_formed
 
 Verdicts = Mapping[str, Sequence[VerdictRecord]]  # by rule
@@ -64,6 +64,7 @@ class RewardSettings:
     thinking: bool
     solve_by: SolveBy = "answer"
     missing_verdict: Literal["exclude", "reject"] = "exclude"
+    session_reward: Literal["last", "each"] = "last"
     rewards: tuple[Reward, ...] = field(default_factory=lambda: load_rewards(paper_rewards()))
 
     @classmethod
@@ -77,6 +78,7 @@ class RewardSettings:
             thinking=generation.use_thinking or generation.force_thinking,
             solve_by=solve_by(reward_model),
             missing_verdict=generation.missing_verdict,  # type: ignore[arg-type]
+            session_reward=generation.session_reward,  # type: ignore[arg-type]
             rewards=load_rewards(generation.rewards),
         )
 
@@ -91,12 +93,22 @@ def solve_by(reward_model: RewardModelSettings) -> SolveBy:
 
 
 def solve(record: ConversationRecord, settings: RewardSettings) -> float:
-    """r_sol: the share of post-dialog solutions that are right (section 3.4); 0 without any."""
-    if settings.solve_by == "none" or not record.solutions:
+    """r_sol: the share of post-dialog solutions that are right (section 3.4); 0 without any.
+
+    Of a session: of its last problem, which the tutor did not teach; or the mean over those that it
+    did, each solved right after its talk (`generation.session_reward`), 0 for one not come to.
+    """
+    if settings.session_reward == "each" and record.session:
+        return fmean(_solved(taught.solutions, settings) for taught in record.session)
+    return _solved(record.solutions, settings)
+
+
+def _solved(solutions: Sequence[Solution], settings: RewardSettings) -> float:
+    if settings.solve_by == "none" or not solutions:
         return 0.0
     if settings.solve_by == "model":
-        return fmean(s.score or 0.0 for s in record.solutions)
-    return fmean(float(s.correct) for s in record.solutions)
+        return fmean(s.score or 0.0 for s in solutions)
+    return fmean(float(s.correct) for s in solutions)
 
 
 def pedagogy(record: ConversationRecord, settings: RewardSettings) -> float:
@@ -120,8 +132,9 @@ def thinking(record: ConversationRecord, settings: RewardSettings) -> float:
 
 
 def end_of_conversation(record: ConversationRecord, settings: RewardSettings) -> float:
-    """1 if the tutor ended the conversation."""
-    return float(record.stop_reason == "tutor_ended")
+    """1 if the tutor ended the conversation; of a session, the share of its talks that it did."""
+    endings = [taught.stop_reason for taught in record.session] or [record.stop_reason]
+    return fmean(float(ending == "tutor_ended") for ending in endings)
 
 
 def length(record: ConversationRecord, settings: RewardSettings) -> float:

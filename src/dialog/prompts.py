@@ -25,6 +25,9 @@ class Prompts:
     student_attempt: Prompt  # asks for the bare problem, before any conversation
     final_system: Prompt | None  # None: the persona's text stays in force
     final: Prompt
+    session_next_tutor: Prompt  # the next problem of a session, as the tutor hears of it
+    session_next_student: Prompt
+    session_alone: Prompt  # asks for a problem of a session before any help
 
     @classmethod
     def load(cls, settings: GenerationSettings) -> Prompts:
@@ -77,4 +80,11 @@ class Prompts:
             if settings.student_final_system_prompt_path == PERSONA
             else load("student_final_system_prompt_path", student),
             final=load("student_final_prompt_path", student),
+            session_next_tutor=load(
+                "session_next_tutor_prompt_path",
+                student | {"answer", "student_persona"},
+                "problem",
+            ),
+            session_next_student=load("session_next_student_prompt_path", student, "problem"),
+            session_alone=load("session_alone_prompt_path", student, "problem"),
         )

@@ -14,10 +14,11 @@ from src.dialog.students import StudentPolicy
 from src.dialog.view import Turn, View
 from src.dialog.views import open_view
 from src.inference_providers.base import ChatMessage, Completion
+from utils.data.problems import Problem
 from utils.prompts import Prompt
 from utils.records import Solution
 from utils.seeding import keyed_seed
-from utils.students.moment import Moment
+from utils.students.moment import Moment, Talk
 
 
 def bare_problem(
@@ -51,19 +52,34 @@ class Pupil:
     def values(self, **more: object) -> dict[str, object]:
         """What its prompts may speak of."""
         conversation = self.conversation
-        known = {"problem": conversation.problem.text, "student_name": conversation.student_name}
+        known = {"problem": conversation.about.text, "student_name": conversation.student_name}
         return {**known, **more}
 
-    def _persona(self) -> str:
-        prompt = self.plan.prompts.personas[self.conversation.student_persona]
-        return prompt.render(**self.values(**self.policy.told))
+    def words_about(self, position: int) -> str:
+        """What it is told when its session comes to this problem."""
+        prompts, values = self.plan.prompts, self._values_of(position)
+        told = prompts.session_next_student.render(**values)
+        if self.conversation.type == "attempted":
+            told = f"{told}\n\n{prompts.student_initial_attempt.render(**values)}"
+        return told
+
+    def _values_of(self, position: int) -> dict[str, object]:
+        return self.values(problem=self.conversation.problems[position].text)
 
     def _open(self, system: Prompt | None = None) -> View:
         """Its view from the beginning; under the persona's text, or another one."""
-        text = system.render(**self.values()) if system is not None else self._persona()
+        values = self._values_of(0)
+        if system is None:
+            persona = self.plan.prompts.personas[self.conversation.student_persona]
+            text = persona.render(**values, **self.policy.told)
+        else:
+            text = system.render(**values)
+            if self.conversation.problem.earlier:  # which no later request says again
+                first = self.plan.prompts.session_next_student.render(**values)
+                text = f"{text}\n\n{first}"
         messages: list[ChatMessage] = [{"role": "system", "content": text}]
         if self.conversation.type == "attempted":
-            ask = self.plan.prompts.student_initial_attempt.render(**self.values())
+            ask = self.plan.prompts.student_initial_attempt.render(**values)
             messages.append({"role": "user", "content": ask})
         return open_view(self.participant, messages, self._labels)
 
@@ -74,39 +90,51 @@ class Pupil:
         """What conversations about one problem must have in common to share its first attempt."""
         return self.conversation.problem.id, self.policy.student.name
 
-    @property
-    def alike_before(self) -> tuple[str, str]:
+    def alike_before(self, problem: Problem) -> tuple[str, str]:
         """The same for the solutions beforehand, which no persona changes but a misconception."""
         own = self.policy.keeps_persona or self.policy.replies is not None
         student = self.policy.student
-        return self.conversation.problem.id, f"of {student.name}" if own else student.role
+        return problem.id, f"of {student.name}" if own else student.role
 
     def words(self, what: Literal["attempt", "turn"]) -> str | None:
         """What it is given to say now, by a script or a fork; None where its model speaks."""
         spoken, given = len(self._turns), self.conversation.given
         if given is not None and spoken < len(given.student):
             return given.student[spoken]
-        return self._scripted(what)
+        return self._scripted(what, self.conversation.about)
 
     def _scripted(
-        self, what: Literal["attempt", "turn", "solution", "initial"], sample: int = 0
+        self,
+        what: Literal["attempt", "turn", "solution", "initial"],
+        problem: Problem,
+        sample: int = 0,
     ) -> str | None:
         conversation = self.conversation
         if self.policy.replies is None:
             return None
         shared = what in ("attempt", "initial")  # by all conversations about the problem
-        address = (self.plan.seed, self._epoch, conversation.problem.id)
+        address = (self.plan.seed, self._epoch, problem.id)
+        part = conversation.part(conversation.at)
         moment = Moment(
             what=what,
-            problem=conversation.problem.text,
-            answer=conversation.problem.answer,
-            turns=[] if shared else conversation.turns,
+            problem=problem.text,
+            answer=problem.answer,
+            turns=[] if shared else part.turns,
+            earlier=() if shared else self._earlier(),
             spoken=0 if shared else len(self._turns),
             rounds=self.policy.student.rounds,
             sample=sample,
-            seed=keyed_seed(*address, what, sample) if shared else conversation.seed,
+            seed=keyed_seed(*address, what, sample) if shared else part.seed,
         )
         return self.policy.words(moment)
+
+    def _earlier(self) -> tuple[Talk, ...]:
+        """What was said of the problems of its session before this one."""
+        conversation = self.conversation
+        return tuple(
+            Talk(problem=problem.text, answer=problem.answer, turns=conversation.part(i).turns)
+            for i, problem in enumerate(conversation.problems[: conversation.at])
+        )
 
     async def attempt(self) -> Turn:
         """What opens an "attempted" conversation, sampled once for all of its group."""
@@ -127,41 +155,46 @@ class Pupil:
 
     # -- before and after --------------------------------------------------------------------
 
-    async def before(self) -> list[Solution]:
+    async def before(self, problem: Problem) -> list[Solution]:
         """Solutions of the bare problem before any conversation, without a persona."""
-        problem, settings = self.conversation.problem, self.plan.settings
-        messages = bare_problem(self.plan.prompts, self.policy, self.values())
+        settings, values = self.plan.settings, self.values(problem=problem.text)
+        messages = bare_problem(self.plan.prompts, self.policy, values)
         seed = keyed_seed(self.plan.seed, "initial", problem.id)
         view = open_view(self.participant, messages)
         answers = await self._answers(
-            "initial", lambda: view, None, settings.number_initial_attempts, seed
+            "initial", problem, lambda: view, None, settings.number_initial_attempts, seed
         )
         return await graded(problem, answers, self.participant.thinking)
 
-    async def solve(self, seed: int, catch_up: Callable[[], None]) -> list[Completion]:
+    async def solve(
+        self, seed: int, catch_up: Callable[[], None], *, alone: bool = False
+    ) -> list[Completion]:
         """It solves the whole problem again, several times independently.
 
-        `catch_up` has it hear the last words, where its own view is read on.
+        `catch_up` has it hear the last words, where its own view is read on.  `alone`: a problem of
+        a session of which nobody has spoken yet.
         """
 
         def view() -> View:
             return self._afterwards(catch_up)
 
-        ask = self.plan.prompts.final.render(**self.values())
+        prompts, problem = self.plan.prompts, self.conversation.about
+        ask = (prompts.session_alone if alone else prompts.final).render(**self.values())
         number = self.plan.settings.number_student_attempts
-        return await self._answers("solution", view, ask, number, seed)
+        return await self._answers("solution", problem, view, ask, number, seed)
 
     async def _answers(
         self,
         what: Literal["solution", "initial"],
+        problem: Problem,
         view: Callable[[], View],
         ask: str | None,
         number: int,
         seed: int,
     ) -> list[Completion]:
         """Scripted ones first, then the model's for those that the script leaves to it."""
-        scripted = [text for i in range(number) if (text := self._scripted(what, i)) is not None]
-        found = [Completion(text=text, stop_reason="stop") for text in scripted]
+        replies = [self._scripted(what, problem, i) for i in range(number)]
+        found = [Completion(text=said, stop_reason="stop") for said in replies if said is not None]
         if (left := number - len(found)) > 0:
             sampled = await view().aside(
                 ask,
@@ -185,8 +218,11 @@ class Pupil:
         if system is None or self.policy.keeps_persona:
             catch_up()
             return self.view
-        view, turns = self._open(system), iter(self._turns)
+        view, turns, at = self._open(system), iter(self._turns), 0
         for message in (m for m in self.conversation.messages if m.heard):
+            while at < message.problem:
+                at += 1
+                view.hear("", self.words_about(at))
             if message.role == "student" and not message.speaker:
                 view.replay(next(turns))
             else:

@@ -1,0 +1,24 @@
+"""Which settings of sessions (several problems in one conversation) can be had together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from config.errors import ConfigError
+from config.schema import EvalConfig, TrainRLConfig
+
+_K = "generation.problems_per_session"
+
+
+def check_sessions(settings: TrainRLConfig | EvalConfig) -> None:
+    """Raises ConfigError where sessions meet a setting that knows one problem only."""
+    generation = settings.generation
+    if generation.problems_per_session == 1:
+        if generation.session_reward != "last":
+            raise ConfigError(
+                f"generation.session_reward: {generation.session_reward} needs {_K} above 1"
+            )
+        return
+    task: Any = getattr(settings, "eval", None)
+    if task is not None and task.task != "classroom":
+        raise ConfigError(f"{_K}: eval.task={task.task} holds conversations about one problem")
