@@ -177,7 +177,7 @@ class GenerationSettings:
     # related problems in one conversation; the tutor is absent in the last one (docs/sessions.md)
     problems_per_session: int = 1
     session_reward: str = "last"  # what is solved: last, without the tutor; each, after its talk
-    session_next_tutor_prompt_path: str = "prompt_templates/session_next_tutor.txt"
+    session_next_tutor_prompt_path: str = "prompt_templates/teacher_session_next.txt"
     session_next_student_prompt_path: str = "prompt_templates/session_next_student.txt"
     session_alone_prompt_path: str = "prompt_templates/session_alone.txt"
     # name -> RewardEntry; Any, so that Hydra's `+generation.rewards.mine.function=...` adds one

@@ -12,9 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from random import Random
+from statistics import fmean
 
 from utils.prompts import load_prompt
 from utils.records import ConversationRecord
+from utils.sessions import talks
 from utils.verdicts.judging import Verdict
 
 VARIABLES = frozenset({"problem", "answer", "use_thinking"})
@@ -136,7 +138,14 @@ def taught(problem: Sum, tutor_turns: Iterable[str]) -> bool:
 
 
 def teaches(record: ConversationRecord) -> float:
-    """The metric `real_teaching`: 1.0 if this conversation taught its own problem."""
+    """The metric `real_teaching`: 1.0 if this conversation taught its own problem.
+
+    Of a session: the share of its talks that did.
+    """
+    return fmean([_teaches(talk) for talk in talks(record)] or [0.0])
+
+
+def _teaches(record: ConversationRecord) -> float:
     turns = [m.visible for m in record.messages if m.role == "teacher"]
     return float(taught(Sum.parse(record.problem), turns))
 

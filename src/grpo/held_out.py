@@ -17,6 +17,7 @@ from src.classroom import Classroom
 from src.grpo.arguments import boundary
 from utils.data.problems import Problem
 from utils.metrics.conversation import conversation_metrics, summarise
+from utils.metrics.sessions import session_names
 from utils.metrics.training_metrics import student_curves
 from utils.metrics.verdicts import names_by_rule
 from utils.records import ConversationRecord
@@ -31,7 +32,8 @@ def check_best_metric(cfg: TrainRLConfig) -> None:
     judged = turn_rules(cfg.generation)
     turns = ["turns_failed", "turns_withheld"] if judged else []
     turns += [f"turns_failed_by_{rule.name}" for rule in judged]
-    known = [*conversation_metrics([]), "normalised_gain", *rewards, *rules, *turns]
+    sessions = session_names(cfg.generation.problems_per_session)
+    known = [*conversation_metrics([]), "normalised_gain", *rewards, *rules, *turns, *sessions]
     wanted = cfg.train.best_metric
     if wanted not in known:
         near = difflib.get_close_matches(wanted, known, n=1)

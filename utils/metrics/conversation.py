@@ -14,10 +14,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from utils.metrics.sessions import session_metrics
+from utils.metrics.solved import solve_rate
 from utils.metrics.statistics import Estimate, clustered_mean
 from utils.metrics.turns import Metric, turn_metrics
 from utils.metrics.verdicts import by_rule, leaked, leaked_any, missing, rejected, rejected_any
-from utils.records import ConversationRecord, Solution
+from utils.records import ConversationRecord
 
 #: The names that metrics.json always has, in every group too, before all others.
 HEADLINE = (
@@ -40,7 +42,7 @@ STOP_REASONS = ("tutor_ended", "student_ended", "max_turns", "max_tokens", "erro
 #: What these names begin is a share: it lies between 0 and 1.
 _SHARES = (
     "solve_", "leaked", "rejected", "missing", "ended_", "truncated_turn", "turns_failed",
-    "turns_withheld",
+    "turns_withheld", "problems_reached",
 )  # fmt: skip
 
 #: These are differences of shares: they lie between -1 and 1.
@@ -49,18 +51,13 @@ _SIGNED = ("delta", "delta_accepted")
 #: Of what these names begin, less is better.
 _LESS = (
     "leaked", "rejected", "missing", "truncated_turn", "turns_failed", "turns_withheld",
-    "ended_error", "ended_max",
+    "ended_error", "ended_max", "fading_slope",
 )  # fmt: skip
 
 
 def more_is_better(name: str) -> bool:
     """Which way a metric points, where one checkpoint is to be called the best."""
     return not name.startswith(_LESS)
-
-
-def solve_rate(solutions: Sequence[Solution]) -> float | None:
-    """Share of right solutions; None without any."""
-    return fmean(float(s.correct) for s in solutions) if solutions else None
 
 
 def solve_before(record: ConversationRecord) -> float | None:
@@ -158,6 +155,7 @@ def conversation_metrics(records: Sequence[ConversationRecord]) -> dict[str, Met
         | (_ACCEPTED if accepted else {})
         | {name: metric for rule in rules for name, metric in by_rule(rule).items()}
         | turn_metrics(records)
+        | session_metrics(records)
         | {f"reward_{name}": _reward(name) for name in names}
     )
 
