@@ -19,6 +19,11 @@ def check_sessions(settings: TrainRLConfig | EvalConfig) -> None:
                 f"generation.session_reward: {generation.session_reward} needs {_K} above 1"
             )
         return
+    if generation.post_test != "same":
+        raise ConfigError(
+            f"generation.post_test: {generation.post_test} cannot be had with {_K} above 1: the "
+            "last problem of a session is the transfer test"
+        )
     task: Any = getattr(settings, "eval", None)
     if task is not None and task.task != "classroom":
         raise ConfigError(f"{_K}: eval.task={task.task} holds conversations about one problem")

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from config.post_tests import Test
 from config.schema import LEAK_RULE
 
 SCHEMA = 1
@@ -86,6 +87,16 @@ class Solution(_Model):
     score: float | None = None  # by a reward model, where one is configured
 
 
+class TransferTest(_Model):
+    """The post-test on another problem of the same kind, and the same asked before."""
+
+    problem: str
+    answer: str
+    tutor_hidden: bool = True  # each tutor turn read "(hidden)" in it
+    initial_solutions: list[Solution] = Field(default_factory=list)
+    solutions: list[Solution] = Field(default_factory=list)
+
+
 class TaughtProblem(_Model):
     """A problem that the tutor talked about in a session; the session's last one is the record's.
 
@@ -151,6 +162,7 @@ class ConversationRecord(_Model):
     accepted_only: bool = False  # solved only if accepted, so its solve rate stands for those alone
     initial_solutions: list[Solution] = Field(default_factory=list)
     solutions: list[Solution] = Field(default_factory=list)
+    transfer: TransferTest | None = None  # where a post-test asks about another problem
     session: list[TaughtProblem] = Field(default_factory=list)  # what came before this problem
     rewards: dict[str, float] = Field(default_factory=dict)  # empty: left out of its group
     excluded: str | None = None  # why it was left out
@@ -166,6 +178,13 @@ class ConversationRecord(_Model):
     def key(self) -> tuple[str, int, str, int]:
         """What names a conversation within a run."""
         return (self.split, self.step, self.problem_id, self.sample)
+
+    def tested(self, test: Test) -> tuple[list[Solution], list[Solution]]:
+        """Solutions before and after: of the problem itself, or of the other one."""
+        if test == "same":
+            return self.initial_solutions, self.solutions
+        found = self.transfer
+        return (found.initial_solutions, found.solutions) if found is not None else ([], [])
 
     def to_json(self) -> str:
         """One line, without the line end."""

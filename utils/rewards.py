@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from math import isfinite
 from numbers import Real
 from statistics import fmean
-from typing import Literal
+from typing import Literal, cast
 
 from config.errors import RunError
 from config.functions import call_function, load_function
+from config.post_tests import Test, rewarded_test
 from config.schema import GenerationSettings, RewardEntry, RewardModelSettings, paper_rewards
+from utils.gains import Gain, gain, long_turns
 from utils.records import ConversationRecord, Solution, VerdictRecord, counting
 from utils.thinking import has_thinking_tags, thinking_is_well_formed
 
@@ -64,6 +66,10 @@ class RewardSettings:
     thinking: bool
     solve_by: SolveBy = "answer"
     missing_verdict: Literal["exclude", "reject"] = "exclude"
+    test: Test = "same"  # whose result is rewarded
+    gain: Gain = "solve"
+    long_turn_tokens: int = 0
+    long_thinking_tokens: int = 0
     session_reward: Literal["last", "each"] = "last"
     rewards: tuple[Reward, ...] = field(default_factory=lambda: load_rewards(paper_rewards()))
 
@@ -78,6 +84,10 @@ class RewardSettings:
             thinking=generation.use_thinking or generation.force_thinking,
             solve_by=solve_by(reward_model),
             missing_verdict=generation.missing_verdict,  # type: ignore[arg-type]
+            test=rewarded_test(generation),
+            gain=cast(Gain, generation.gain),
+            long_turn_tokens=generation.long_turn_tokens,
+            long_thinking_tokens=generation.long_thinking_tokens,
             session_reward=generation.session_reward,  # type: ignore[arg-type]
             rewards=load_rewards(generation.rewards),
         )
@@ -95,17 +105,35 @@ def solve_by(reward_model: RewardModelSettings) -> SolveBy:
 def solve(record: ConversationRecord, settings: RewardSettings) -> float:
     """r_sol: the share of post-dialog solutions that are right (section 3.4); 0 without any.
 
-    Of a session: of its last problem, which the tutor did not teach; or the mean over those that it
-    did, each solved right after its talk (`generation.session_reward`), 0 for one not come to.
+    Of the test that is rewarded; less the rate before, where the settings say so.  Long turns take
+    their part off what is above 0.  Of a session: the last problem, which nobody taught; or the
+    mean over those taught, each after its talk (`generation.session_reward`).
     """
+    values = [
+        0.0 if after is None else gain(settings.gain, before, after)
+        for before, after in _rewarded(record, settings)
+    ]
+    value = fmean(values)
+    if value <= 0:
+        return value
+    limits = settings.long_turn_tokens, settings.long_thinking_tokens
+    return value * long_turns(record.messages, *limits)
+
+
+def _rewarded(
+    record: ConversationRecord, settings: RewardSettings
+) -> list[tuple[float | None, float | None]]:
+    """Rates before and after of each test whose result is rewarded."""
+    tests = [record.tested(settings.test)]
     if settings.session_reward == "each" and record.session:
-        return fmean(_solved(taught.solutions, settings) for taught in record.session)
-    return _solved(record.solutions, settings)
+        tests = [(taught.alone, taught.solutions) for taught in record.session]
+    return [(_rate(before, settings), _rate(after, settings)) for before, after in tests]
 
 
-def _solved(solutions: Sequence[Solution], settings: RewardSettings) -> float:
+def _rate(solutions: Sequence[Solution], settings: RewardSettings) -> float | None:
+    """Mean of what decides about solutions; None where nobody does, or there are none."""
     if settings.solve_by == "none" or not solutions:
-        return 0.0
+        return None
     if settings.solve_by == "model":
         return fmean(s.score or 0.0 for s in solutions)
     return fmean(float(s.correct) for s in solutions)
@@ -173,10 +201,20 @@ def exclusion(record: ConversationRecord, settings: RewardSettings) -> str | Non
         return "error"
     if not any(m.role == "teacher" for m in record.messages):
         return "no_tutor_turn"
-    if settings.missing_verdict == "exclude" and has_missing_verdict(record.verdicts):
-        # A REJECT that did come decides all the same: all judges must accept.
-        return None if is_rejected(record.verdicts, settings) else "missing_verdict"
-    return None
+    # A REJECT that did come decides all the same: all judges must accept.
+    missing = has_missing_verdict(record.verdicts) and not is_rejected(record.verdicts, settings)
+    if settings.missing_verdict == "exclude" and missing:
+        return "missing_verdict"
+    return "no_pre_test" if _lacks_pre_test(record, settings) else None
+
+
+def _lacks_pre_test(record: ConversationRecord, settings: RewardSettings) -> bool:
+    """Whether what was gained is rewarded, and nobody knows from where."""
+    unknown = any(
+        after is not None and before is None for before, after in _rewarded(record, settings)
+    )
+    flat = settings.hard and is_rejected(record.verdicts, settings)
+    return settings.gain != "solve" and unknown and not flat
 
 
 def rewards(record: ConversationRecord, settings: RewardSettings) -> dict[str, float]:

@@ -14,6 +14,7 @@ from utils.records import (
     Message,
     Solution,
     TaughtProblem,
+    TransferTest,
     Usage,
     VerdictRecord,
 )
@@ -88,6 +89,7 @@ class Conversation:
     rejected: bool = False
     initial_solutions: list[Solution] = field(default_factory=list)
     solutions: list[Solution] = field(default_factory=list)
+    transfer: TransferTest | None = None  # where another problem is solved before and after
     timing: dict[str, float] = field(default_factory=dict)
     usage: dict[str, Usage] = field(default_factory=dict)
 
@@ -191,6 +193,7 @@ class Conversation:
             initial_solutions=self.initial_solutions,
             solutions=self.solutions,
             session=self.taught,
+            transfer=self.transfer,
             timing=self.timing,
             usage=dict(sorted(self.usage.items())),
             **fields,

@@ -10,15 +10,13 @@ from contextlib import asynccontextmanager
 from config.students import has_named_students
 from src.dialog.conversation import Conversation, State
 from src.dialog.lesson_plan import Batch, Plan
+from src.dialog.post_tests import PostTests
 from src.dialog.session import go_on
-from src.dialog.solutions import graded
 from src.dialog.speakers import Speakers
 from src.dialog.turn_rules import complain, judge_last_turn
 from src.dialog.view import Turn
-from src.inference_providers.base import GaveUp
 from src.together import gather_or_cancel
-from utils.data.problems import Problem
-from utils.records import ConversationRecord, Solution
+from utils.records import ConversationRecord
 from utils.rewards import exclusion, is_rejected, rewards
 
 
@@ -30,30 +28,22 @@ class Lesson:
         self.settings, self.prompts = plan.settings, plan.prompts
         self.speakers = Speakers(plan, conversation, batch.epoch)
         self.pupil = self.speakers.pupil
-        self._start_shared()
+        self.opening = self._shared_opening()
+        self.tests = PostTests(plan, conversation, self.pupil, batch)
 
     # -- opening -----------------------------------------------------------------------------
 
-    def _start_shared(self) -> None:
-        """Begin, once a problem and student, what its samples share.
+    def _shared_opening(self) -> asyncio.Task[Turn] | None:
+        """Begin, once a problem and student, the attempt that its samples share.
 
         Begun here, where samples come in order, so that the first one is always who pays for it.
         """
         pupil, batch = self.pupil, self.batch
-        self.opening: asyncio.Task[Turn] | None = None
-        if self.conversation.type == "attempted":
-            if pupil.alike not in batch.openings:
-                batch.openings[pupil.alike] = asyncio.ensure_future(pupil.attempt())
-            self.opening = batch.openings[pupil.alike]
-        if self.settings.number_initial_attempts > 0:
-            for problem in self._tried_before():
-                if (key := pupil.alike_before(problem)) not in batch.initials:
-                    batch.initials[key] = asyncio.ensure_future(pupil.before(problem))
-
-    def _tried_before(self) -> list[Problem]:
-        """Problems that are solved before any conversation: the record's, and what comes first."""
-        problem = self.conversation.problem
-        return [problem, *problem.earlier[:1]]
+        if self.conversation.type == "guided":
+            return None
+        if pupil.alike not in batch.openings:
+            batch.openings[pupil.alike] = asyncio.ensure_future(pupil.attempt())
+        return batch.openings[pupil.alike]
 
     # -- the conversation --------------------------------------------------------------------
 
@@ -84,8 +74,8 @@ class Lesson:
 
     async def next_problem(self) -> None:
         """The session goes on to its next problem."""
-        solve = self._solutions if self.batch.solves else None
-        await go_on(self.conversation, self.speakers, solve)
+        tests = self.tests if self.batch.solves else None
+        await go_on(self.conversation, self.speakers, tests)
 
     # -- afterwards --------------------------------------------------------------------------
 
@@ -105,32 +95,13 @@ class Lesson:
             conversation.rejected = is_rejected(conversation.verdicts, self.plan.rewards)
 
     async def generate_solution(self) -> None:
-        """The student solves the whole problem again; in a session, one that nobody taught."""
-        alone = self.conversation.taught_to_the_end
-        self.conversation.solutions = await self._solutions(alone)
-
-    async def _solutions(self, alone: bool) -> list[Solution]:
-        """Several independent ones of the problem that the conversation has come to."""
-        speakers, pupil, problem = self.speakers, self.pupil, self.conversation.about
-        seed = speakers.seed("alone" if alone else "solution")
-        answers = await pupil.solve(seed, speakers.student_catches_up, alone=alone)
-        solutions = await graded(problem, answers, pupil.participant.thinking)
-        scorer = self.plan.participants.scorer
-        if scorer is not None:
-            scores = await scorer.score(problem, [s.text for s in solutions])
-            for solution, score in zip(solutions, scores, strict=True):
-                solution.score = score
-        return solutions
+        """The student solves the whole problem again, or another one: the post-tests."""
+        await self.tests.solve(self.speakers.student_catches_up)
 
     async def finish(self) -> ConversationRecord:
         """The record with its rewards."""
         conversation, batch = self.conversation, self.batch
-        if self.settings.number_initial_attempts > 0:
-            conversation.initial_solutions = await self._before(conversation.problem)
-            for taught, problem in zip(
-                conversation.taught[:1], conversation.problems, strict=False
-            ):
-                taught.alone = await self._before(problem)
+        await self.tests.finish()
         tokens = self.speakers.teacher if self.plan.record_tokens else None
         student, rule = self.pupil.policy.student, self.pupil.policy.malrule
         named = has_named_students(self.settings)
@@ -149,13 +120,6 @@ class Lesson:
         record.excluded = exclusion(record, self.plan.rewards)
         record.rewards = rewards(record, self.plan.rewards)
         return record
-
-    async def _before(self, problem: Problem) -> list[Solution]:
-        """What the student solved beforehand; nothing where that was not to be had."""
-        try:
-            return await asyncio.shield(self.batch.initials[self.pupil.alike_before(problem)])
-        except GaveUp:
-            return []  # not measured; the conversation stands
 
     @asynccontextmanager
     async def timed(self, state: State) -> AsyncIterator[None]:

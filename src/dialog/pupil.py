@@ -20,6 +20,8 @@ from utils.records import Solution
 from utils.seeding import keyed_seed
 from utils.students.moment import Moment, Talk
 
+HIDDEN = "(hidden)"  # what the tutor's words read as in a test that hides them
+
 
 def bare_problem(
     prompts: Prompts, policy: StudentPolicy, values: Mapping[str, object]
@@ -108,6 +110,8 @@ class Pupil:
         what: Literal["attempt", "turn", "solution", "initial"],
         problem: Problem,
         sample: int = 0,
+        *,
+        hide_tutor: bool = False,
     ) -> str | None:
         conversation = self.conversation
         if self.policy.replies is None:
@@ -115,11 +119,13 @@ class Pupil:
         shared = what in ("attempt", "initial")  # by all conversations about the problem
         address = (self.plan.seed, self._epoch, problem.id)
         part = conversation.part(conversation.at)
+        heard = [(who, HIDDEN if hide_tutor and who == "teacher" else said)
+                 for who, said in part.turns]  # fmt: skip
         moment = Moment(
             what=what,
             problem=problem.text,
             answer=problem.answer,
-            turns=[] if shared else part.turns,
+            turns=[] if shared else heard,
             earlier=() if shared else self._earlier(),
             spoken=0 if shared else len(self._turns),
             rounds=self.policy.student.rounds,
@@ -156,45 +162,59 @@ class Pupil:
     # -- before and after --------------------------------------------------------------------
 
     async def before(self, problem: Problem) -> list[Solution]:
-        """Solutions of the bare problem before any conversation, without a persona."""
-        settings, values = self.plan.settings, self.values(problem=problem.text)
-        messages = bare_problem(self.plan.prompts, self.policy, values)
+        """Solutions of a bare problem before any conversation, without a persona.
+
+        It is the one that will be talked about, or the other one of a transfer test.
+        """
+        settings = self.plan.settings
+        messages = bare_problem(self.plan.prompts, self.policy, self.values(problem=problem.text))
         seed = keyed_seed(self.plan.seed, "initial", problem.id)
         view = open_view(self.participant, messages)
         answers = await self._answers(
-            "initial", problem, lambda: view, None, settings.number_initial_attempts, seed
+            lambda i: self._scripted("initial", problem, i),
+            lambda: view,
+            None,
+            settings.number_initial_attempts,
+            seed,
         )
         return await graded(problem, answers, self.participant.thinking)
 
     async def solve(
-        self, seed: int, catch_up: Callable[[], None], *, alone: bool = False
-    ) -> list[Completion]:
-        """It solves the whole problem again, several times independently.
+        self, problem: Problem, seed: int, catch_up: Callable[[], None], *, alone: bool = False
+    ) -> list[Solution]:
+        """It solves the whole problem again, or another one, several times independently.
 
         `catch_up` has it hear the last words, where its own view is read on.  `alone`: a problem of
         a session of which nobody has spoken yet.
         """
+        other = problem is not self.conversation.about
+        hide = other and self.plan.settings.hide_tutor
+        answers = await self._answers(
+            lambda i: self._scripted("solution", problem, i, hide_tutor=hide),
+            lambda: self._afterwards(catch_up, hide_tutor=hide),
+            self._asked_to_solve(problem, alone=alone),
+            self.plan.settings.number_student_attempts,
+            seed,
+        )
+        return await graded(problem, answers, self.participant.thinking)
 
-        def view() -> View:
-            return self._afterwards(catch_up)
-
-        prompts, problem = self.plan.prompts, self.conversation.about
-        ask = (prompts.session_alone if alone else prompts.final).render(**self.values())
-        number = self.plan.settings.number_student_attempts
-        return await self._answers("solution", problem, view, ask, number, seed)
+    def _asked_to_solve(self, problem: Problem, *, alone: bool) -> str:
+        prompts, values = self.plan.prompts, self.values(problem=problem.text)
+        if problem is not self.conversation.about:
+            return prompts.transfer.render(**values, tutor_hidden=self.plan.settings.hide_tutor)
+        return (prompts.session_alone if alone else prompts.final).render(**values)
 
     async def _answers(
         self,
-        what: Literal["solution", "initial"],
-        problem: Problem,
+        script: Callable[[int], str | None],
         view: Callable[[], View],
         ask: str | None,
         number: int,
         seed: int,
     ) -> list[Completion]:
         """Scripted ones first, then the model's for those that the script leaves to it."""
-        replies = [self._scripted(what, problem, i) for i in range(number)]
-        found = [Completion(text=said, stop_reason="stop") for said in replies if said is not None]
+        scripted = [text for i in range(number) if (text := script(i)) is not None]
+        found = [Completion(text=text, stop_reason="stop") for text in scripted]
         if (left := number - len(found)) > 0:
             sampled = await view().aside(
                 ask,
@@ -208,14 +228,15 @@ class Pupil:
             found += sampled
         return found
 
-    def _afterwards(self, catch_up: Callable[[], None]) -> View:
-        """Its view for the post-test.
+    def _afterwards(self, catch_up: Callable[[], None], *, hide_tutor: bool) -> View:
+        """Its view for a post-test.
 
         The persona asks for short steps and allows mistakes, which the pre-test does not: under a
         system text of its own the conversation is read again, and both tests ask for the same.
+        `hide_tutor`: read again with "(hidden)" in place of all that the tutor said.
         """
-        system = self.plan.prompts.final_system
-        if system is None or self.policy.keeps_persona:
+        system = None if self.policy.keeps_persona else self.plan.prompts.final_system
+        if system is None and not hide_tutor:
             catch_up()
             return self.view
         view, turns, at = self._open(system), iter(self._turns), 0
@@ -223,8 +244,10 @@ class Pupil:
             while at < message.problem:
                 at += 1
                 view.hear("", self.words_about(at))
+            hidden = hide_tutor and message.role == "teacher" and message.visible.strip()
             if message.role == "student" and not message.speaker:
                 view.replay(next(turns))
             else:
-                view.hear(message.speaker or message.role, message.visible)
+                words = HIDDEN if hidden else message.visible
+                view.hear(message.speaker or message.role, words)
         return view

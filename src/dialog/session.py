@@ -6,14 +6,11 @@ and whoever is told of it hears it as a message that is nobody's own (mask 0 in 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from src.dialog.conversation import Conversation
+from src.dialog.post_tests import PostTests
 from src.dialog.speakers import Speakers
 from utils.data.problems import Problem
-from utils.records import Solution, TaughtProblem
-
-Solve = Callable[[bool], Awaitable[list[Solution]]]  # the problem come to; true: before any help
+from utils.records import TaughtProblem
 
 
 def taught_problems(problem: Problem) -> list[TaughtProblem]:
@@ -24,21 +21,23 @@ def taught_problems(problem: Problem) -> list[TaughtProblem]:
     ]
 
 
-async def go_on(conversation: Conversation, speakers: Speakers, solve: Solve | None) -> None:
-    """End the talk about one problem and open the next; `solve` None: nobody tries it alone.
+async def go_on(conversation: Conversation, speakers: Speakers, tests: PostTests | None) -> None:
+    """End the talk about one problem and open the next; without `tests` nothing is solved.
 
     Without tokens left the tutor's part is over, and the last problem is next.
     """
     taught = conversation.taught[conversation.at]
     taught.stop_reason = conversation.stop_reason or "max_turns"
-    if solve is not None:
-        taught.solutions = await solve(False)
+    catch_up = speakers.student_catches_up
+    if tests is not None:
+        taught.solutions = await tests.solve_now(catch_up, alone=False)
     out_of_room = conversation.stop_reason == "max_tokens"
     speakers.everybody_catches_up()
     conversation.at = len(conversation.taught) if out_of_room else conversation.at + 1
     if conversation.taught_to_the_end:
         return
     conversation.stop_reason = None
-    if solve is not None:
-        conversation.taught[conversation.at].alone = await solve(True)
+    if tests is not None:
+        found = await tests.solve_now(catch_up, alone=True)
+        conversation.taught[conversation.at].alone = found
     speakers.everybody_hears_of_the_next()

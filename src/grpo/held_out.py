@@ -11,12 +11,14 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from config.errors import ConfigError
+from config.post_tests import wants_transfer
 from config.rules import active_rules, turn_rules
 from config.schema import TrainRLConfig
 from src.classroom import Classroom
 from src.grpo.arguments import boundary
 from utils.data.problems import Problem
 from utils.metrics.conversation import conversation_metrics, summarise
+from utils.metrics.post_tests import OF_TRANSFER
 from utils.metrics.sessions import session_names
 from utils.metrics.training_metrics import student_curves
 from utils.metrics.verdicts import names_by_rule
@@ -32,8 +34,9 @@ def check_best_metric(cfg: TrainRLConfig) -> None:
     judged = turn_rules(cfg.generation)
     turns = ["turns_failed", "turns_withheld"] if judged else []
     turns += [f"turns_failed_by_{rule.name}" for rule in judged]
-    sessions = session_names(cfg.generation.problems_per_session)
-    known = [*conversation_metrics([]), "normalised_gain", *rewards, *rules, *turns, *sessions]
+    tests = OF_TRANSFER if wants_transfer(cfg.generation) else {}
+    own = [*tests, *session_names(cfg.generation.problems_per_session)]
+    known = [*conversation_metrics([]), "normalised_gain", *own, *rewards, *rules, *turns]
     wanted = cfg.train.best_metric
     if wanted not in known:
         near = difflib.get_close_matches(wanted, known, n=1)

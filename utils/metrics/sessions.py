@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
-from utils.metrics.solved import solve_rate
+from utils.gains import solve_rate
 from utils.metrics.turns import Metric
 from utils.metrics.verdicts import leaked
 from utils.records import ConversationRecord
