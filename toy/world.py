@@ -119,8 +119,12 @@ def solve(problem: Sum, tutor_turns: Iterable[str], rng: Random, *, selective: f
         if rng.random() < (rate - own) / (1 - own):
             return rf"I heard \boxed{{{told}}}"
         rate = own
+    return worked(problem, carried=rng.random() < rate)
+
+
+def worked(problem: Sum, *, carried: bool) -> str:
+    """A solution in steps, right if the carry is remembered."""
     a, b, c, d = problem.a, problem.b, problem.c, problem.d
-    carried = rng.random() < rate
     tens = a + c + carried
     step = f"{a}+{c}+1={tens}" if carried else f"{a}+{c}={tens}"
     return rf"{b}+{d}={b + d}, {step}, \boxed{{{tens}{(b + d) % 10}}}"

@@ -33,6 +33,7 @@ def load_sessions(
     limit: int = -1,
     setting: str = "dataset.train_datasets",
     bad_rows: str = "stop",
+    transfer: bool = False,
 ) -> list[Problem]:
     """Problems as `load_problems` gives them, each the last of a session of this `length`.
 
@@ -40,7 +41,9 @@ def load_sessions(
     """
 
     def load(most: int) -> list[Problem]:
-        return load_problems(entries, seed=seed, limit=most, setting=setting, bad_rows=bad_rows)
+        return load_problems(
+            entries, seed=seed, limit=most, setting=setting, bad_rows=bad_rows, transfer=transfer
+        )
 
     problems = load(limit)
     if length == 1:
