@@ -3,7 +3,7 @@
     ./start_rl_training.sh --plan --gpus 4 --gpu-memory 80 --ram 512 --config-name 7b
 
 is `./start_rl_training.sh --plan …`.  Weights and KV cache are counted exactly; what CUDA, NCCL and
-the activations take are estimates, named in technical.md.
+the activations take are estimates, named in docs/memory.md.
 """
 
 from __future__ import annotations

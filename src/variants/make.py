@@ -108,7 +108,8 @@ async def make_variant(
         if measured is None:
             return None
         if abs(measured - known) > demands.near or measured > demands.at_most:
-            refused.append("too easy" if measured > known else "too hard")
+            easy = measured > min(known, demands.at_most)
+            refused.append("too easy" if easy else "too hard")
             continue
         return Variant(
             text=text, answer=answer, rate=measured, agreement=agreement, refused=tuple(refused)

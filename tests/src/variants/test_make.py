@@ -87,7 +87,7 @@ def test_what_agrees_and_is_as_hard_is_kept_with_how_it_came_about() -> None:
         (writer(answers="33333"), {}, "the same answer"),
         (writer(rate="1100 0000".replace(" ", "")), {"near": 0.25, "tries": 1}, "too hard"),
         (writer(rate="00001111"), {"near": 0.25, "tries": 1}, "too easy"),
-        (writer(rate="1110"), {"at_most": 0.5}, "too hard"),
+        (writer(rate="1110"), {"at_most": 0.5}, "too easy"),
     ],
 )
 def test_what_is_refused_says_why(
@@ -148,9 +148,8 @@ def test_what_is_done_is_not_asked_again_and_a_torn_line_is_cut_off(tmp_path: Pa
         with part.open("a") as file:
             file.write('{"id": "torn')
         before = len(asked)
-        again = maker(ScriptedProvider(answer), near=1.0).make(problems, loop, part)
-    assert again == rows
-    assert all("3 + 1" in text for text in asked[before:])
+        again = maker(ScriptedProvider(answer), near=1.0).make(problems[:3], loop, part)
+    assert again == rows and len(asked) == before
     assert summary(rows, 4, Path("o")) == (
         "o: 3 of 4 problems have a variant; 1 could not be asked about; tries refused: none"
     )
