@@ -254,8 +254,9 @@ def _inconsistencies(conversation: ConversationRecord) -> Iterable[str]:
             yield f"trajectory: ids, mask and logprobs differ in length: {sorted(lengths)}"
         elif any((m == 1) != (p is not None) for m, p in zip(row.mask, row.logprobs, strict=True)):
             yield "trajectory: a logprob where the mask is 0, or none where it is 1"
-    said = [*conversation.messages, *(v for vs in conversation.verdicts.values() for v in vs)]
-    if any(one.problem >= max(1, len(conversation.session)) for one in said):
+    places = {m.problem for m in conversation.messages}
+    places |= {v.problem for found in conversation.verdicts.values() for v in found}
+    if places and max(places) >= max(1, len(conversation.session)):
         yield "session: a message or a verdict about a problem that it does not have"
     parts = {k: v for k, v in conversation.rewards.items() if k != "total"}
     total = conversation.rewards.get("total")
