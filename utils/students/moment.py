@@ -25,8 +25,9 @@ class Moment:
     """One time that a student is asked for words.
 
     `what`: the opening attempt, a turn, one of the solutions afterwards, one of those before
-    (`initial`).  In a session a solution without any `turns` is one before any help, of a problem
-    that comes after those of `earlier`.
+    (`initial`).  In a transfer test `problem` and `answer` are the other one's, and the tutor's
+    turns read "(hidden)" where the settings hide them.  In a session a solution without any `turns`
+    is one before any help, of a problem that comes after those of `earlier`.
     """
 
     what: Literal["attempt", "turn", "solution", "initial"]

@@ -88,7 +88,7 @@ const METRICS = {
   gain_transfer: { name: "Normalised gain on another", share: true, signed: true, better: 1 },
   solve_transfer_gated: { name: "Another problem, 0 where leaked", share: true, better: 1 },
   gain_transfer_gated: { name: "Gain on another, 0 where leaked", share: true, signed: true, better: 1 },
-  transfer_gap: { name: "Gain on it less that on another", better: -1 },
+  transfer_gap: { name: "Transfer gap", better: -1 },
   turns_hidden: { name: "Messages hidden in the test", share: true, better: 0 },
   fading_slope: { name: "Tokens more from problem to problem", better: -1 },
   retention: { name: "Kept until the next problem", better: 1 },
