@@ -90,7 +90,7 @@ class GenerationSettings:
     initial_attempt_wrapper_prompt_path: str = "prompt_templates/initial_attempt_wrapper.txt"
     # the bare problem, before any conversation: number_initial_attempts times
     student_attempt_prompt_path: str = "prompt_templates/student_attempt.txt"
-    max_turns: AtLeast1 = 16  # messages of both roles
+    max_turns: AtLeast1 = 16  # messages of both roles; in a session, about each problem
     max_tokens_in_conversation: AtLeast1 = 8192  # of all its messages
     max_tokens_per_turn: AtLeast1 = 1024  # of one message
     max_tokens_per_student_attempt: AtLeast1 = 3900  # of one solution
@@ -148,7 +148,17 @@ class GenerationSettings:
     long_turn_tokens: AtLeast0 = 0
     long_thinking_tokens: AtLeast0 = 0  # the same for its hidden planning
     max_concurrent_conversations: AtLeast0 = 0  # 0: all at once
-    # of each conversation; Any, so that Hydra's `+generation.rewards.mine.function=...` adds one
+    # related problems in one conversation; the tutor is absent in the last one (docs/sessions.md)
+    problems_per_session: AtLeast1 = 1
+    # what is solved: last, without the tutor; each, after its talk
+    session_reward: Annotated[str, OneOf(("last", "each"))] = "last"
+    # tells the tutor that the next problem begins
+    session_next_tutor_prompt_path: str = "prompt_templates/teacher_session_next.txt"
+    # tells the student so
+    session_next_student_prompt_path: str = "prompt_templates/session_next_student.txt"
+    # asks the student for the last problem, alone
+    session_alone_prompt_path: str = "prompt_templates/session_alone.txt"
+    # of each conversation (Any, so that Hydra adds one by a plus sign)
     rewards: dict[str, Annotated[Any, RewardEntry]] = field(default_factory=paper_rewards)
     # who learns, in place of student_personas_prompts_paths where there is any
     students: dict[str, Annotated[Any, StudentEntry]] = field(default_factory=dict)

@@ -26,6 +26,7 @@ SCRIPTS = (
     "plane.js",
     "overview.js",
     "students.js",
+    "sessions.js",
     "learning.js",
     "store.js",
     "conversation.js",

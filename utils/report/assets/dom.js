@@ -90,6 +90,9 @@ const METRICS = {
   gain_transfer_gated: { name: "Gain on another, 0 where leaked", share: true, signed: true, better: 1 },
   transfer_gap: { name: "Transfer gap", better: -1 },
   turns_hidden: { name: "Messages hidden in the test", share: true, better: 0 },
+  fading_slope: { name: "Tokens more from problem to problem", better: -1 },
+  retention: { name: "Kept until the next problem", better: 1 },
+  problems_reached: { name: "Problems come to", share: true, better: 1 },
   missing: { name: "Verdict missing", share: true, better: -1 },
   ped_rm_micro: { name: "Ped-RM, turns", better: 1 },
   ped_rm_macro: { name: "Ped-RM, conversations", better: 1 },
@@ -122,7 +125,13 @@ function metricName(name) {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-const kindOf = (name) => METRICS[name.startsWith("accuracy_") ? "accuracy" : name] || {};
+const OF_A_POSITION = { solve: { share: true, better: 1 }, leaked: { share: true, better: -1 } };
+
+function kindOf(name) {
+  const place = /^(solve)_(?:alone|helped)_\d+$|^(leaked)_\d+$/.exec(name);
+  if (place) return OF_A_POSITION[place[1] || place[2]];
+  return METRICS[name.startsWith("accuracy_") ? "accuracy" : name] || {};
+}
 
 function metricValue(name, value) {
   const kind = kindOf(name);
