@@ -50,8 +50,8 @@ function scoreLine(index, i, body) {
   return h("div", { class: "scores" },
     dumbbell(index.before[i], index.after[i]),
     h("div", { class: "rewards" },
-      present(body.rewards.total) && h("span", { class: "total" }, "Reward ", h("b", null, number(body.rewards.total))),
-      parts.map(([name, value]) => h("span", { class: value < 0 ? "chip minus" : "chip plus" }, `${name.replaceAll("_", " ")} ${value > 0 ? "+" : ""}${number(value)}`))));
+      present(body.rewards.total) && h("span", { class: "total", title: hover("reward_total") }, "Reward ", h("b", null, number(body.rewards.total))),
+      parts.map(([name, value]) => h("span", { class: value < 0 ? "chip minus" : "chip plus", title: hover(`reward_${name}`) }, `${name.replaceAll("_", " ")} ${value > 0 ? "+" : ""}${number(value)}`))));
 }
 
 // Solve rate before and after on one scale.
