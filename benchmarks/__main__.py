@@ -20,8 +20,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.results import Result, Skipped
-from benchmarks.rollout import LONG_TURNS
+from benchmarks.speed.results import Result, Skipped
+from benchmarks.speed.rollout import LONG_TURNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in options.names or BENCHMARKS:
         benchmark = BENCHMARKS[name]
         module, _, function = benchmark.function.partition(":")
-        measure = getattr(import_module(f"benchmarks.{module}"), function or "measure")
+        measure = getattr(import_module(f"benchmarks.speed.{module}"), function or "measure")
         console.print(name, highlight=False)
         try:
             found = measure(name, options.repeats or benchmark.repeats, *benchmark.arguments)

@@ -29,7 +29,7 @@ from rich.table import Table
 
 from utils.answers import symbolic
 from utils.answers.equality import is_correct, last_boxed
-from utils.answers.unfinished import is_unfinished
+from utils.answers.reading.unfinished import is_unfinished
 
 ROOT = Path(__file__).resolve().parents[1]
 BATCH = 1024

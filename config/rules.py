@@ -9,7 +9,7 @@ from typing import Literal
 from config.functions import is_function
 from config.schema import GenerationSettings
 
-MATCHER = "matcher"  # the deterministic leak matcher (utils/answers/leaks.py)
+MATCHER = "matcher"  # the deterministic leak matcher (utils/answers/said/leaks.py)
 OFF = "none"  # takes a rule of the defaults away
 
 

@@ -15,8 +15,8 @@ from typing import Any
 from transformers import AutoModelForCausalLM
 
 import train_rl
-from src.grpo import rollout, tutor_in_training
-from src.grpo.rollout import Row
+from src.grpo.rollouts import rollout, tutor_in_training
+from src.grpo.rollouts.rollout import Row
 from src.inference_providers.transformers_local import TransformersProvider
 
 

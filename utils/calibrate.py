@@ -22,7 +22,7 @@ from typing import Any
 from rich.console import Console
 
 from config.errors import ConfigError
-from utils.answers.leaks import match_leak
+from utils.answers.said.leaks import match_leak
 from utils.metrics.calibration import Calibration, calibrate
 from utils.report.terminal import calibration_table, plain
 from utils.runs.calibrations import keep_calibration

@@ -16,7 +16,12 @@ from pathlib import Path
 
 TRAINER = (
     *("torch", "transformers", "trl", "deepspeed", "peft", "bitsandbytes", "datasets"),
-    *("benchmarks.gpu.training", "src.grpo.trainer", "src.grpo.node", "src.grpo.weights"),
+    *(
+        "benchmarks.gpu.training",
+        "src.grpo.trainer",
+        "src.grpo.rollouts.node",
+        "src.grpo.rollouts.weights",
+    ),
 )
 ENGINE = (
     *("vllm.entrypoints.openai.api_server", "xgrammar", "xxhash", "aiohttp"),

@@ -21,7 +21,7 @@ def run(name: str, work: Path, dry: bool) -> Found:
     found = Found(name=name, what=item.what)
     began = time.perf_counter()
     try:
-        getattr(import_module(f"benchmarks.gpu.{module}"), function)(found, work, dry)
+        getattr(import_module(f"benchmarks.gpu.work.{module}"), function)(found, work, dry)
     except Exception as error:  # of an unknown machine: the item is lost, and says why
         traceback.print_exc()
         found.passed = False

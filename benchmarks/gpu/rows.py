@@ -14,7 +14,7 @@ MEDIAN, SIGMA = 550.0, 0.9
 
 
 def lengths(rows: int, longest: int) -> list[int]:
-    """Tokens of each conversation, log-normal as benchmarks.trainer has them."""
+    """Tokens of each conversation, log-normal as benchmarks.speed.trainer has them."""
     drawn = [keyed_rng("gpu", row).lognormvariate(math.log(MEDIAN), SIGMA) for row in range(rows)]
     return [round(max(100, min(longest, tokens))) for tokens in drawn]
 

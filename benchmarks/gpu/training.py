@@ -115,8 +115,8 @@ def build(
     from transformers import AutoTokenizer
 
     from src.grpo.arguments import grpo_arguments
-    from src.grpo.node import Node
-    from src.grpo.rollout import Rollout
+    from src.grpo.rollouts.node import Node
+    from src.grpo.rollouts.rollout import Rollout
     from src.grpo.trainer import ClassroomGRPOTrainer, SharedWeights
     from src.models.training import lora_config
     from utils.data.problems import Problem

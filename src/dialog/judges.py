@@ -20,7 +20,7 @@ from src.dialog.participants import Participant
 from src.dialog.views import open_view
 from src.inference_providers.base import Completion, GaveUp
 from src.together import gather_or_cancel
-from utils.answers.leaks import match_leak, match_leak_in_last_turn
+from utils.answers.said.leaks import match_leak, match_leak_in_last_turn
 from utils.prompts import Prompt, load_prompt
 from utils.records import VerdictRecord
 from utils.seeding import keyed_seed

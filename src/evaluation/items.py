@@ -15,7 +15,7 @@ from config.errors import ConfigError
 from config.schema import EvalConfig
 from src.inference_providers.base import ChatMessage
 from utils.answers.equality import equal, is_correct, last_boxed
-from utils.answers.spoken_numbers import numbers_in
+from utils.answers.reading.spoken_numbers import numbers_in
 from utils.data.load import load_problems
 from utils.data.overlap import say_shared
 from utils.data.problems import Problem

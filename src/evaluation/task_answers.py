@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from utils.data.bad_rows import BadRow
+from utils.data.rows.bad_rows import BadRow
 
 _NUMBER = re.compile(r"-?(?:\d*\.)?\d+")
 _WITH_COMMAS = r"\$?([-,\d]*(?:\.\d+|\d))"

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from utils.data.bad_rows import BadRow
-from utils.data.cells import text_of
+from utils.data.rows.bad_rows import BadRow
+from utils.data.rows.cells import text_of
 from utils.records import Message
 
 GSM8K, STEPVERIFY = "openai/gsm8k", "eth-nlped/stepverify"

@@ -35,9 +35,9 @@ from src.evaluation.task_rows import (
     worked_answer,
 )
 from src.evaluation.task_texts import SETTING, TaskText, checkout_folder, task_text
-from utils.data.bad_rows import BadRow
 from utils.data.load import load_conversations
 from utils.data.problems import Problem
+from utils.data.rows.bad_rows import BadRow
 from utils.metrics.benchmark_metrics import GOLD
 from utils.metrics.comparable import HUMAN_TURN, OWN_PROMPTS, PROMPTS
 from utils.records import Solution

@@ -152,5 +152,5 @@ def _bookkeeping(cfg: TrainRLConfig, folder: Path) -> dict[str, Any]:
         "run_name": logging_.wandb_run_name or cfg.run_name,
         "disable_tqdm": True,
         "push_to_hub": False,  # done at the end, by us, private unless said otherwise
-        "ddp_timeout": 1800,  # s; rollouts are not waited for inside collectives (src/grpo/node.py)
+        "ddp_timeout": 1800,  # s; rollouts are not waited for inside collectives (rollouts/node.py)
     }

@@ -13,14 +13,14 @@ from config.errors import ConfigError
 from config.schema import TrainRLConfig
 from src.grpo.arguments import DEEPSPEED_ADAM
 from src.grpo.callbacks import MetricsFile, PoliteStop, StepLine
-from src.grpo.credit import TokenCredit
 from src.grpo.held_out import EvaluateEvery, pool
 from src.grpo.lead import Lead
-from src.grpo.node import Node
-from src.grpo.rollout import Rollout
+from src.grpo.loss.credit import TokenCredit
+from src.grpo.rollouts.node import Node
+from src.grpo.rollouts.rollout import Rollout
+from src.grpo.rollouts.tutor_in_training import TrainedModule
+from src.grpo.rollouts.weights import EngineWeights
 from src.grpo.trainer import ClassroomGRPOTrainer, Sampler, SharedWeights
-from src.grpo.tutor_in_training import TrainedModule
-from src.grpo.weights import EngineWeights
 from src.models.trackers import ConversationTable
 from src.models.training import lora_config, weights_dtype
 from utils.credit.settings import credit_of, is_trls

@@ -13,9 +13,9 @@ from src.background import Background
 from src.classroom import Classroom
 from src.evaluation.conversations import Running, run_pairs
 from src.grpo.held_out import Pooled, already_evaluated, evaluation_classroom, measured
-from src.grpo.node import Node
-from src.grpo.prefetch import Prefetch
-from src.grpo.tutor_in_training import TrainedModule, TutorInTraining
+from src.grpo.rollouts.node import Node
+from src.grpo.rollouts.prefetch import Prefetch
+from src.grpo.rollouts.tutor_in_training import TrainedModule, TutorInTraining
 from src.local_models import LocalModels, open_local_models
 from src.progress import Progress
 from src.setup import build_classroom, run_budget

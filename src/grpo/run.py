@@ -19,11 +19,11 @@ from src.grpo.build import build_trainer, check_groups, lead_of
 from src.grpo.callbacks import Chatter
 from src.grpo.held_out import check_best_metric
 from src.grpo.lead import Lead, open_lead
-from src.grpo.node import Node, peer_is_gone
 from src.grpo.offload import refuse_idle_offload
 from src.grpo.problems import held_out_problems, training_problems
+from src.grpo.rollouts.node import Node, peer_is_gone
+from src.grpo.rollouts.tutor_in_training import TrainedModule
 from src.grpo.summary import print_summary, write_results
-from src.grpo.tutor_in_training import TrainedModule
 from src.models.hub import push_model
 from src.models.model_card import write_card
 from src.models.services import check_start

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 from trl import GRPOConfig, GRPOTrainer
 
-from src.grpo import packing
-from src.grpo.credit import TokenCredit
-from src.grpo.first_pass import Correction, FirstPass
+from src.grpo.loss import packing
+from src.grpo.loss.credit import TokenCredit
+from src.grpo.loss.first_pass import Correction, FirstPass
 from src.grpo.offload import at_rest, fused_adam
 from src.grpo.order import EpochSampler, Order
-from src.grpo.prefetch import Batch
-from src.grpo.rollout import Rollout
+from src.grpo.rollouts.prefetch import Batch
+from src.grpo.rollouts.rollout import Rollout
 from src.models.steps import StopsAtLastStep
 from utils.credit.outcomes import Outcome
 from utils.rewards import NAMES
@@ -82,7 +82,8 @@ class ClassroomGRPOTrainer(StopsAtLastStep, GRPOTrainer):
     `score_rows`: conversations at a time where no gradient is needed; None: a micro-batch.
     `offload`: what DeepSpeed can move lies in RAM while conversations are held.
     `deepspeed_adam`: its own AdamW in place of the one that `args` name.
-    `separate_old_pass`: TRL's own way, which scores a batch once more (src/grpo/first_pass.py).
+    `separate_old_pass`: TRL's own way, which scores a batch once more
+    (src/grpo/loss/first_pass.py).
     `reward_names`: the parts of `total`, which are logged.
     `credit`: makes the advantages; None: TRL's, the group's and one for each conversation.
     """

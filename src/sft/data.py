@@ -12,8 +12,8 @@ from datasets import Dataset
 from config.schema import GenerationSettings, TrainSFTConfig
 from src.sft.rows import ConversationTokenizer, chat_columns, pair_columns
 from src.tokens.chat_template import ChatRenderer
-from utils.data.chat_rows import MESSAGES, PAIR, read_chat, read_pair
 from utils.data.load import load_conversations
+from utils.data.sft.chat_rows import MESSAGES, PAIR, read_chat, read_pair
 from utils.prompts import load_prompt
 from utils.runs.folder import is_lead
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from config.schema import GenerationSettings
 from utils.data.procedural import is_held_out, wants_held_out
-from utils.data.tutor_prompt import TutorPrompt
+from utils.data.sft.tutor_prompt import TutorPrompt
 from utils.seeding import keyed_rng
 from utils.thinking import END_TAG
 

@@ -13,8 +13,8 @@ from typing import Any, cast
 
 from src.inference_providers.base import ChatMessage
 from src.tokens.chat_template import ChatRenderer
-from utils.data.bad_rows import BadRow
-from utils.data.chat_rows import ChatRow, PairRow
+from utils.data.rows.bad_rows import BadRow
+from utils.data.sft.chat_rows import ChatRow, PairRow
 
 Messages = Sequence[Mapping[str, str]]
 
@@ -43,7 +43,7 @@ class ConversationTokenizer:
         self._end = self._end_of_turn()
 
     def __call__(self, messages: Messages, opening: str = "") -> Tokens:
-        """A checked conversation (utils/data/chat_rows.py), from its first message to its last."""
+        """A checked conversation (utils/data/sft/chat_rows.py), first message to last."""
         first = next(i for i, message in enumerate(messages) if message["role"] == "assistant")
         head = list(messages[:first])
         no_user = all(message["role"] != "user" for message in head)

@@ -158,7 +158,9 @@ def test_missing_packages_are_named_with_who_wants_them(
 def test_each_item_names_code_that_is_there() -> None:
     for item in ITEMS:
         module, _, function = item.work.partition(":")
-        assert callable(getattr(import_module(f"benchmarks.gpu.{module}"), function)), item.name
+        assert callable(getattr(import_module(f"benchmarks.gpu.work.{module}"), function)), (
+            item.name
+        )
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 from toy.problems import all_sums, load, sums
 from toy.world import PHRASES, RATES, Sum, heard, own_steps, real_teaching, reply, solve, teaches
 from utils.answers.equality import is_correct
-from utils.answers.leaks import match_leak
+from utils.answers.said.leaks import match_leak
 from utils.records import ConversationRecord, Message
 
 PROBLEM = Sum(4, 7, 3, 8)  # 47+38 = 85

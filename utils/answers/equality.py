@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from utils.answers import symbolic
 from utils.answers.forms import equal_forms
-from utils.answers.unfinished import is_unfinished
+from utils.answers.reading.unfinished import is_unfinished
 
 MAX_LENGTH = 1000  # characters of an answer; longer ones are compared as they stand
 _BOX = re.compile(
@@ -78,7 +78,7 @@ def is_correct(solution: str, answer: str) -> bool:
     """Whether the solution's own last box holds the answer.
 
     Where the answer is a number, work still to be done is not one: a student who boxes the question
-    of "What is 4 * 4?" has not solved it, though 4 * 4 equals 16 (`utils.answers.unfinished`).
+    of "What is 4 * 4?" has not solved it, though 4 * 4 equals 16 (`reading.unfinished`).
 
     May take as long as `symbolic.WALL_LIMIT_S` (plus waiting for a free slot); call it through
     `asyncio.to_thread` from a loop.

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from utils.answers.leaf import is_date, is_plain, leaves_equal
-from utils.answers.names import name_kind, split_name
-from utils.answers.numbers import plain_value
-from utils.answers.remarks import domain_of, split_choice, split_remark
-from utils.answers.split import listed, split, wrapped
-from utils.answers.text import PLAIN, clean, join_thousands, same_text
-from utils.answers.units import quantities
+from utils.answers.reading.names import name_kind, split_name
+from utils.answers.reading.numbers import plain_value
+from utils.answers.reading.remarks import domain_of, split_choice, split_remark
+from utils.answers.reading.split import listed, split, wrapped
+from utils.answers.reading.text import PLAIN, clean, join_thousands, same_text
+from utils.answers.reading.units import quantities
 
 MAX_ITEMS, MAX_DEPTH = 40, 5
 LeafTest = Callable[[str, str], bool | None]

@@ -17,10 +17,10 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 
-from utils.answers.names import names_differ, split_name, sum_aloud
-from utils.answers.numbers import is_finite_decimal, plain_value, surd_value
-from utils.answers.text import same_text
-from utils.answers.units import MONTH, split_unit
+from utils.answers.reading.names import names_differ, split_name, sum_aloud
+from utils.answers.reading.numbers import is_finite_decimal, plain_value, surd_value
+from utils.answers.reading.text import same_text
+from utils.answers.reading.units import MONTH, split_unit
 
 MIN_DIGITS = 6  # of a decimal that stands for a value it only rounds
 _DECIMAL = re.compile(r"[-+]?(\d*)\.(\d+)")

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from utils.data.bad_rows import BadRow
+from utils.data.rows.bad_rows import BadRow
 
 Row = Mapping[str, Any] | BadRow
 Placed = tuple[str, Row]  # where it stands, as an error says it; and the row

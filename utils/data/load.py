@@ -16,15 +16,15 @@ from typing import Any, TypeVar
 
 from config.errors import ConfigError
 from config.schema import DatasetEntry
-from utils.data.bad_rows import BadRow, Sieve
-from utils.data.cells import text_of
-from utils.data.columns import Columns, map_columns
-from utils.data.escapes import repaired
-from utils.data.messages import problem_text
 from utils.data.mixing import mix
 from utils.data.problems import Problem
-from utils.data.references import read_reference, refuse_unreachable
 from utils.data.repetitions import Kept
+from utils.data.rows.bad_rows import BadRow, Sieve
+from utils.data.rows.cells import text_of
+from utils.data.rows.columns import Columns, map_columns
+from utils.data.rows.escapes import repaired
+from utils.data.rows.messages import problem_text
+from utils.data.rows.references import read_reference, refuse_unreachable
 from utils.data.sources import Row, Rows, load_rows
 
 T = TypeVar("T")
@@ -76,7 +76,7 @@ def load_conversations(
     """What `read(row, where)` makes of each row (columns renamed to ours), mixed like problems.
 
     `where` names file and row, for errors; `read` raises BadRow for a row that cannot be used.
-    What a conversation must be is in utils/data/chat_rows.py.
+    What a conversation must be is in utils/data/sft/chat_rows.py.
     """
     sources: list[list[T]] = []
     for index, entry in enumerate(entries):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from config.errors import ConfigError
 from utils.answers.equality import is_correct
-from utils.data.bad_rows import BadRow, Sieve
 from utils.data.problems import Problem
+from utils.data.rows.bad_rows import BadRow, Sieve
 
 _CONTRADICTION = "with contradicting answers"
 Key = tuple[str, str]

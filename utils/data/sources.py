@@ -11,7 +11,6 @@ from typing import Any
 from config.errors import ConfigError
 from config.functions import load_function
 from config.schema import DatasetEntry
-from utils.data.bad_rows import BadRow
 from utils.data.files import SUFFIXES, UNREADABLE, read_file, suffix_of
 from utils.data.folders import (
     NoSuchConfig,
@@ -24,6 +23,7 @@ from utils.data.folders import (
 from utils.data.problems import Problem
 from utils.data.procedural import PREFIX as PROCEDURAL
 from utils.data.procedural import generate
+from utils.data.rows.bad_rows import BadRow
 
 _ROOT = Path(__file__).resolve().parents[2]
 _FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")

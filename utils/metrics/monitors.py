@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from utils.answers.spoken_numbers import numbers_in
+from utils.answers.reading.spoken_numbers import numbers_in
 from utils.metrics.conversation import mean_of
 from utils.metrics.monitor import Monitor, Records
 from utils.metrics.statistics import NOTHING, Estimate, clustered_mean

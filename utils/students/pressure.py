@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from utils.answers.spoken_numbers import numbers_in
+from utils.answers.reading.spoken_numbers import numbers_in
 from utils.seeding import keyed_choice
 from utils.students.moment import Moment
 

@@ -14,7 +14,7 @@ from src.grpo.held_out import check_best_metric
 from src.inference_providers.base import GaveUp
 from src.inference_providers.scripted import Ask, ScriptedProvider
 from tests.src.test_classroom import PROBLEMS, classroom, generation, run_all, says, spoken
-from utils.answers.leaks import match_leak_in_last_turn
+from utils.answers.said.leaks import match_leak_in_last_turn
 from utils.credit.outcomes import outcome_of
 from utils.data.problems import Problem
 from utils.metrics.conversation import is_share, more_is_better, summarise

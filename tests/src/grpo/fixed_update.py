@@ -21,11 +21,11 @@ from transformers import AutoTokenizer, TrainerCallback
 from config.schema import TrainRLConfig, TrainSettings
 from src.grpo.arguments import DEEPSPEED_ADAM, grpo_arguments
 from src.grpo.build import token_credit
-from src.grpo.node import Node
-from src.grpo.prefetch import Prefetch
-from src.grpo.rollout import Rollout
+from src.grpo.rollouts.node import Node
+from src.grpo.rollouts.prefetch import Prefetch
+from src.grpo.rollouts.rollout import Rollout
+from src.grpo.rollouts.weights import whole_weights
 from src.grpo.trainer import ClassroomGRPOTrainer, SharedWeights
-from src.grpo.weights import whole_weights
 from utils.data.problems import Problem
 from utils.records import ConversationRecord, Trajectory
 from utils.rewards import NAMES

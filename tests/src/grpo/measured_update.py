@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from config.schema import TrainSettings
 from src.grpo.offload import at_rest
-from src.grpo.weights import whole_weights
+from src.grpo.rollouts.weights import whole_weights
 from src.vllm.weights import publish
 from tests.src.grpo import fixed_update
 from utils.data.problems import Problem

@@ -25,8 +25,8 @@ from torch import Tensor
 from transformers import TrainerCallback
 
 from config.schema import TrainSettings
+from src.grpo.rollouts.weights import whole_weights
 from src.grpo.trainer import ClassroomGRPOTrainer
-from src.grpo.weights import whole_weights
 from tests.src.grpo import fixed_update
 from utils.credit.outcomes import runs_of
 from utils.data.problems import Problem

@@ -23,7 +23,7 @@ from config.schema import (
     VllmSettings,
 )
 from src.grpo.arguments import grpo_arguments
-from src.grpo.packing import scored_tokens_only
+from src.grpo.loss.packing import scored_tokens_only
 from src.grpo.trainer import ClassroomGRPOTrainer
 from tests import oracle
 from tests.src.grpo import fixed_update

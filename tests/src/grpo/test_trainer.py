@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from config.schema import TrainSettings
-from src.grpo.prefetch import Prefetch
+from src.grpo.rollouts.prefetch import Prefetch
 from tests.src.grpo.fixed_update import Collect, build, held
 from tests.tiny import save_tiny_model
 from utils.data.problems import Problem

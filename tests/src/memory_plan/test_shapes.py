@@ -59,7 +59,7 @@ def test_activations_are_what_autograd_keeps(
     import torch
     from transformers import AutoModelForCausalLM
 
-    from src.grpo import packing
+    from src.grpo.loss import packing
 
     def kept(layers: int) -> tuple[float, float]:
         folder = save_tiny_model(tmp_path / str(layers), layers=layers)

@@ -12,7 +12,7 @@ import pytest
 from src.sft.rows import ConversationTokenizer, chat_columns, pair_columns
 from src.tokens.chat_template import UnsupportedTemplate
 from tests.src.tokens.template_families import NAMES, family
-from utils.data.chat_rows import BadRow, ChatRow, PairRow
+from utils.data.sft.chat_rows import BadRow, ChatRow, PairRow
 
 TUTOR = ("What do you know?", "Good. And 3 x 4?", "Yes! Now you.")
 STUDENT = (

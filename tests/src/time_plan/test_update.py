@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.gpu.rows import lengths, made_up
-from benchmarks.running import SAME_WORK
+from benchmarks.speed.running import SAME_WORK
 from config.errors import ConfigError
 from config.schema import TrainRLConfig
 from src.memory_plan.arithmetic import ModelShape, Sharding

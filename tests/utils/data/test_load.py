@@ -14,9 +14,9 @@ import pytest
 
 from config.errors import ConfigError
 from config.schema import DatasetEntry, TrainRLConfig
-from utils.data.bad_rows import BadRow
 from utils.data.load import load_conversations, load_problems
 from utils.data.problems import Problem
+from utils.data.rows.bad_rows import BadRow
 from utils.settings.hydra_entry import load_config
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from utils.answers.spoken_numbers import numbers_in
+from utils.answers.reading.spoken_numbers import numbers_in
 from utils.data.problems import Problem
 from utils.students.help import arithmetic
 

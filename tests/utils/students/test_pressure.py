@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from utils.answers.leaks import match_leak
+from utils.answers.said.leaks import match_leak
 from utils.students import pressure
 from utils.students.consistency import overconfident, presses, shy
 from utils.students.moment import Moment

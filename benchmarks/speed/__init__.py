@@ -1,0 +1,1 @@
+"""Speed of rollouts, judging, updates and start, ours beside the plain algorithm."""

@@ -1,0 +1,1 @@
+"""What the loss sees: an advantage for each token, old logprobs, rows without padding."""

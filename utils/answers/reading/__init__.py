@@ -1,0 +1,1 @@
+"""What an answer's text says: its spelling, its parts, numbers, names and units."""

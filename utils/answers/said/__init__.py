@@ -1,0 +1,1 @@
+"""Was the answer said? Where a text tells it, and how."""

@@ -1,0 +1,1 @@
+"""Conversations as rows to fine-tune on: from runs, from MathDial, checked."""
