@@ -23,6 +23,7 @@ from src.local_models import open_local_models
 from src.setup import build_classroom, check_classroom
 from tutor_classroom.seat import Seat
 from tutor_classroom.taskset import RECORD, ProblemTask
+from utils.records import Split
 
 NAME = "tutor-classroom"
 
@@ -43,11 +44,13 @@ class TutorClassroom(vf.Env[ClassroomConfig]):
         check_classroom(cfg, without=["teacher"])
         self._open = ExitStack()
         folder = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix=NAME)))
+        training = isinstance(cfg, TrainRLConfig)
+        self._split: Split = "train" if training else "eval"
         providers = open_local_models(cfg, folder, self._open, without=["teacher"]).providers
         self._classroom = build_classroom(
             cfg,
             {**providers, "teacher": MessagesOnly()},
-            evaluation=not isinstance(cfg, TrainRLConfig),
+            evaluation=not training,
             budget=Budget.from_settings(cfg.engines),
         )
         self._samples: Counter[str] = Counter()  # conversations begun, by problem
@@ -66,7 +69,7 @@ class TutorClassroom(vf.Env[ClassroomConfig]):
         self._samples[problem.id] += 1
         async with agents.tutor.interaction(task) as exchange:
             classroom = self._seated(exchange, agents.tutor.ctx.model)
-            [record] = await classroom.run([problem], samples=[sample], run=NAME)
+            [record] = await classroom.run([problem], samples=[sample], split=self._split, run=NAME)
             exchange.trace.info[RECORD] = record.model_dump(mode="json")
 
     def _seated(self, exchange: Interaction, model: str) -> Classroom:
