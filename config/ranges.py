@@ -6,10 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from config.objectives import OBJECTIVES
+from config.post_tests import TESTS
 
 # key -> allowed values.  Keys that a script's settings lack are passed over.
 CHOICES: dict[str, tuple[str, ...]] = {
     "generation.missing_verdict": ("exclude", "reject"),
+    "generation.post_test": tuple(TESTS),
+    "generation.rewarded_test": ("same", "transfer"),
+    "generation.gain": ("solve", "difference", "normalised"),
     "generation.failed_turn": ("record", "penalise", "withhold"),
     "engines.backend": ("vllm", "transformers"),
     "engines.residency": ("turn", "phase", "always"),
@@ -53,6 +57,8 @@ RANGES: dict[str, Range] = {
     "generation.number_judge_attempts": NOT_NEGATIVE,
     "generation.number_initial_attempts": NOT_NEGATIVE,
     "generation.judge_retries": NOT_NEGATIVE,
+    "generation.long_turn_tokens": NOT_NEGATIVE,
+    "generation.long_thinking_tokens": NOT_NEGATIVE,
     "generation.turn_penalty": NOT_NEGATIVE,
     "generation.max_concurrent_conversations": NOT_NEGATIVE,
     "generation.solve_rejected_share": (lambda v: 0 <= v <= 1, "must lie between 0 and 1"),

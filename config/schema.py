@@ -173,6 +173,15 @@ class GenerationSettings:
     # hard lambda: of a problem's samples, how many are solved even if rejected, for the curves
     solve_rejected_share: float = 0.0
     number_initial_attempts: int = 0  # solutions before the conversation; 0: not measured
+    # what is solved before and after: same (the problem), transfer (another one of its kind), both
+    post_test: str = "same"
+    rewarded_test: str = "transfer"  # of post_test=both: which one is rewarded
+    hide_tutor: bool = True  # in the transfer test each tutor turn reads "(hidden)"
+    student_transfer_prompt_path: str = "prompt_templates/student_transfer.txt"
+    gain: str = "solve"  # rewarded: solve (the rate after), difference (less before), normalised
+    # above so many visible tokens a tutor turn discounts what was gained; 0: it does not
+    long_turn_tokens: int = 0
+    long_thinking_tokens: int = 0  # the same for its hidden planning
     max_concurrent_conversations: int = 0  # 0: all at once
     # name -> RewardEntry; Any, so that Hydra's `+generation.rewards.mine.function=...` adds one
     rewards: dict[str, Any] = field(default_factory=paper_rewards)

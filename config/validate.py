@@ -10,6 +10,7 @@ from typing import Any
 from config.errors import ConfigError
 from config.normalise import CONVERSATION_TYPES, is_file
 from config.objectives import check_credit, check_turn_rules
+from config.post_tests import check_post_test
 from config.ranges import CHOICES, ENTRIES, MODEL_RANGES, RANGES
 from config.rewards import check_rewards
 from config.roles import configured, roles_of
@@ -52,6 +53,7 @@ def validate(settings: Any) -> None:
     if isinstance(settings, TrainRLConfig | EvalConfig):
         check_students(settings.generation, training=isinstance(settings, TrainRLConfig))
         _check_generation(settings.generation)
+        check_post_test(settings)
         _check_roles(settings)
     if isinstance(settings, TrainRLConfig):
         _check_training(settings)

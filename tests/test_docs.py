@@ -18,7 +18,8 @@ from src.launch.jobs import plan_jobs
 from utils.settings.hydra_entry import load_config
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "technical.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / name for name in ("README.md", "technical.md", "CONTRIBUTING.md")]
+PAGES += sorted((ROOT / "docs").rglob("*.md"))
 SCRIPTS = {
     "train_rl.py": ("config/train_rl", TrainRLConfig, "toy"),
     "train_sft.py": ("config/train_sft", TrainSFTConfig, "smollm2"),

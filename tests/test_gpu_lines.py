@@ -1,4 +1,4 @@
-"""The lines of libraries that technical.md rests our GPU-only code on still say what is meant."""
+"""The lines of libraries that docs/gpu.md rests our GPU-only code on still say what is meant."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).resolve().parents[1] / "technical.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "gpu.md"
+TITLE = "## Lines that only a GPU machine runs"
 SAYS = {
     "vllm/platforms/cuda.py:231": '"CUDA_VISIBLE_DEVICES"',
     "vllm/config/model.py:621": "if self.enable_sleep_mode:",
@@ -33,7 +34,7 @@ SAYS = {
 
 
 def test_the_table_names_these_lines() -> None:
-    section = PAGE.read_text().partition("## What only a GPU machine runs")[2].partition("\n## ")[0]
+    section = PAGE.read_text().partition(f"{TITLE}\n")[2].partition("\n## ")[0]
     assert set(re.findall(r"`((?:vllm|deepspeed|trl)/[\w/.]+:\d+)`", section)) == SAYS.keys()
 
 

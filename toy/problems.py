@@ -7,6 +7,7 @@ decides on their order only.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 from toy.world import Sum
 from utils.seeding import keyed_rng
@@ -37,10 +38,30 @@ def sums(split: str, seed: int) -> list[Sum]:
     return chosen
 
 
+@cache
+def _alike(split: str) -> dict[bool, list[Sum]]:
+    """The sums of a split by their carries: the ones always carry, the tens in some."""
+    found: dict[bool, list[Sum]] = {False: [], True: []}
+    for problem in sums(split, 0):
+        found[problem.answer >= 100].append(problem)
+    return found
+
+
+def transfer(problem: Sum, split: str) -> Sum:
+    """Another sum of the split with the same carries and another answer, whatever the seed."""
+    kind, rng = _alike(split)[problem.answer >= 100], keyed_rng("toy", "transfer", problem.text)
+    while (other := rng.choice(kind)).answer == problem.answer:
+        continue
+    return other
+
+
 def load(split: str, seed: int, count: int | None = None) -> Iterator[dict[str, str]]:
-    """Rows with id, problem, answer and source; `count` of them, all where it is None."""
+    """Rows with id, problem, answer, those of the transfer test, source; `count`, or all (None)."""
     for problem in sums(split, seed)[:count]:
+        other = transfer(problem, split)
         yield {
+            "transfer_problem": other.text,
+            "transfer_answer": str(other.answer),
             "id": f"toy-{problem.a}{problem.b}+{problem.c}{problem.d}",
             "problem": problem.text,
             "answer": str(problem.answer),

@@ -25,6 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from config.errors import ConfigError
+from utils.gains import rate_afterwards
 from utils.leaderboard import BY, FORMATS, rank
 from utils.metrics.conversation import (
     HEADLINE,
@@ -32,9 +33,9 @@ from utils.metrics.conversation import (
     conversation_metrics,
     is_share,
     normalised_gains,
-    solve_rate,
     write_json,
 )
+from utils.metrics.post_tests import OF_TRANSFER
 from utils.metrics.statistics import (
     MIN_CLUSTERS,
     Estimate,
@@ -51,6 +52,8 @@ COMPARED = (
     *(name for name in HEADLINE if name != "ped_rm_micro"),
     "solve_after_accepted",
     "delta_accepted",
+    *OF_TRANSFER,
+    "solve_transfer_accepted",
     "tutor_tokens",
     "reward_total",
 )
@@ -151,7 +154,7 @@ def _changes(
         two = others.get((one.problem_id, one.sample))
         if two is None:
             continue
-        solve_a, solve_b = solve_rate(one.solutions), solve_rate(two.solutions)
+        solve_a, solve_b = rate_afterwards(one), rate_afterwards(two)
         what = [
             f"{name}: {'no' if old == 0 else 'yes'} -> {'no' if new == 0 else 'yes'}"
             for name, metric in (("leaked", leaked_any), ("rejected", rejected_any))

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from config.post_tests import Test
 from config.schema import LEAK_RULE
 
 SCHEMA = 1
@@ -84,6 +85,16 @@ class Solution(_Model):
     score: float | None = None  # by a reward model, where one is configured
 
 
+class TransferTest(_Model):
+    """The post-test on another problem of the same kind, and the same asked before."""
+
+    problem: str
+    answer: str
+    tutor_hidden: bool = True  # each tutor turn read "(hidden)" in it
+    initial_solutions: list[Solution] = Field(default_factory=list)
+    solutions: list[Solution] = Field(default_factory=list)
+
+
 class Trajectory(_Model):
     """The tutor's tokens as sampled; the three lists after the prompt have one length.
 
@@ -135,6 +146,7 @@ class ConversationRecord(_Model):
     accepted_only: bool = False  # solved only if accepted, so its solve rate stands for those alone
     initial_solutions: list[Solution] = Field(default_factory=list)
     solutions: list[Solution] = Field(default_factory=list)
+    transfer: TransferTest | None = None  # where a post-test asks about another problem
     rewards: dict[str, float] = Field(default_factory=dict)  # empty: left out of its group
     excluded: str | None = None  # why it was left out
     ped_rm: list[float] = Field(default_factory=list)  # of each tutor turn; empty: not scored
@@ -149,6 +161,13 @@ class ConversationRecord(_Model):
     def key(self) -> tuple[str, int, str, int]:
         """What names a conversation within a run."""
         return (self.split, self.step, self.problem_id, self.sample)
+
+    def tested(self, test: Test) -> tuple[list[Solution], list[Solution]]:
+        """Solutions before and after: of the problem itself, or of the other one."""
+        if test == "same":
+            return self.initial_solutions, self.solutions
+        found = self.transfer
+        return (found.initial_solutions, found.solutions) if found is not None else ([], [])
 
     def to_json(self) -> str:
         """One line, without the line end."""

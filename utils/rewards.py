@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from math import isfinite
 from numbers import Real
 from statistics import fmean
-from typing import Literal
+from typing import Literal, cast
 
 from config.errors import RunError
 from config.functions import call_function, load_function
+from config.post_tests import Test, rewarded_test
 from config.schema import GenerationSettings, RewardEntry, RewardModelSettings, paper_rewards
-from utils.records import ConversationRecord, VerdictRecord, counting
+from utils.gains import Gain, gain, long_turns
+from utils.records import ConversationRecord, Solution, VerdictRecord, counting
 from utils.thinking import has_thinking_tags, thinking_is_well_formed
 
 Verdicts = Mapping[str, Sequence[VerdictRecord]]  # by rule
@@ -64,6 +66,10 @@ class RewardSettings:
     thinking: bool
     solve_by: SolveBy = "answer"
     missing_verdict: Literal["exclude", "reject"] = "exclude"
+    test: Test = "same"  # whose result is rewarded
+    gain: Gain = "solve"
+    long_turn_tokens: int = 0
+    long_thinking_tokens: int = 0
     rewards: tuple[Reward, ...] = field(default_factory=lambda: load_rewards(paper_rewards()))
 
     @classmethod
@@ -77,6 +83,10 @@ class RewardSettings:
             thinking=generation.use_thinking or generation.force_thinking,
             solve_by=solve_by(reward_model),
             missing_verdict=generation.missing_verdict,  # type: ignore[arg-type]
+            test=rewarded_test(generation),
+            gain=cast(Gain, generation.gain),
+            long_turn_tokens=generation.long_turn_tokens,
+            long_thinking_tokens=generation.long_thinking_tokens,
             rewards=load_rewards(generation.rewards),
         )
 
@@ -91,12 +101,28 @@ def solve_by(reward_model: RewardModelSettings) -> SolveBy:
 
 
 def solve(record: ConversationRecord, settings: RewardSettings) -> float:
-    """r_sol: the share of post-dialog solutions that are right (section 3.4); 0 without any."""
-    if settings.solve_by == "none" or not record.solutions:
+    """r_sol: the share of post-dialog solutions that are right (section 3.4); 0 without any.
+
+    Of the test that is rewarded; less the rate before, where the settings say so.  Long turns take
+    their part off what is above 0.
+    """
+    before, after = (_rate(found, settings) for found in record.tested(settings.test))
+    if after is None:
         return 0.0
+    value = gain(settings.gain, before, after)
+    if value <= 0:
+        return value
+    limits = settings.long_turn_tokens, settings.long_thinking_tokens
+    return value * long_turns(record.messages, *limits)
+
+
+def _rate(solutions: Sequence[Solution], settings: RewardSettings) -> float | None:
+    """Mean of what decides about solutions; None where nobody does, or there are none."""
+    if settings.solve_by == "none" or not solutions:
+        return None
     if settings.solve_by == "model":
-        return fmean(s.score or 0.0 for s in record.solutions)
-    return fmean(float(s.correct) for s in record.solutions)
+        return fmean(s.score or 0.0 for s in solutions)
+    return fmean(float(s.correct) for s in solutions)
 
 
 def pedagogy(record: ConversationRecord, settings: RewardSettings) -> float:
@@ -160,10 +186,18 @@ def exclusion(record: ConversationRecord, settings: RewardSettings) -> str | Non
         return "error"
     if not any(m.role == "teacher" for m in record.messages):
         return "no_tutor_turn"
-    if settings.missing_verdict == "exclude" and has_missing_verdict(record.verdicts):
-        # A REJECT that did come decides all the same: all judges must accept.
-        return None if is_rejected(record.verdicts, settings) else "missing_verdict"
-    return None
+    # A REJECT that did come decides all the same: all judges must accept.
+    missing = has_missing_verdict(record.verdicts) and not is_rejected(record.verdicts, settings)
+    if settings.missing_verdict == "exclude" and missing:
+        return "missing_verdict"
+    return "no_pre_test" if _lacks_pre_test(record, settings) else None
+
+
+def _lacks_pre_test(record: ConversationRecord, settings: RewardSettings) -> bool:
+    """Whether what was gained is rewarded, and nobody knows from where."""
+    before, after = (_rate(found, settings) for found in record.tested(settings.test))
+    flat = settings.hard and is_rejected(record.verdicts, settings)
+    return settings.gain != "solve" and after is not None and before is None and not flat
 
 
 def rewards(record: ConversationRecord, settings: RewardSettings) -> dict[str, float]:

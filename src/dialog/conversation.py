@@ -8,7 +8,15 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from utils.data.problems import Problem
-from utils.records import ConversationRecord, Ending, Message, Solution, Usage, VerdictRecord
+from utils.records import (
+    ConversationRecord,
+    Ending,
+    Message,
+    Solution,
+    TransferTest,
+    Usage,
+    VerdictRecord,
+)
 from utils.thinking import TAGGED, Thinking
 
 ConversationType = Literal["guided", "attempted"]
@@ -70,6 +78,7 @@ class Conversation:
     rejected: bool = False
     initial_solutions: list[Solution] = field(default_factory=list)
     solutions: list[Solution] = field(default_factory=list)
+    transfer: TransferTest | None = None  # where another problem is solved before and after
     timing: dict[str, float] = field(default_factory=dict)
     usage: dict[str, Usage] = field(default_factory=dict)
 
@@ -136,6 +145,7 @@ class Conversation:
             verdicts=self.verdicts,
             initial_solutions=self.initial_solutions,
             solutions=self.solutions,
+            transfer=self.transfer,
             timing=self.timing,
             usage=dict(sorted(self.usage.items())),
             **fields,

@@ -14,15 +14,15 @@ from src.dialog.conversation import Conversation, State
 from src.dialog.judges import spend
 from src.dialog.lesson_plan import Batch, Plan
 from src.dialog.participants import Participant
+from src.dialog.post_tests import PostTests
 from src.dialog.pupil import Pupil
-from src.dialog.solutions import graded
 from src.dialog.turn_rules import complain, judge_last_turn
 from src.dialog.view import Turn, View
 from src.dialog.views import open_view
-from src.inference_providers.base import ChatMessage, GaveUp
+from src.inference_providers.base import ChatMessage
 from src.together import gather_or_cancel
 from utils.prompts import Prompt, thinking_values
-from utils.records import ConversationRecord, Solution
+from utils.records import ConversationRecord
 from utils.rewards import exclusion, is_rejected, rewards
 from utils.seeding import keyed_seed
 from utils.thinking import END_TAG, THINK_OPEN
@@ -44,26 +44,22 @@ class Lesson:
         self.pupil = Pupil(plan, conversation, batch.epoch, self.labels)
         self.peers = {name: self._open_peer(persona) for name, persona in peers.items()}
         self._told: Counter[str] = Counter()  # messages that each speaker knows of
-        self._start_shared()
+        self.opening = self._shared_opening()
+        self.tests = PostTests(plan, conversation, self.pupil, batch)
 
     # -- opening -----------------------------------------------------------------------------
 
-    def _start_shared(self) -> None:
-        """Begin, once a problem and student, what its samples share.
+    def _shared_opening(self) -> asyncio.Task[Turn] | None:
+        """Begin, once a problem and student, the attempt that its samples share.
 
         Begun here, where samples come in order, so that the first one is always who pays for it.
         """
         pupil, batch = self.pupil, self.batch
-        self.opening: asyncio.Task[Turn] | None = None
-        self.initial: asyncio.Task[list[Solution]] | None = None
-        if self.conversation.type == "attempted":
-            if pupil.alike not in batch.openings:
-                batch.openings[pupil.alike] = asyncio.ensure_future(pupil.attempt())
-            self.opening = batch.openings[pupil.alike]
-        if self.settings.number_initial_attempts > 0:
-            if pupil.alike_before not in batch.initials:
-                batch.initials[pupil.alike_before] = asyncio.ensure_future(pupil.before())
-            self.initial = batch.initials[pupil.alike_before]
+        if self.conversation.type == "guided":
+            return None
+        if pupil.alike not in batch.openings:
+            batch.openings[pupil.alike] = asyncio.ensure_future(pupil.attempt())
+        return batch.openings[pupil.alike]
 
     def _open_peer(self, persona: Prompt) -> View:
         """Another student, played by the student's model."""
@@ -212,28 +208,13 @@ class Lesson:
         conversation.rejected = is_rejected(conversation.verdicts, self.plan.rewards)
 
     async def generate_solution(self) -> None:
-        """The student solves the whole problem again, several times independently."""
-        conversation, pupil = self.conversation, self.pupil
-        answers = await pupil.solve(
-            self._seed("solution"), lambda: self._catch_up("student", pupil.view)
-        )
-        thinking = pupil.participant.thinking
-        conversation.solutions = await graded(conversation.problem, answers, thinking)
-        scorer = self.plan.participants.scorer
-        if scorer is not None:
-            texts = [s.text for s in conversation.solutions]
-            scores = await scorer.score(conversation.problem, texts)
-            for solution, score in zip(conversation.solutions, scores, strict=True):
-                solution.score = score
+        """The student solves the whole problem again, or another one: the post-tests."""
+        await self.tests.solve(lambda: self._catch_up("student", self.pupil.view))
 
     async def finish(self) -> ConversationRecord:
         """The record with its rewards."""
         conversation, batch = self.conversation, self.batch
-        if self.initial is not None:
-            try:
-                conversation.initial_solutions = await asyncio.shield(self.initial)
-            except GaveUp:
-                conversation.initial_solutions = []  # not measured; the conversation stands
+        await self.tests.finish()
         tokens = self.teacher if self.plan.record_tokens else None
         student, rule = self.pupil.policy.student, self.pupil.policy.malrule
         named = has_named_students(self.settings)

@@ -25,6 +25,7 @@ class Prompts:
     student_attempt: Prompt  # asks for the bare problem, before any conversation
     final_system: Prompt | None  # None: the persona's text stays in force
     final: Prompt
+    transfer: Prompt  # asks for another problem, after the conversation
 
     @classmethod
     def load(cls, settings: GenerationSettings) -> Prompts:
@@ -77,4 +78,5 @@ class Prompts:
             if settings.student_final_system_prompt_path == PERSONA
             else load("student_final_system_prompt_path", student),
             final=load("student_final_prompt_path", student),
+            transfer=load("student_transfer_prompt_path", student | {"tutor_hidden"}, "problem"),
         )

@@ -14,10 +14,13 @@ from src.dialog.students import StudentPolicy
 from src.dialog.view import Turn, View
 from src.dialog.views import open_view
 from src.inference_providers.base import ChatMessage, Completion
+from utils.data.problems import Problem
 from utils.prompts import Prompt
 from utils.records import Solution
 from utils.seeding import keyed_seed
 from utils.students.moment import Moment
+
+HIDDEN = "(hidden)"  # what the tutor's words read as in a test that hides them
 
 
 def bare_problem(
@@ -74,12 +77,11 @@ class Pupil:
         """What conversations about one problem must have in common to share its first attempt."""
         return self.conversation.problem.id, self.policy.student.name
 
-    @property
-    def alike_before(self) -> tuple[str, str]:
+    def alike_before(self, problem: Problem) -> tuple[str, str]:
         """The same for the solutions beforehand, which no persona changes but a misconception."""
         own = self.policy.keeps_persona or self.policy.replies is not None
         student = self.policy.student
-        return self.conversation.problem.id, f"of {student.name}" if own else student.role
+        return problem.id, f"of {student.name}" if own else student.role
 
     def words(self, what: Literal["attempt", "turn"]) -> str | None:
         """What it is given to say now, by a script or a fork; None where its model speaks."""
@@ -89,18 +91,26 @@ class Pupil:
         return self._scripted(what)
 
     def _scripted(
-        self, what: Literal["attempt", "turn", "solution", "initial"], sample: int = 0
+        self,
+        what: Literal["attempt", "turn", "solution", "initial"],
+        sample: int = 0,
+        problem: Problem | None = None,
+        *,
+        hide_tutor: bool = False,
     ) -> str | None:
         conversation = self.conversation
+        problem = problem or conversation.problem
         if self.policy.replies is None:
             return None
         shared = what in ("attempt", "initial")  # by all conversations about the problem
-        address = (self.plan.seed, self._epoch, conversation.problem.id)
+        address = (self.plan.seed, self._epoch, problem.id)
+        heard = [(who, HIDDEN if hide_tutor and who == "teacher" else said)
+                 for who, said in conversation.turns]  # fmt: skip
         moment = Moment(
             what=what,
-            problem=conversation.problem.text,
-            answer=conversation.problem.answer,
-            turns=[] if shared else conversation.turns,
+            problem=problem.text,
+            answer=problem.answer,
+            turns=[] if shared else heard,
             spoken=0 if shared else len(self._turns),
             rounds=self.policy.student.rounds,
             sample=sample,
@@ -127,40 +137,58 @@ class Pupil:
 
     # -- before and after --------------------------------------------------------------------
 
-    async def before(self) -> list[Solution]:
-        """Solutions of the bare problem before any conversation, without a persona."""
-        problem, settings = self.conversation.problem, self.plan.settings
-        messages = bare_problem(self.plan.prompts, self.policy, self.values())
+    async def before(self, problem: Problem) -> list[Solution]:
+        """Solutions of a bare problem before any conversation, without a persona.
+
+        It is the one that will be talked about, or the other one of a transfer test.
+        """
+        settings = self.plan.settings
+        messages = bare_problem(self.plan.prompts, self.policy, self.values(problem=problem.text))
         seed = keyed_seed(self.plan.seed, "initial", problem.id)
         view = open_view(self.participant, messages)
         answers = await self._answers(
-            "initial", lambda: view, None, settings.number_initial_attempts, seed
+            lambda i: self._scripted("initial", i, problem),
+            lambda: view,
+            None,
+            settings.number_initial_attempts,
+            seed,
         )
         return await graded(problem, answers, self.participant.thinking)
 
-    async def solve(self, seed: int, catch_up: Callable[[], None]) -> list[Completion]:
-        """It solves the whole problem again, several times independently.
+    async def solve(
+        self, problem: Problem, seed: int, catch_up: Callable[[], None]
+    ) -> list[Solution]:
+        """It solves the whole problem again, or another one, several times independently.
 
         `catch_up` has it hear the last words, where its own view is read on.
         """
-
-        def view() -> View:
-            return self._afterwards(catch_up)
-
-        ask = self.plan.prompts.final.render(**self.values())
-        number = self.plan.settings.number_student_attempts
-        return await self._answers("solution", view, ask, number, seed)
+        other, hide = problem is not self.conversation.problem, False
+        if other:
+            hide = self.plan.settings.hide_tutor
+            ask = self.plan.prompts.transfer.render(
+                **self.values(problem=problem.text, tutor_hidden=hide)
+            )
+        else:
+            ask = self.plan.prompts.final.render(**self.values())
+        answers = await self._answers(
+            lambda i: self._scripted("solution", i, problem, hide_tutor=hide),
+            lambda: self._afterwards(catch_up, hide_tutor=hide),
+            ask,
+            self.plan.settings.number_student_attempts,
+            seed,
+        )
+        return await graded(problem, answers, self.participant.thinking)
 
     async def _answers(
         self,
-        what: Literal["solution", "initial"],
+        script: Callable[[int], str | None],
         view: Callable[[], View],
         ask: str | None,
         number: int,
         seed: int,
     ) -> list[Completion]:
         """Scripted ones first, then the model's for those that the script leaves to it."""
-        scripted = [text for i in range(number) if (text := self._scripted(what, i)) is not None]
+        scripted = [text for i in range(number) if (text := script(i)) is not None]
         found = [Completion(text=text, stop_reason="stop") for text in scripted]
         if (left := number - len(found)) > 0:
             sampled = await view().aside(
@@ -175,20 +203,23 @@ class Pupil:
             found += sampled
         return found
 
-    def _afterwards(self, catch_up: Callable[[], None]) -> View:
-        """Its view for the post-test.
+    def _afterwards(self, catch_up: Callable[[], None], *, hide_tutor: bool) -> View:
+        """Its view for a post-test.
 
         The persona asks for short steps and allows mistakes, which the pre-test does not: under a
         system text of its own the conversation is read again, and both tests ask for the same.
+        `hide_tutor`: read again with "(hidden)" in place of all that the tutor said.
         """
-        system = self.plan.prompts.final_system
-        if system is None or self.policy.keeps_persona:
+        system = None if self.policy.keeps_persona else self.plan.prompts.final_system
+        if system is None and not hide_tutor:
             catch_up()
             return self.view
         view, turns = self._open(system), iter(self._turns)
         for message in (m for m in self.conversation.messages if m.heard):
+            hidden = hide_tutor and message.role == "teacher" and message.visible.strip()
             if message.role == "student" and not message.speaker:
                 view.replay(next(turns))
             else:
-                view.hear(message.speaker or message.role, message.visible)
+                words = HIDDEN if hidden else message.visible
+                view.hear(message.speaker or message.role, words)
         return view

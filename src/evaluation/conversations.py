@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from config.post_tests import wants_transfer
 from config.schema import EvalConfig
 from src.background import Background
 from src.classroom import Classroom
@@ -36,6 +37,7 @@ def held_out_problems(cfg: EvalConfig) -> list[Problem]:
         limit=cfg.dataset.max_val_examples,
         setting="dataset.eval_datasets",
         bad_rows=cfg.dataset.bad_rows,
+        transfer=wants_transfer(cfg.generation),
     )
 
 

@@ -28,6 +28,7 @@ from typing import Any
 from rich.progress import track
 
 from config.errors import ConfigError, RunError
+from config.post_tests import wants_transfer
 from config.roles import Role, roles_of
 from config.schema import TrainRLConfig
 from config.students import Student
@@ -102,7 +103,9 @@ def row_of(problem: Problem, rate: float, samples: int, student: str = "") -> di
     columns = {"id": problem.id, "problem": problem.text, "answer": problem.answer}
     measured = {"source": problem.source, "solve_rate": round(rate, 6), "solve_samples": samples}
     named = {"solve_student": student} if student else {}
-    return {**problem.extra, **columns, **measured, **named}
+    other = problem.transfer
+    pair = {"transfer_problem": other.text, "transfer_answer": other.answer} if other else {}
+    return {**problem.extra, **columns, **pair, **measured, **named}
 
 
 def measure(
@@ -117,7 +120,7 @@ def measure(
 ) -> dict[str, dict[str, Any]]:
     """Rows by problem id; they are kept in `part` as they come, and taken from there."""
     prompts = Prompts.load(cfg.generation)
-    rows = _kept(part)
+    rows = kept_rows(part)
     missing = [problem for problem in problems if problem.id not in rows]
     if len(missing) < len(problems):
         log.info("%d of %d problems are measured already", len(rows), len(problems))
@@ -140,7 +143,7 @@ def measure(
     return rows
 
 
-def _kept(part: Path) -> dict[str, dict[str, Any]]:
+def kept_rows(part: Path) -> dict[str, dict[str, Any]]:
     """Rows of an earlier start; the torn last line of a killed one is cut off."""
     if not part.exists():
         return {}
@@ -178,6 +181,7 @@ def run(cfg: TrainRLConfig, out: Path, samples: int, student: str | None = None)
         seed=cfg.seed,
         limit=cfg.dataset.max_train_examples,
         bad_rows=cfg.dataset.bad_rows,
+        transfer=wants_transfer(cfg.generation),
     )
     out.parent.mkdir(parents=True, exist_ok=True)
     part = part_file(cfg, out, samples, student)

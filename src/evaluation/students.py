@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from config.errors import ConfigError, RunError
 from config.functions import call_function, is_function, load_function
+from config.post_tests import only_same
 from config.roles import TUTOR
 from config.schema import EvalConfig
 from src.background import Background
@@ -53,6 +54,7 @@ def prepare_students(cfg: EvalConfig) -> None:
         raise ConfigError("generation.number_student_attempts: 0 leaves nothing to measure")
     cfg.generation.number_judge_attempts = 0  # nobody's teaching is judged here
     cfg.generation.turn_rules = {}
+    only_same(cfg.generation)
     if cfg.eval.control != "none":
         raise ConfigError("eval.control: none where students are measured (eval.task=students)")
     cfg.generation.max_turns = NO_LIMIT  # help is heard to its end

@@ -40,6 +40,7 @@ class StepLine(TrainerCallback):
         ("reward", "reward"),
         ("solved", "classroom/solve_after"),
         ("of accepted", "classroom/solve_after_accepted"),
+        ("another problem", "classroom/solve_transfer"),
         ("leaked", "classroom/leaked"),
         ("rejected", "classroom/rejected"),
         ("loss", "loss"),
@@ -51,6 +52,7 @@ class StepLine(TrainerCallback):
         ("reward", "eval_reward_total"),
         ("solved", "eval_solve_after"),
         ("before", "eval_solve_before"),
+        ("another problem", "eval_solve_transfer"),
         ("leaked", "eval_leaked"),
         ("rejected", "eval_rejected"),
     )

@@ -11,12 +11,14 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from config.errors import ConfigError
+from config.post_tests import wants_transfer
 from config.rules import active_rules, turn_rules
 from config.schema import TrainRLConfig
 from src.classroom import Classroom
 from src.grpo.arguments import boundary
 from utils.data.problems import Problem
 from utils.metrics.conversation import conversation_metrics, summarise
+from utils.metrics.post_tests import OF_TRANSFER
 from utils.metrics.training_metrics import student_curves
 from utils.metrics.verdicts import names_by_rule
 from utils.records import ConversationRecord
@@ -31,7 +33,8 @@ def check_best_metric(cfg: TrainRLConfig) -> None:
     judged = turn_rules(cfg.generation)
     turns = ["turns_failed", "turns_withheld"] if judged else []
     turns += [f"turns_failed_by_{rule.name}" for rule in judged]
-    known = [*conversation_metrics([]), "normalised_gain", *rewards, *rules, *turns]
+    tests = OF_TRANSFER if wants_transfer(cfg.generation) else {}
+    known = [*conversation_metrics([]), "normalised_gain", *tests, *rewards, *rules, *turns]
     wanted = cfg.train.best_metric
     if wanted not in known:
         near = difflib.get_close_matches(wanted, known, n=1)

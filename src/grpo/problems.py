@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from config.errors import ConfigError
+from config.post_tests import wants_transfer
 from config.schema import TrainRLConfig
 from utils.data.load import load_problems
 from utils.data.problems import Problem
@@ -17,6 +18,7 @@ def training_problems(cfg: TrainRLConfig) -> list[Problem]:
         seed=cfg.seed,
         limit=cfg.dataset.max_train_examples,
         bad_rows=cfg.dataset.bad_rows,
+        transfer=wants_transfer(cfg.generation),
     )[cfg.skip_first_samples :]
     wanted = cfg.train.number_of_problems_per_batch
     if len(problems) < wanted:
@@ -37,4 +39,5 @@ def held_out_problems(cfg: TrainRLConfig) -> list[Problem]:
         limit=cfg.dataset.max_val_examples,
         setting="dataset.eval_datasets",
         bad_rows=cfg.dataset.bad_rows,
+        transfer=wants_transfer(cfg.generation),
     )

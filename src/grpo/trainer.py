@@ -89,6 +89,9 @@ class ClassroomGRPOTrainer(StopsAtLastStep, GRPOTrainer):
     """
 
     args: GRPOConfig
+    control: Any  # TRL's own, which it does not declare
+    num_iterations: int
+    vllm_importance_sampling_correction: bool
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """How much memory weights, KV cache and training take: arithmetic on a model's shape, in bytes.
 
-Counts of weights and of KV cache are exact; activations and logits are estimates (technical.md says
-what was measured).
+Counts of weights and of KV cache are exact; activations and logits are estimates (docs/memory.md
+says what was measured).
 """
 
 from __future__ import annotations

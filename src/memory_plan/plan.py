@@ -3,7 +3,7 @@
     ./start_rl_training.sh --plan --gpus 4 --gpu-memory 80 --ram 512 --config-name 7b
 
 is `./start_rl_training.sh --plan …`.  Weights and KV cache are counted exactly; what CUDA, NCCL and
-the activations take are estimates, named in technical.md.
+the activations take are estimates, named in docs/memory.md.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from config.post_tests import post_tests_of
 from config.roles import roles_of
 from config.rules import active_rules, needs_judge, prompts_among, turn_rules
 from config.schema import TrainRLConfig
@@ -79,8 +80,9 @@ def update_load(cfg: TrainRLConfig) -> Mapping[str, Load]:
     problems = train.number_of_problems_per_batch
     turns = -(-generation.max_turns // 2)  # of either role: whoever opens
     longest = generation.max_tokens_in_conversation
-    attempts = rows * generation.number_student_attempts
-    attempts += problems * (generation.number_initial_attempts + 1)  # + the opening attempt
+    tests = len(post_tests_of(generation))
+    attempts = tests * rows * generation.number_student_attempts
+    attempts += problems * (tests * generation.number_initial_attempts + 1)  # + the opening one
     verdicts = 0
     if needs_judge(generation):
         verdicts = prompts_among(active_rules(generation)) * generation.number_judge_attempts

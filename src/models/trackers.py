@@ -16,7 +16,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from config.errors import ConfigError
 from config.schema import LoggingSettings
 from src.models.hub import prepare_wandb
-from utils.metrics.conversation import solve_after
+from utils.gains import rate_afterwards
 from utils.metrics.verdicts import leaked
 from utils.records import ConversationRecord
 from utils.runs.read import open_run
@@ -82,7 +82,7 @@ def table_rows(records: Sequence[ConversationRecord]) -> list[list[Any]]:
             record.problem,
             "\n\n".join(f"{m.speaker or m.role}: {m.visible}" for m in record.messages),
             leaked(record),
-            solve_after(record),
+            None if record.accepted_only else rate_afterwards(record),
             record.rewards.get("total"),
         ]
         for record in sorted(chosen, key=lambda r: r.key)

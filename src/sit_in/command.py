@@ -17,6 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from config.errors import ConfigError, RunError
+from config.post_tests import wants_transfer
 from config.schema import EvalConfig
 from src.setup import check_classroom
 from src.sit_in.seat import ROLE_OF, Seat
@@ -65,6 +66,7 @@ def sit(
         limit=cfg.dataset.max_val_examples,
         setting="dataset.eval_datasets",
         bad_rows=cfg.dataset.bad_rows,
+        transfer=wants_transfer(cfg.generation),
     )
     first = None if problem is None else find_problem(problems, problem)
     with ExitStack() as stack:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from config.errors import ConfigError
+from config.post_tests import only_same
 from config.schema import EvalConfig, ModelSettings, TutorSettings
 from src.classroom import Classroom
 from src.dialog.conversation import Conversation
@@ -39,6 +40,7 @@ def seat_a_person(cfg: EvalConfig, seat: Seat) -> None:
             raise ConfigError("generation.peers: the student's model plays them; a person cannot")
         generation.number_student_attempts, generation.number_initial_attempts = 1, 0
         generation.solution_ending = ""
+        only_same(generation)
         cfg.student_model = ModelSettings(model_name_or_path=HUMAN)
         return
     if cfg.recompute_initial_attempts and not generation.number_initial_attempts:

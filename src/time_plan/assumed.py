@@ -55,7 +55,7 @@ class Assumed:
         )
 
 
-# Two cores: fitted to technical.md's updates of SmolLM2 and the toy (docs/benchmarks.json).
+# Two cores: fitted to docs/benchmarks.md's updates of SmolLM2 and the toy (docs/benchmarks.json).
 ON_CPU = Assumed(
     training=0.85,
     prefill=0.5,  # an engine has one thread of two, and waits for the other

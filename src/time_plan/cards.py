@@ -45,7 +45,7 @@ CARDS = {
         gib=23.6, link=32e9, host=32e9,
     ),
 }  # fmt: skip
-# Of one core with AVX-512, in fp32: measured on the two that technical.md's table was made on.
+# Of one core with AVX-512, in fp32: measured on the two of docs/benchmarks.md's table.
 CORE_FLOPS, CORE_BANDWIDTH = 1e11, 12e9
 
 

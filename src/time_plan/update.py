@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from config.errors import ConfigError
+from config.post_tests import post_tests_of, wants_transfer
 from config.roles import needs_judge, roles_of
 from config.schema import TrainRLConfig
 from src.memory_plan.parts import Training, shape_of
@@ -121,9 +122,10 @@ class UpdatePlan:
 
     def _solutions(self) -> float:
         generation, engine = self.cfg.generation, self.engines.get("student")
-        after = self.rows * generation.number_student_attempts
+        tests = len(post_tests_of(generation))
+        after = tests * self.rows * generation.number_student_attempts
         problems = self.cfg.train.number_of_problems_per_batch
-        before = problems * generation.number_initial_attempts
+        before = tests * problems * generation.number_initial_attempts
         count = after + before
         if engine is None or not count:
             return 0.0
@@ -134,6 +136,9 @@ class UpdatePlan:
         spent = engine.sample_s(count * tokens, chain, length)
         # the conversation is read once, as the student's last words, and again after a sleep
         again = 1.0 if self._alone() or not generation.number_student_attempts else 0.3
+        if generation.number_student_attempts and wants_transfer(generation):
+            # under other words in the tutor's place, it is read from the beginning
+            again = 1.0 + again * (tests - 1) if generation.hide_tutor else again
         spent += engine.prompt_s(again * self.rows * self.heard, self.heard)
         requests = count * (2 if generation.solution_ending else 1)
         return spent + requests * self.assumed.request_s

@@ -11,13 +11,16 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
 from config.errors import ConfigError
 from config.schema import DatasetEntry
 from utils.data.mixing import mix
+from utils.data.pairs import paired
 from utils.data.problems import Problem
+from utils.data.procedural import PREFIX as PROCEDURAL
 from utils.data.repetitions import Kept
 from utils.data.rows.bad_rows import BadRow, Sieve
 from utils.data.rows.cells import text_of
@@ -30,7 +33,8 @@ from utils.data.sources import Row, Rows, load_rows
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
-PROBLEM_COLUMNS = ("problem", "answer", "source", "solve_rate", "id")
+TRANSFER_COLUMNS = ("transfer_problem", "transfer_answer")
+PROBLEM_COLUMNS = ("problem", "answer", "source", "solve_rate", "id", *TRANSFER_COLUMNS)
 _REQUIRED = ("problem", "answer")
 
 
@@ -41,15 +45,18 @@ def load_problems(
     limit: int = -1,
     setting: str = "dataset.train_datasets",
     bad_rows: str = "stop",
+    transfer: bool = False,
 ) -> list[Problem]:
     """The problems of all entries, mixed by their ratios, in an order of this seed.
 
     `limit` (-1: none) is shared out over the sources by ratio.  A problem that stands twice in a
     source counts once.  `bad_rows`: a row that cannot be used is an error (`stop`), or left out and
-    counted (`drop`).  Raises ConfigError that begins with the setting to change.
+    counted (`drop`).  `transfer`: each with another problem of its kind, from its columns or drawn
+    (generated ones); without one it is left out.  Raises ConfigError that begins with the setting
+    to change.
     """
     sources = [
-        _problems(entry, f"{setting}[{index}]", seed, drop=bad_rows == "drop")
+        _problems(entry, f"{setting}[{index}]", seed, drop=bad_rows == "drop", transfer=transfer)
         for index, entry in enumerate(entries)
     ]
     mixed = mix(sources, [e.ratio for e in entries], seed=seed, limit=limit, setting=setting)
@@ -96,14 +103,20 @@ def load_conversations(
     return mix(sources, [e.ratio for e in entries], seed=seed, limit=limit, setting=setting)
 
 
-def _problems(entry: DatasetEntry, setting: str, seed: int, *, drop: bool) -> list[Problem]:
+def _problems(
+    entry: DatasetEntry, setting: str, seed: int, *, drop: bool, transfer: bool
+) -> list[Problem]:
     found = load_rows(entry, setting=setting, seed=seed)
     sieve, kept = Sieve(drop=drop, setting=setting), Kept(setting)
     renamed = _renamer(entry, found, PROBLEM_COLUMNS, _REQUIRED, sieve)
+    if transfer and renamed.columns:
+        _require_transfer(renamed, found, setting)
     outside: Counter[str] = Counter()
 
     def take(row: Row, where: str) -> None:
         problem = row if isinstance(row, Problem) else _problem(row, renamed, found.source)
+        if transfer and not _is_drawn(row):
+            problem = _with_transfer(problem, renamed)
         if reason := _outside_band(problem, entry, setting, where):
             outside[reason] += 1
             return
@@ -113,6 +126,8 @@ def _problems(entry: DatasetEntry, setting: str, seed: int, *, drop: bool) -> li
     for where, row in found.rows:
         sieve(partial(take, row, where), where)
     problems = kept.problems(sieve)
+    if transfer:
+        problems = paired(problems, seed)
     if kept.repetitions:
         outside["repetitions"] = kept.repetitions
     if outside:
@@ -184,6 +199,40 @@ def _problem(row: Mapping[str, Any] | BadRow, renamed: Columns, source: str) -> 
         source=source,
         extra=values,
     )
+
+
+def _require_transfer(renamed: Columns, found: Rows, setting: str) -> None:
+    for name in TRANSFER_COLUMNS:
+        if name not in renamed.columns:
+            raise ConfigError(
+                f"{setting}.columns.{name}: {found.label} has no such column, and "
+                "generation.post_test asks for it (python -m src.make_variants writes it)"
+            )
+
+
+def _is_drawn(row: Row) -> bool:
+    """Whether a problem was made on the spot, and another one of its kind can be."""
+    return isinstance(row, Problem) and row.source.startswith(PROCEDURAL)
+
+
+def _with_transfer(problem: Problem, renamed: Columns) -> Problem:
+    """With its own columns' other problem.
+
+    Raises BadRow: a marked one where the column is empty, which says that there is no variant.
+    """
+    values = dict(problem.extra)
+    text, answer = (values.pop(name, None) for name in TRANSFER_COLUMNS)
+    if not text_of(text):
+        raise BadRow("without a transfer problem", "no transfer_problem", marked=True)
+    other = _cell(text, "transfer_problem", renamed, _problem_text)
+    named = renamed.columns.get("transfer_answer", "transfer_answer")
+    reference, _ = _cell(answer, "transfer_answer", renamed, lambda v: read_reference(v, named))
+    _cell(reference, "transfer_answer", renamed, refuse_unreachable)
+    if other == problem.text:
+        raise BadRow(
+            "with itself as transfer problem", "the problem itself", key="columns.transfer_problem"
+        )
+    return replace(problem, extra=values).with_transfer(other, reference)
 
 
 def _problem_text(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from utils.metrics.conversation import solve_rate
+from utils.gains import rate_afterwards
 from utils.metrics.verdicts import leaked_any, missing, rejected_any
 from utils.records import ConversationRecord
 
@@ -64,7 +64,7 @@ class Filter:
                 return True
 
     def _scored(self, record: ConversationRecord) -> bool:
-        rate, reward = solve_rate(record.solutions), record.rewards.get("total")
+        rate, reward = rate_afterwards(record), record.rewards.get("total")
         if self.solved and (rate is None or not SOLVED[self.solved](rate)):
             return False
         if self.least is not None and (reward is None or reward < self.least):

@@ -101,6 +101,7 @@ def sample(record: ConversationRecord, run: Run, model: str, *, several: bool) -
             "excluded": record.excluded,
             "solutions_before": [s.model_dump() for s in record.initial_solutions],
             "solutions_after": [s.model_dump() for s in record.solutions],
+            **({} if record.transfer is None else {"transfer": record.transfer.model_dump()}),
         },
         "usage": {
             role: {

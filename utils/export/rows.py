@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from utils.metrics.conversation import delta, solve_after, solve_before
+from utils.metrics.post_tests import OF_TRANSFER
 from utils.metrics.verdicts import leaked, leaked_any, missing, rejected, rejected_any
 from utils.records import ConversationRecord, Message
 from utils.report.conversations import hidden_text
@@ -50,6 +51,8 @@ def scores(record: ConversationRecord) -> dict[str, float | None]:
         "missing": missing(record),
         "reward": record.rewards.get("total"),
     }
+    if record.transfer is not None:
+        named |= {name: metric(record) for name, metric in OF_TRANSFER.items()}
     parts = {f"reward_{k}": v for k, v in record.rewards.items() if k != "total"}
     return named | parts
 
@@ -63,6 +66,19 @@ def verdicts(record: ConversationRecord) -> dict[str, str | None]:
             "REJECT" if "REJECT" in decisions else "OK" if decisions == {"OK"} else None
         )
     return found
+
+
+def _transfer(record: ConversationRecord) -> dict[str, Any]:
+    """The other problem of a transfer test, where there was one."""
+    found = record.transfer
+    if found is None:
+        return {}
+    return {
+        "transfer_problem": found.problem,
+        "transfer_answer": found.answer,
+        "transfer_answers_before": [s.answer for s in found.initial_solutions],
+        "transfer_answers_after": [s.answer for s in found.solutions],
+    }
 
 
 def row(record: ConversationRecord, run: str) -> dict[str, Any]:
@@ -85,6 +101,7 @@ def row(record: ConversationRecord, run: str) -> dict[str, Any]:
         "error": record.error,
         "answers_before": [s.answer for s in record.initial_solutions],
         "answers_after": [s.answer for s in record.solutions],
+        **_transfer(record),
         **scores(record),
         **verdicts(record),
     }

@@ -14,10 +14,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from utils.gains import solve_rate as solve_rate
+from utils.metrics.post_tests import SIGNED, post_test_metrics
 from utils.metrics.statistics import Estimate, clustered_mean
 from utils.metrics.turns import Metric, turn_metrics
 from utils.metrics.verdicts import by_rule, leaked, leaked_any, missing, rejected, rejected_any
-from utils.records import ConversationRecord, Solution
+from utils.records import ConversationRecord
 
 #: The names that metrics.json always has, in every group too, before all others.
 HEADLINE = (
@@ -40,27 +42,22 @@ STOP_REASONS = ("tutor_ended", "student_ended", "max_turns", "max_tokens", "erro
 #: What these names begin is a share: it lies between 0 and 1.
 _SHARES = (
     "solve_", "leaked", "rejected", "missing", "ended_", "truncated_turn", "turns_failed",
-    "turns_withheld",
+    "turns_withheld", "turns_hidden",
 )  # fmt: skip
 
 #: These are differences of shares: they lie between -1 and 1.
-_SIGNED = ("delta", "delta_accepted")
+_SIGNED = ("delta", "delta_accepted", *SIGNED)
 
 #: Of what these names begin, less is better.
 _LESS = (
     "leaked", "rejected", "missing", "truncated_turn", "turns_failed", "turns_withheld",
-    "ended_error", "ended_max",
+    "ended_error", "ended_max", "transfer_gap",
 )  # fmt: skip
 
 
 def more_is_better(name: str) -> bool:
     """Which way a metric points, where one checkpoint is to be called the best."""
     return not name.startswith(_LESS)
-
-
-def solve_rate(solutions: Sequence[Solution]) -> float | None:
-    """Share of right solutions; None without any."""
-    return fmean(float(s.correct) for s in solutions) if solutions else None
 
 
 def solve_before(record: ConversationRecord) -> float | None:
@@ -156,6 +153,7 @@ def conversation_metrics(records: Sequence[ConversationRecord]) -> dict[str, Met
         }
         | {f"ended_{reason}": _ended(reason) for reason in STOP_REASONS}
         | (_ACCEPTED if accepted else {})
+        | post_test_metrics(records)
         | {name: metric for rule in rules for name, metric in by_rule(rule).items()}
         | turn_metrics(records)
         | {f"reward_{name}": _reward(name) for name in names}

@@ -10,8 +10,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from statistics import fmean
 
-from utils.metrics.conversation import solve_after, solve_before
+from config.post_tests import Test
 from utils.metrics.monitor import Monitor, Records
+from utils.metrics.post_tests import after, before
 from utils.metrics.statistics import NOTHING, Estimate
 from utils.records import ConversationRecord
 
@@ -70,9 +71,10 @@ def least_helped_student(records: Records) -> Estimate:
     for rows in _by_student(records).values():
         values = []
         for record in rows:
-            after, before = solve_after(record), solve_before(record)
-            if after is not None:
-                values.append(after - (before or 0.0))
+            test: Test = "same" if record.solutions else "transfer"
+            then, first = after(test)(record), before(test)(record)
+            if then is not None:
+                values.append(then - (first or 0.0))
         if len(values) >= FEWEST:
             gains.append(fmean(values))
     if len(gains) < 2:

@@ -18,6 +18,11 @@ _CURVES = (
     "delta",
     "solve_after_accepted",
     "delta_accepted",
+    "solve_transfer_before",
+    "solve_transfer",
+    "solve_transfer_accepted",
+    "gain_transfer",
+    "transfer_gap",
     "leaked",
     "rejected",
     "leaked_any",
@@ -34,6 +39,8 @@ _BY_STUDENT = (
     "solve_before",
     "solve_after",
     "delta",
+    "solve_transfer",
+    "gain_transfer",
     "leaked",
     "rejected",
     "turns",
@@ -66,4 +73,9 @@ def rollout_metrics(records: Sequence[ConversationRecord]) -> dict[str, float]:
 def student_curves(records: Sequence[ConversationRecord]) -> dict[str, Estimate]:
     """{"shy/solve_after": …, "(held out)/leaked": …} of the students that the settings name."""
     rows = by_student(measure(records), _BY_STUDENT)
-    return {f"{row}/{name}": found[name] for row, found in rows.items() for name in _BY_STUDENT}
+    return {
+        f"{row}/{name}": found[name]
+        for row, found in rows.items()
+        for name in _BY_STUDENT
+        if name in found
+    }

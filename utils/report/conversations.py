@@ -53,12 +53,15 @@ def choose(runs: Sequence[Run], most: int) -> tuple[list[tuple[int, Conversation
 def index(chosen: Iterable[tuple[int, ConversationRecord]]) -> dict[str, list[Any]]:
     """Columns to filter and sort by, one entry a conversation."""
     rows = [_index_row(run, r) for run, r in chosen]
-    names = rows[0].keys() if rows else ()
+    asked = any(row["transfer_before"] is not None or row["transfer_after"] is not None
+                for row in rows)  # fmt: skip
+    names = [n for n in (rows[0] if rows else ()) if asked or not n.startswith("transfer_")]
     return {name: [row[name] for row in rows] for name in names}
 
 
 def _index_row(run: int, r: ConversationRecord) -> dict[str, Any]:
     before, after = solve_before(r), solve_rate(r.solutions)
+    first, then = (solve_rate(found) for found in r.tested("transfer"))
     return {
         "run": run,
         "split": r.split,
@@ -71,6 +74,8 @@ def _index_row(run: int, r: ConversationRecord) -> dict[str, Any]:
         "before": _rounded(before),
         "after": _rounded(after),
         "delta": None if before is None or after is None else _rounded(after - before),
+        "transfer_before": _rounded(first),
+        "transfer_after": _rounded(then),
         "leaked": leaked_any(r),
         "rejected": rejected_any(r),
         "missing": missing(r),
@@ -144,6 +149,21 @@ def solutions(r: ConversationRecord) -> dict[str, Any]:
     return {
         "before": [_solution(s) for s in r.initial_solutions],
         "after": [_solution(s) for s in r.solutions],
+        "transfer": _transfer(r),
+    }
+
+
+def _transfer(r: ConversationRecord) -> dict[str, Any] | None:
+    """The test on another problem, where there was one."""
+    found = r.transfer
+    if found is None:
+        return None
+    return {
+        "problem": _cut(found.problem),
+        "answer": _cut(found.answer),
+        "tutor_hidden": found.tutor_hidden,
+        "before": [_solution(s) for s in found.initial_solutions],
+        "after": [_solution(s) for s in found.solutions],
     }
 
 

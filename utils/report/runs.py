@@ -17,11 +17,12 @@ from utils.metrics.conversation import (
 )
 from utils.metrics.monitors import MONITORS
 from utils.metrics.results import run_results
-from utils.metrics.statistics import Estimate, mean_over_seeds, pareto_front
+from utils.metrics.statistics import NOTHING, Estimate, mean_over_seeds, pareto_front
 from utils.records import ConversationRecord
 from utils.runs.calibrations import kept_calibrations
 from utils.runs.read import Run
 
+HEIGHTS = ("solve_after", "delta", "solve_transfer", "gain_transfer")  # of the plane
 PAPER_FILE = Path(__file__).parent / "assets" / "paper_points.json"
 #: Settings that make no other experiment: repetitions of one setting differ in these.
 _NO_EXPERIMENT = {"seed", "run_name", "logging", "engines", "huggingface"}
@@ -31,6 +32,9 @@ _BY_STEP = (
     "solve_before",
     "solve_after",
     "solve_after_accepted",
+    "solve_transfer",
+    "gain_transfer",
+    "transfer_gap",
     "leaked",
     "rejected",
     "leaked_any",
@@ -187,12 +191,12 @@ def plane(runs: Sequence[Run], described: Sequence[dict[str, Any]]) -> list[dict
         for index in members:
             described[index]["group"] = len(points)
         point: dict[str, Any] = {"label": described[members[0]]["label"], "runs": members}
-        for name in ("leaked", "solve_after", "delta"):
-            entries = [described[i]["metrics"][name] for i in members]
+        for name in ("leaked", *HEIGHTS):
+            entries = [described[i]["metrics"].get(name, NOTHING.to_json()) for i in members]
             point[name] = _over_seeds(entries, name)
             point[f"{name}_each"] = [e["mean"] for e in entries]
         points.append(point)
-    for height in ("solve_after", "delta"):
+    for height in HEIGHTS:
         able = [p for p in points if p["leaked"] and p[height]]
         front = pareto_front([(p["leaked"][0], p[height][0]) for p in able])
         for order, index in enumerate(front):

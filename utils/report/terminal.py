@@ -12,16 +12,18 @@ from rich.table import Table
 from rich.text import Text
 
 from utils.metrics.conversation import HEADLINE
+from utils.metrics.post_tests import OF_TRANSFER
 from utils.metrics.statistics import MIN_CLUSTERS
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 _SPACES = re.compile(r"\s+")
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}  # controls, bidi marks, surrogates, line breaks
-SHOWN = (*HEADLINE, "solve_after_accepted", "delta_accepted", "tutor_tokens")
+SHOWN = (*HEADLINE, "solve_after_accepted", "delta_accepted", *OF_TRANSFER, "tutor_tokens")
 BY_GROUP = {
     "solve_before": "before",
     "solve_after": "after",
     "delta": "delta",
+    "solve_transfer": "another problem",
     "leaked": "leaked",
     "rejected": "rejected",
     "ped_rm_macro": "Ped-RM",

@@ -37,7 +37,7 @@ def planned(
 
 @pytest.mark.parametrize(
     ("config", "changes", "conversations", "logprobs", "gradients", "hand_over"),
-    [  # technical.md: `update_smollm2`, `..._uneven`, and the toy's without overlap
+    [  # docs/benchmarks.md: `update_smollm2`, `..._uneven`, and the toy's without overlap
         ("smollm2", (), 46.0, 10.7, 20.2, 2.1),
         (
             "smollm2",

@@ -19,7 +19,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from config.errors import ConfigError
@@ -27,6 +26,7 @@ from utils.data.rows.bad_rows import BadRow
 from utils.data.sft.chat_rows import read_chat, read_pair
 from utils.data.sft.mathdial import read_mathdial
 from utils.data.sft.tutor_prompt import TutorPrompt
+from utils.gains import rate_afterwards
 from utils.records import ConversationRecord, counting
 from utils.runs.read import Run, open_run
 
@@ -139,13 +139,9 @@ def _judged_wanting(record: ConversationRecord) -> str | None:
 
 def _not_acceptable(record: ConversationRecord, min_solve_rate: float) -> str | None:
     reason = _unusable(record) or _judged_wanting(record)
-    if reason is None and min_solve_rate > 0 and (_solve_rate(record) or 0.0) < min_solve_rate:
+    if reason is None and min_solve_rate > 0 and (rate_afterwards(record) or 0.0) < min_solve_rate:
         return "not solved often enough"
     return reason
-
-
-def _solve_rate(record: ConversationRecord) -> float | None:
-    return fmean(s.correct for s in record.solutions) if record.solutions else None
 
 
 def _spoken(
@@ -177,7 +173,7 @@ def _origin(record: ConversationRecord) -> dict[str, Any]:
         "source": record.source,
         "problem": record.problem,
         "answer": record.answer,
-        "solve_rate": _solve_rate(record),
+        "solve_rate": rate_afterwards(record),
         "reward": record.rewards["total"],
     }
 

@@ -21,8 +21,7 @@ function conversationView(data, store, i, body, view) {
     h("p", { class: "ending" }, ENDINGS[index.stop[i]] || index.stop[i], body.error && h("code", null, body.error)),
     body.excluded && h("p", { class: "ending" }, `Left out of its group: ${body.excluded.replaceAll("_", " ")}.`),
     verdictsView(body.verdicts, view),
-    solutionsView("After the conversation", body.after),
-    solutionsView("Before the conversation", body.before),
+    ...testsView(body),
     paid(body),
   ];
 }
@@ -49,23 +48,24 @@ function scoreLine(index, i, body) {
   const parts = Object.entries(body.rewards).filter(([name, value]) => name !== "total" && value !== 0);
   return h("div", { class: "scores" },
     dumbbell(index.before[i], index.after[i]),
+    index.transfer_after && dumbbell(index.transfer_before[i], index.transfer_after[i], "another problem, "),
     h("div", { class: "rewards" },
       present(body.rewards.total) && h("span", { class: "total", title: hover("reward_total") }, "Reward ", h("b", null, number(body.rewards.total))),
       parts.map(([name, value]) => h("span", { class: value < 0 ? "chip minus" : "chip plus", title: hover(`reward_${name}`) }, `${name.replaceAll("_", " ")} ${value > 0 ? "+" : ""}${number(value)}`))));
 }
 
 // Solve rate before and after on one scale.
-function dumbbell(before, after) {
+function dumbbell(before, after, what = "") {
   if (!present(before) && !present(after)) return null;
   const x = scale(0, 1, 8, 172);
   const [from, to] = [before ?? after, after ?? before];
   return h("div", { class: "dumbbell" },
-    svg("svg", { viewBox: "0 0 180 20", role: "img", "aria-label": `solved ${percent(before, 0)} before, ${percent(after, 0)} after` },
+    svg("svg", { viewBox: "0 0 180 20", role: "img", "aria-label": `${what}solved ${percent(before, 0)} before, ${percent(after, 0)} after` },
       svg("line", { class: "grid", x1: 8, x2: 172, y1: 10, y2: 10 }),
       svg("line", { class: to < from ? "change worse" : "change", x1: x(from), x2: x(to), y1: 10, y2: 10 }),
       present(before) && svg("circle", { class: "before", cx: x(before), cy: 10, r: 5 }),
       present(after) && svg("circle", { class: to < from ? "after worse" : "after", cx: x(after), cy: 10, r: 6 })),
-    h("span", null, `${present(before) ? percent(before, 0) : "?"} → ${present(after) ? percent(after, 0) : "?"} solved`));
+    h("span", null, `${what}${present(before) ? percent(before, 0) : "?"} → ${present(after) ? percent(after, 0) : "?"} solved`));
 }
 
 const mostCredit = (messages) => Math.max(1, ...messages.map((m) => Math.abs(m.credit || 0)));
@@ -126,6 +126,20 @@ function verdictsView(verdicts, view) {
         const [kind, word] = { OK: ["ok", "Accepts"], REJECT: ["reject", "Rejects"] }[verdict.decision] || ["none", "No verdict"];
         return h("div", { class: `verdict ${kind}` }, h("b", null, word), verdict.reasoning && h("div", { class: "prose", dir: "auto" }, prose(verdict.reasoning, view.text)));
       }))));
+}
+
+// Both post-tests beside each other, where the student was asked about another problem too.
+function testsView(body) {
+  const own = [solutionsView("After the conversation", body.after), solutionsView("Before the conversation", body.before)];
+  const other = body.transfer;
+  if (!other) return own;
+  return [h("div", { class: "tests" },
+    (body.after.length > 0 || body.before.length > 0) && h("section", { "aria-label": "Test on the problem itself" }, h("h3", null, "The problem itself"), own),
+    h("section", { "aria-label": "Test on another problem" }, h("h3", null, "Another problem"),
+      h("div", { class: "prose statement", dir: "auto" }, prose(other.problem)),
+      h("p", { class: "answer" }, "Answer ", h("b", { dir: "auto" }, mathAnswer(other.answer)), other.tutor_hidden && h("small", null, " · the tutor's words hidden")),
+      solutionsView("After the conversation", other.after),
+      solutionsView("Before the conversation", other.before)))];
 }
 
 function solutionsView(title, solutions) {

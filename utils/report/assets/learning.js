@@ -3,7 +3,7 @@
 const REWARD_COLOURS = { solve: "var(--solve)", pedagogy: "var(--reject)", thinking: "var(--think)", end_of_conversation: "var(--end)", length: "var(--muted)" };
 
 // Curves first that tell the story; every other number of the log below, folded.
-const STORY = ["reward_total", "solve_after", "solve_after_accepted", "leaked", "rejected", "turns", "tutor_tokens", "fits_its_problem", "distinct_openings", "question_share", "own_numbers", "kl", "loss", "reward"];
+const STORY = ["reward_total", "solve_after", "solve_after_accepted", "solve_transfer", "transfer_gap", "leaked", "rejected", "turns", "tutor_tokens", "fits_its_problem", "distinct_openings", "question_share", "own_numbers", "kl", "loss", "reward"];
 
 function curvesSection(data) {
   const charts = new Map();

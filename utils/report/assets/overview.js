@@ -1,7 +1,7 @@
 // Everything above the conversations but the charts: headline numbers, monitors, groups.
 
 const BENCHMARK = /^(accuracy|win_rate|f1_|bleu)/;
-const HEADLINE = ["solve_before", "solve_after", "delta", "control_delta", "control_difference", "solve_after_accepted", "delta_accepted", "normalised_gain", "leaked", "rejected", "leaked_any", "rejected_any", "missing", "ped_rm_micro", "ped_rm_macro", "turns", "tutor_tokens"];
+const HEADLINE = ["solve_before", "solve_after", "delta", "control_delta", "control_difference", "solve_after_accepted", "delta_accepted", "normalised_gain", "solve_transfer_before", "solve_transfer", "solve_transfer_accepted", "gain_same", "gain_transfer", "gain_transfer_gated", "transfer_gap", "leaked", "rejected", "leaked_any", "rejected_any", "missing", "ped_rm_micro", "ped_rm_macro", "turns", "tutor_tokens"];
 
 const entryOf = (one, name) => {
   const entry = one.metrics[name];
@@ -108,14 +108,15 @@ function headline(data) {
 }
 
 function tiles(run) {
-  const wanted = [...namesOf([run]).filter((name) => !["missing", "leaked_any", "rejected_any", "ped_rm_macro", "tutor_tokens", "solve_before"].includes(name)), "missing"];
+  const wanted = [...namesOf([run]).filter((name) => !["missing", "leaked_any", "rejected_any", "ped_rm_macro", "tutor_tokens", "solve_before", "solve_transfer_before", "gain_same"].includes(name)), "missing"];
   const tile = (name) => {
     const entry = entryOf(run, name);
     if (!entry || (name === "missing" && entry.mean === 0)) return null;
-    const before = name === "solve_after" ? entryOf(run, "solve_before") : null;
+    const first = { solve_after: "solve_before", solve_transfer: "solve_transfer_before" }[name];
+    const before = first ? entryOf(run, first) : null;
     const interval = present(entry.low) ? `95 % interval ${metricValue(name, entry.low)} to ${metricValue(name, entry.high)}` : "";
     return h("div", { class: "tile", title: hover(name, interval) },
-      h("p", { class: "what" }, before ? "Solved, before → after the conversation" : starred(name, entry)),
+      h("p", { class: "what" }, before ? (name === "solve_after" ? "Solved, before → after the conversation" : "Another problem, before → after") : starred(name, entry)),
       h("p", { class: "value" }, before && h("span", { class: "from" }, percent(before.mean, 0), " → "), before ? percent(entry.mean, 0) : metricValue(name, entry.mean)),
       h("p", { class: "spread" }, present(entry.se) ? `± ${kindOf(name).share ? `${(100 * entry.se).toFixed(1)} pp` : spreadText(entry.se)}` : "", h("span", null, `n ${count(entry.n)}`)),
       share(name, entry));
@@ -235,7 +236,7 @@ function groupsSection(data) {
 }
 
 function groupTable(run, grouping, groups) {
-  const names = ["solve_after", "delta", "leaked", "rejected"].filter((name) => Object.values(groups).some((g) => present((g[name] || {}).mean)));
+  const names = ["solve_after", "delta", "solve_transfer", "leaked", "rejected"].filter((name) => Object.values(groups).some((g) => present((g[name] || {}).mean)));
   return scroller(h("table", null,
     h("caption", null, `By ${grouping}`),
     h("thead", null, h("tr", null, h("th", { scope: "col" }, ""), names.map((name) => h("th", { scope: "col", title: hover(name) }, metricName(name))), h("th", { scope: "col", title: "Conversations in the group." }, "n"))),

@@ -2,23 +2,31 @@
 
 const PHONE = matchMedia("(max-width: 700px)"); // a picture of its own, or its letters would shrink
 
+const HEIGHTS = {
+  solve_after: { button: "Solved after", axis: "solve rate after the conversation" },
+  delta: { button: "Gain (after − before)", axis: "gain in solve rate" },
+  solve_transfer: { button: "Another problem", axis: "solve rate of another problem, afterwards" },
+  gain_transfer: { button: "Gain on another", axis: "normalised gain on another problem" },
+};
+
 function planeSection(data) {
   const able = (height) => data.plane.filter((p) => p.leaked && p[height]);
   const paths = data.runs.filter((run) => run.path.length > 1);
   if (data.plane.length < 2 && !paths.length && !data.paper) return null; // one lone point
-  const heights = ["solve_after", "delta"].filter((name) => able(name).length);
+  const heights = Object.keys(HEIGHTS).filter((name) => able(name).length);
   if (data.paper && !heights.includes("delta")) heights.push("delta");
   if (!heights.length && !paths.length) return null;
   if (!heights.length) heights.push("solve_after");
   const holder = h("div", { class: "plane" });
   const start = data.paper && heights.includes("delta") ? "delta" : heights[0];
-  const draw = (height) => replace(holder, planePicture(data, able(height), height === "delta" ? [] : paths, height));
+  const pathsOf = (height) => (height === "solve_after" ? paths : []); // the trail is of that height
+  const draw = (height) => replace(holder, planePicture(data, able(height), pathsOf(height), height));
   const choice = h("div", { class: "segmented", role: "group", "aria-label": "Height of the plane" },
     heights.map((name) => h("button", { type: "button", "aria-pressed": String(name === start), on: { click: (event) => {
       for (const b of event.currentTarget.parentNode.children) b.setAttribute("aria-pressed", String(b === event.currentTarget));
       shown = name;
       draw(name);
-    } } }, name === "delta" ? "Gain (after − before)" : "Solved after")));
+    } } }, HEIGHTS[name].button)));
   let shown = start;
   draw(start);
   PHONE.addEventListener("change", () => draw(shown));
@@ -41,7 +49,8 @@ function planePicture(data, points_, paths, height) {
   const paper = height === "delta" && data.paper ? data.paper.points : [];
   const xs = [...points_.flatMap((p) => p.leaked), ...paths.flatMap((run) => run.path.map((p) => p[1])), ...paper.map((p) => p.leaked)].filter(present);
   const ys = [...points_.flatMap((p) => p[height]), ...paths.flatMap((run) => run.path.map((p) => p[2])), ...paper.map((p) => p.delta)].filter(present);
-  const [y0, y1] = fitted(ys, height === "delta" ? [-1, 1] : [0, 1], height === "delta" ? 0 : null);
+  const signed = kindOf(height).signed;
+  const [y0, y1] = fitted(ys, signed ? [-1, 1] : [0, 1], signed ? 0 : null);
   const [x0, x1] = fitted(xs, [0, 1], 0);
   const x = scale(x0, x1, L, W - R);
   const y = scale(y0, y1, H - B, T);
@@ -57,7 +66,7 @@ function planePicture(data, points_, paths, height) {
   append(picture, [
     svg("text", { class: "label", x: (L + W - R) / 2, y: H - 12, "text-anchor": "middle" }, "verdicts that the tutor leaked the answer"),
     svg("text", { class: "label", transform: `translate(16 ${(T + H - B) / 2}) rotate(-90)`, "text-anchor": "middle" },
-      height === "delta" ? "gain in solve rate" : "solve rate after the conversation"),
+      HEIGHTS[height].axis),
   ]);
   append(picture, [paper.map((p) => paperPoint(p, x, y)), paths.map((run) => trail(run, x, y)),
     frontLine(points_, height, x, y), points_.map((p) => runPoint(data, p, height, x, y))]);

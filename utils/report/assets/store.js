@@ -75,7 +75,8 @@ class Store {
     if (filter.accepted === "accepted") tests.push((i) => index.rejected[i] === 0);
     if (filter.accepted === "rejected") tests.push((i) => index.rejected[i] === 1);
     if (filter.accepted === "missing") tests.push((i) => index.missing[i] === 1);
-    const after = index.after;
+    const other = index.transfer_after || []; // where the problem itself was not asked
+    const after = index.after.map((rate, i) => rate ?? other[i]);
     const solved = { all: (v) => v === 1, half: (v) => v >= 0.5, some: (v) => v > 0 && v < 1, none: (v) => v === 0 }[filter.solved];
     if (solved) tests.push((i) => present(after[i]) && solved(after[i]));
     if (present(filter.least)) tests.push((i) => present(index.reward[i]) && index.reward[i] >= filter.least);
