@@ -16,8 +16,10 @@ from typing import Any
 import torch
 
 from src.inference_providers.base import Sampling
+from src.inference_providers.kv_cache import make_room
 
 GREEDY_BELOW = 1e-5  # temperatures under this are zero
+KEPT = 0.75  # finished rows stay in the batch until this share is live: to leave costs a copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,10 @@ class Sampled:
 
 @dataclass(slots=True)
 class _State:
-    """What the decode loop knows of its live rows; every field is [rows] or [rows, ...]."""
+    """What the decode loop knows of its rows; every field is [rows] or [rows, ...]."""
 
     index: torch.Tensor  # place in the list of requests
+    live: torch.Tensor  # not finished
     lengths: torch.Tensor  # tokens of the prompt
     mask: torch.Tensor  # [rows, padded prompt + most new tokens]
     limits: torch.Tensor
@@ -60,6 +63,10 @@ class _State:
     def select(self, keep: torch.Tensor) -> _State:
         return replace(self, **{f.name: getattr(self, f.name)[keep] for f in fields(self)})
 
+    def position(self, step: int) -> torch.Tensor:
+        """[rows, 1]: of the token before `step`; a finished row stays at its last."""
+        return (self.lengths + self.limits.clamp(max=step) - 1)[:, None]
+
 
 @torch.no_grad()
 def sample_rows(
@@ -71,45 +78,50 @@ def sample_rows(
 ) -> None:
     """Sample all rows; `deliver(i, sampled)` is called as row i finishes.
 
-    The model must be in eval mode.  `abandoned` is asked before every token: true ends the loop.
+    A prompt that several rows share is read once.  The model must be in eval mode.  `abandoned` is
+    asked before every token: true ends the loop.
     """
     device = next(model.parameters()).device
-    input_ids, state = _prepare(rows, _vocabulary(model), device)
+    prompts, of_row = _distinct(rows, device)
+    input_ids, mask = _pad(prompts, device)
+    state = _prepare(rows, mask[of_row], _vocabulary(model))
     width, steps = input_ids.shape[1], state.uniforms.shape[1]
     tokens = torch.zeros(len(rows), steps, dtype=torch.long, device=device)
     logprobs = torch.zeros(len(rows), steps, device=device)
     forward = _Forward(model)
-    position_ids = (state.mask[:, :width].cumsum(-1) - 1).clamp(min=0)
+    logits = forward(input_ids, mask, (mask.cumsum(-1) - 1).clamp(min=0))[of_row]
+    forward.continue_with(of_row, steps)
+    picked = state.index  # no token before the first
     for step in range(steps):
         if abandoned():
             return
-        logits = forward(input_ids, state.mask[:, : width + step], position_ids)
+        if step:
+            logits = forward(picked[:, None], state.mask[:, : width + step], state.position(step))
         picked, logprob = _pick(logits, state, step)
         tokens[state.index, step], logprobs[state.index, step] = picked, logprob
-        stopped = (picked[:, None] == state.stops).any(1) | _ended(rows, state.index, tokens, step)
-        finished = stopped | (state.limits <= step + 1)
+        stopped = (picked[:, None] == state.stops).any(1) | _ended(rows, state, tokens, step)
+        finished = state.live & (stopped | (state.limits <= step + 1))
         if finished.any():
             for i, by_stop in zip(
                 state.index[finished].tolist(), stopped[finished].tolist(), strict=True
             ):
                 said, scores = tokens[i, : step + 1].tolist(), logprobs[i, : step + 1].tolist()
                 deliver(i, Sampled(tuple(said), tuple(scores), by_stop))
-            keep = (~finished).nonzero().squeeze(1)
+            state.live &= ~finished
+            keep = state.live.nonzero().squeeze(1)
             if not len(keep):
                 return
-            state, picked = state.select(keep), picked[keep]
-            forward.select(keep)
-        input_ids, position_ids = picked[:, None], (state.lengths + step)[:, None]
+            if len(keep) <= KEPT * len(state.live):
+                state, picked = state.select(keep), picked[keep]
+                forward.select(keep)
 
 
-def _ended(
-    rows: Sequence[Row], index: torch.Tensor, tokens: torch.Tensor, step: int
-) -> torch.Tensor:
-    """[live rows]: whether what a row has said by this step ends it."""
-    ended = torch.zeros(len(index), dtype=torch.bool, device=index.device)
-    for at, i in enumerate(index.tolist()):
+def _ended(rows: Sequence[Row], state: _State, tokens: torch.Tensor, step: int) -> torch.Tensor:
+    """[rows]: whether what a live row has said by this step ends it."""
+    ended = torch.zeros_like(state.live)
+    for at, (i, live) in enumerate(zip(state.index.tolist(), state.live.tolist(), strict=True)):
         ends = rows[i].ends
-        if ends is not None:
+        if live and ends is not None:
             ended[at] = ends(tokens[i, : step + 1].tolist())
     return ended
 
@@ -135,6 +147,11 @@ class _Forward:
         )
         self._cache = out.past_key_values
         return out.logits[:, -1].float()
+
+    def continue_with(self, of_row: torch.Tensor, tokens: int) -> None:
+        """From the prompts to the rows that share them, each of at most `tokens` tokens more."""
+        self.select(of_row)
+        make_room(self._cache, tokens)
 
     def select(self, keep: torch.Tensor) -> None:
         assert self._cache is not None
@@ -177,21 +194,33 @@ def _narrow(scores: torch.Tensor, top_k: torch.Tensor, top_p: torch.Tensor) -> t
     return torch.full_like(scores, float("-inf")).scatter(1, order, best)
 
 
-def _prepare(
-    rows: Sequence[Row], vocabulary: int, device: torch.device
-) -> tuple[torch.Tensor, _State]:
-    """Left-padded prompts [rows, longest prompt], and the state before the first token."""
-    count, width = len(rows), max(len(row.prompt_ids) for row in rows)
-    steps = max(row.limit for row in rows)
+def _distinct(
+    rows: Sequence[Row], device: torch.device
+) -> tuple[list[tuple[int, ...]], torch.Tensor]:
+    """Each prompt once, and [rows]: which of them is a row's."""
+    prompts = [tuple(row.prompt_ids) for row in rows]
+    places = {prompt: place for place, prompt in enumerate(dict.fromkeys(prompts))}
+    return list(places), torch.tensor([places[prompt] for prompt in prompts], device=device)
+
+
+def _pad(
+    prompts: Sequence[Sequence[int]], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Left-padded prompts and their mask, both [prompts, longest prompt]."""
+    width = max(len(prompt) for prompt in prompts)
+    ids = [[0] * (width - len(prompt)) + list(prompt) for prompt in prompts]
+    mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+
+
+def _prepare(rows: Sequence[Row], mask: torch.Tensor, vocabulary: int) -> _State:
+    """The state before the first token; `mask`: [rows, longest prompt]."""
+    steps, device = max(row.limit for row in rows), mask.device
     double = torch.float32 if device.type == "mps" else torch.float64
     most_stops = max(1, *(len(row.sampling.stop_token_ids) for row in rows))
-    ids = torch.zeros(count, width, dtype=torch.long)
-    mask = torch.ones(count, width + steps, dtype=torch.long)
-    stops = torch.full((count, most_stops), -1, dtype=torch.long)
-    uniforms = torch.zeros(count, steps, dtype=double)
+    stops = torch.full((len(rows), most_stops), -1, dtype=torch.long)
+    uniforms = torch.zeros(len(rows), steps, dtype=double)
     for i, row in enumerate(rows):
-        ids[i, width - len(row.prompt_ids) :] = torch.tensor(row.prompt_ids)
-        mask[i, : width - len(row.prompt_ids)] = 0
         stop_ids = row.sampling.stop_token_ids
         stops[i, : len(stop_ids)] = torch.tensor(stop_ids, dtype=torch.long)
         seed = secrets.randbits(32) if row.sampling.seed is None else row.sampling.seed
@@ -202,9 +231,10 @@ def _prepare(
     temperature = [1.0 if g else s.temperature for g, s in zip(greedy, samplings, strict=True)]
     top_k = [s.top_k if 0 < s.top_k < vocabulary else vocabulary for s in samplings]
     state = _State(
-        index=torch.arange(count),
+        index=torch.arange(len(rows)),
+        live=torch.ones(len(rows), dtype=torch.bool),
         lengths=torch.tensor([len(row.prompt_ids) for row in rows]),
-        mask=mask,
+        mask=torch.cat([mask, mask.new_ones(len(rows), steps)], dim=1),
         limits=torch.tensor([row.limit for row in rows]),
         stops=stops,
         uniforms=uniforms,
@@ -213,8 +243,7 @@ def _prepare(
         top_k=torch.tensor(top_k),
         top_p=torch.tensor([s.top_p for s in samplings]),
     )
-    moved = {f.name: getattr(state, f.name).to(device) for f in fields(state)}
-    return ids.to(device), _State(**moved)
+    return _State(**{f.name: getattr(state, f.name).to(device) for f in fields(state)})
 
 
 def _plain(model: Any) -> Any:

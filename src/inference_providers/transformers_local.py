@@ -1,8 +1,8 @@
 """Models in this process, for machines without vLLM: transformers, batched as requests come.
 
-One worker thread samples; requests that arrive while a batch runs form the next one.  The model
-may be the trainer's own module: it is sampled in eval mode without gradients and given back as it
-was.
+One worker thread samples a model; requests that arrive while a batch runs, of this model or of
+another one in this process, form the next one.  The model may be the trainer's own module: it is
+sampled in eval mode without gradients and given back as it was.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ from src.inference_providers.sampling_loop import Row, Sampled, sample_rows
 log = logging.getLogger(__name__)
 
 SMALL = 5_000_000  # parameters; below, a second thread waits more than it works
+# Models of one process share its cores: one samples at a time, and what the others are asked
+# meanwhile is one full batch when their turn comes.
+_TURN = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +150,20 @@ class TransformersProvider:
         while not self._closed:
             if not waiting:
                 waiting += self._queue.get() or []
-            while not self._queue.empty():
-                waiting += self._queue.get() or []
-            waiting = [job for job in waiting if not job.future.cancelled()]
-            batch = waiting[: self._rows_that_fit(waiting)]
-            del waiting[: len(batch)]
-            if batch:
-                self._run(batch)
+            if not _TURN.acquire(timeout=0.1):
+                continue
+            try:
+                while not self._queue.empty():
+                    waiting += self._queue.get() or []
+                waiting = [job for job in waiting if not job.future.cancelled()]
+                batch = waiting[: self._rows_that_fit(waiting)]
+                del waiting[: len(batch)]
+                if batch and not self._closed:
+                    self._run(batch)
+                else:
+                    _fail(batch, ProviderError(f"{self.name}: closed"))
+            finally:
+                _TURN.release()
         while not self._queue.empty():
             waiting += self._queue.get() or []
         _fail(waiting, ProviderError(f"{self.name}: closed"))

@@ -235,6 +235,49 @@ async def test_what_arrives_while_a_batch_runs_forms_the_next_one(
     assert sizes == [1, 5]
 
 
+async def test_a_prompt_that_rows_share_is_read_once(provider: Any) -> None:
+    shapes: list[tuple[int, ...]] = []
+    provider.model.register_forward_pre_hook(
+        lambda _module, _args, more: shapes.append(tuple(more["input_ids"].shape)),
+        with_kwargs=True,
+    )
+    asked = [([7] * n, replace(HOT, seed=s, max_tokens=2 + s)) for n in (3, 9) for s in range(8)]
+    together = await ask_all(provider, asked)
+    assert shapes[0] == (2, 9) and shapes[1] == (16, 1)
+    # rows that have ended leave together, when they are a quarter
+    assert [rows for rows, _ in shapes[1:]] == [16, 16, 12, 12, 8, 6, 4, 2][: len(shapes) - 1]
+    for (prompt, sampling), answer in zip(asked, together, strict=True):
+        alone = await provider.complete_tokens(prompt, sampling)
+        assert alone.token_ids == answer.token_ids
+        assert len(alone.token_ids) == sampling.max_tokens
+
+
+async def test_models_of_one_process_take_turns(monkeypatch: Any, provider: Any) -> None:
+    other = TransformersProvider(tiny_model(), TOKENIZER, name="other")
+    begun: list[str] = []
+    for one in (provider, other):
+        run = one._run
+        monkeypatch.setattr(
+            one,
+            "_run",
+            lambda batch, run=run, name=one.name: (
+                begun.append(f"{name} {len(batch)}"),
+                run(batch),
+            ),
+        )
+    with provider._busy:  # it is its turn, and takes long
+        first = asyncio.create_task(provider.complete_tokens([1], HOT))
+        while not begun:
+            await asyncio.sleep(0.001)
+        later = []
+        for i in range(5):
+            later.append(asyncio.create_task(other.complete_tokens([i], HOT)))
+            await asyncio.sleep(0.001)
+    await asyncio.gather(first, *later)
+    assert begun == ["tiny 1", "other 5"]
+    await other.close()
+
+
 async def test_the_module_is_given_back_as_it_was() -> None:
     model = tiny_model(attention_dropout=0.5)
     model.gradient_checkpointing_enable()
