@@ -27,6 +27,7 @@ SCRIPTS = (
     "plane.js",
     "overview.js",
     "students.js",
+    "sessions.js",
     "meaning.js",
     "learning.js",
     "store.js",

@@ -17,8 +17,8 @@ function conversationView(data, store, i, body, view) {
       h("div", { class: "prose statement", dir: "auto" }, prose(body.problem, view.text)),
       h("p", { class: "answer" }, "Answer ", h("b", { dir: "auto" }, mathAnswer(body.answer)))),
     scoreLine(index, i, body),
-    h("ol", { class: "turns" }, body.messages.map((message) => turn(message, student, view, mostCredit(body.messages)))),
-    h("p", { class: "ending" }, ENDINGS[index.stop[i]] || index.stop[i], body.error && h("code", null, body.error)),
+    ...talkView(body, student, view),
+    h("p", { class: "ending" }, !(body.session || []).length && (ENDINGS[index.stop[i]] || index.stop[i]), body.error && h("code", null, body.error)),
     body.excluded && h("p", { class: "ending" }, `Left out of its group: ${body.excluded.replaceAll("_", " ")}.`),
     verdictsView(body.verdicts, view),
     ...testsView(body),
@@ -124,7 +124,7 @@ function verdictsView(verdicts, view) {
     rules.map(([rule, found]) => h("div", { class: "rule" }, h("h4", null, rule.replaceAll("_", " ")),
       found.map((verdict) => {
         const [kind, word] = { OK: ["ok", "Accepts"], REJECT: ["reject", "Rejects"] }[verdict.decision] || ["none", "No verdict"];
-        return h("div", { class: `verdict ${kind}` }, h("b", null, word), verdict.reasoning && h("div", { class: "prose", dir: "auto" }, prose(verdict.reasoning, view.text)));
+        return h("div", { class: `verdict ${kind}` }, h("b", null, word), verdict.problem && h("small", null, `problem ${verdict.problem}`), verdict.reasoning && h("div", { class: "prose", dir: "auto" }, prose(verdict.reasoning, view.text)));
       }))));
 }
 

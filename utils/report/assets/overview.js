@@ -76,7 +76,7 @@ function namesOf(runs) {
 }
 
 function navigation() {
-  const sections = [["students", "Students"], ["headline", "Numbers"], ["plane", "Trade-off"], ["curves", "Curves"], ["rewards", "Rewards"], ["monitors", "Monitors"], ["calibration", "Judges"], ["groups", "Groups"], ["meaning", "Meaning"], ["conversations", "Conversations"]];
+  const sections = [["students", "Students"], ["sessions", "Sessions"], ["headline", "Numbers"], ["plane", "Trade-off"], ["curves", "Curves"], ["rewards", "Rewards"], ["monitors", "Monitors"], ["calibration", "Judges"], ["groups", "Groups"], ["meaning", "Meaning"], ["conversations", "Conversations"]];
   return h("ul", { id: "nav" }, sections.map(([id, name]) => h("li", { "data-for": id }, h("a", { href: `#${id}` }, name))));
 }
 
