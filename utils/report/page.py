@@ -19,6 +19,7 @@ ASSETS = Path(__file__).parent / "assets"
 STYLES = ("page.css", "charts.css", "conversations.css")
 SCRIPTS = (
     "dom.js",
+    "metrics.js",
     "temml.min.js",
     "math.js",
     "prose.js",
@@ -27,6 +28,7 @@ SCRIPTS = (
     "overview.js",
     "students.js",
     "sessions.js",
+    "meaning.js",
     "learning.js",
     "store.js",
     "conversation.js",
