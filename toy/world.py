@@ -12,9 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from random import Random
+from statistics import fmean
 
 from utils.prompts import load_prompt
 from utils.records import ConversationRecord
+from utils.sessions import talks
 from utils.verdicts.judging import Verdict
 
 VARIABLES = frozenset({"problem", "answer", "use_thinking"})
@@ -130,8 +132,12 @@ def solve(
         if rng.random() < (rate - own) / (1 - own):
             return rf"I heard \boxed{{{told}}}"
         rate = own
+    return worked(problem, carried=rng.random() < rate)
+
+
+def worked(problem: Sum, *, carried: bool) -> str:
+    """A solution in steps, right if the carry is remembered."""
     a, b, c, d = problem.a, problem.b, problem.c, problem.d
-    carried = rng.random() < rate
     tens = a + c + carried
     step = f"{a}+{c}+1={tens}" if carried else f"{a}+{c}={tens}"
     return rf"{b}+{d}={b + d}, {step}, \boxed{{{tens}{(b + d) % 10}}}"
@@ -149,7 +155,14 @@ def taught(problem: Sum, tutor_turns: Iterable[str]) -> bool:
 
 
 def teaches(record: ConversationRecord) -> float:
-    """The metric `real_teaching`: 1.0 if this conversation taught its own problem."""
+    """The metric `real_teaching`: 1.0 if this conversation taught its own problem.
+
+    Of a session: the share of its talks that did.
+    """
+    return fmean([_teaches(talk) for talk in talks(record)] or [0.0])
+
+
+def _teaches(record: ConversationRecord) -> float:
     turns = [m.visible for m in record.messages if m.role == "teacher"]
     return float(taught(Sum.parse(record.problem), turns))
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from utils.metrics.calibration_file import kept_calibrations
 from utils.metrics.conversation import (
     Metric,
     conversation_metrics,
@@ -17,9 +18,9 @@ from utils.metrics.conversation import (
 )
 from utils.metrics.monitors import MONITORS
 from utils.metrics.results import run_results
+from utils.metrics.sessions import is_session_curve
 from utils.metrics.statistics import NOTHING, Estimate, mean_over_seeds, pareto_front
 from utils.records import ConversationRecord
-from utils.runs.calibrations import kept_calibrations
 from utils.runs.read import Run
 
 HEIGHTS = ("solve_after", "delta", "solve_transfer", "gain_transfer")  # of the plane
@@ -118,7 +119,7 @@ def _record_curves(
 ) -> list[dict[str, Any]]:
     metrics: dict[str, Metric] = conversation_metrics(run.records)
     wanted = [name for name in _BY_STEP if name in metrics]  # of accepted ones: where there are
-    wanted += [name for name in metrics if name.startswith("reward_")]
+    wanted += [n for n in metrics if n.startswith("reward_") or is_session_curve(n)]
     found = []
     for name in wanted:
         points = [

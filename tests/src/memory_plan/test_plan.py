@@ -298,6 +298,13 @@ def test_both_post_tests_are_solved_before_and_after() -> None:
     assert solutions("both") == 64 * 16 + 8 * (8 + 1)
 
 
+def test_a_session_has_talks_and_what_is_solved_between_them() -> None:
+    cfg = load_config("config/train_rl", TrainRLConfig, "toy_sessions", [])
+    load = update_load(cfg)
+    assert load["tutor"].requests == 64 * 2 * 3 and load["tutor"].tokens == 64 * 2 * 3 * 24
+    assert load["student's solutions"].requests == 64 * 4 * 4 + 8 * (2 * 4 + 1)
+
+
 def test_without_gpus_all_lies_in_ram(planned: Planned) -> None:
     plan, said = planned("smollm2", gpus=0)
     assert all(phase.gpus == [] for phase in plan.phases)
