@@ -231,6 +231,8 @@ class Reading:
     now: Estimate
     start: Estimate | None
     alarm: str | None
+    state: str = ""
+    bounds: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -238,6 +240,8 @@ class Reading:
             "means": self.means,
             "start": self.start.mean if self.start else None,
             "alarm": self.alarm,
+            "state": self.state,
+            "bounds": self.bounds,
         }
 
 
@@ -264,4 +268,6 @@ def _read(monitor: Monitor, now: Estimate, start: Estimate | None) -> Reading:
         now=now,
         start=start,
         alarm=monitor.alarm(now, start),
+        state=monitor.state(now, start),
+        bounds=monitor.bounds,
     )

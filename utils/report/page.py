@@ -19,14 +19,16 @@ ASSETS = Path(__file__).parent / "assets"
 STYLES = ("page.css", "charts.css", "conversations.css")
 SCRIPTS = (
     "dom.js",
-    "latex.js",
-    "mathml.js",
+    "metrics.js",
+    "temml.min.js",
+    "math.js",
     "prose.js",
     "charts.js",
     "plane.js",
     "overview.js",
     "students.js",
     "sessions.js",
+    "meaning.js",
     "learning.js",
     "store.js",
     "conversation.js",

@@ -50,8 +50,8 @@ function scoreLine(index, i, body) {
     dumbbell(index.before[i], index.after[i]),
     index.transfer_after && dumbbell(index.transfer_before[i], index.transfer_after[i], "another problem, "),
     h("div", { class: "rewards" },
-      present(body.rewards.total) && h("span", { class: "total" }, "Reward ", h("b", null, number(body.rewards.total))),
-      parts.map(([name, value]) => h("span", { class: value < 0 ? "chip minus" : "chip plus" }, `${name.replaceAll("_", " ")} ${value > 0 ? "+" : ""}${number(value)}`))));
+      present(body.rewards.total) && h("span", { class: "total", title: hover("reward_total") }, "Reward ", h("b", null, number(body.rewards.total))),
+      parts.map(([name, value]) => h("span", { class: value < 0 ? "chip minus" : "chip plus", title: hover(`reward_${name}`) }, `${name.replaceAll("_", " ")} ${value > 0 ? "+" : ""}${number(value)}`))));
 }
 
 // Solve rate before and after on one scale.

@@ -25,7 +25,7 @@ function sessionTable(one, several) {
   const places = Array.from({ length }, (_, i) => i + 1);
   const most = Math.max(1, ...places.map((i) => (entryOf(one, `support_tokens_${i}`) || { mean: 0 }).mean));
   const whole = OF_A_SESSION.filter(([name]) => entryOf(one, name));
-  return h("div", { class: "scroll" }, h("table", { class: "students sessions" },
+  return scroller(h("table", { class: "students sessions" },
     several && h("caption", null, one.label),
     h("thead", null, h("tr", null, h("th", { scope: "col" }, "Problem"),
       places.map((i) => h("th", { scope: "col" }, i === length ? `${i}, without tutor` : String(i))))),
