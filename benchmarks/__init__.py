@@ -1,1 +1,3 @@
 """Speed, measured beside the algorithm that everyone starts from."""
+
+import config  # noqa: F401  finds the environment with the requirements

@@ -136,7 +136,7 @@ class GenerationSettings:
     initial_attempt_wrapper_prompt_path: str = "prompt_templates/initial_attempt_wrapper.txt"
     # the bare problem, before any conversation: number_initial_attempts times
     student_attempt_prompt_path: str = "prompt_templates/student_attempt.txt"
-    max_turns: int = 16  # messages of both roles
+    max_turns: int = 16  # messages of both roles; in a session, about each problem
     max_tokens_in_conversation: int = 8192
     max_tokens_per_turn: int = 1024
     max_tokens_per_student_attempt: int = 3900
@@ -183,6 +183,12 @@ class GenerationSettings:
     long_turn_tokens: int = 0
     long_thinking_tokens: int = 0  # the same for its hidden planning
     max_concurrent_conversations: int = 0  # 0: all at once
+    # related problems in one conversation; the tutor is absent in the last one (docs/sessions.md)
+    problems_per_session: int = 1
+    session_reward: str = "last"  # what is solved: last, without the tutor; each, after its talk
+    session_next_tutor_prompt_path: str = "prompt_templates/teacher_session_next.txt"
+    session_next_student_prompt_path: str = "prompt_templates/session_next_student.txt"
+    session_alone_prompt_path: str = "prompt_templates/session_alone.txt"
     # name -> RewardEntry; Any, so that Hydra's `+generation.rewards.mine.function=...` adds one
     rewards: dict[str, Any] = field(default_factory=paper_rewards)
     # name -> StudentEntry, in place of student_personas_prompts_paths where there is any

@@ -22,6 +22,7 @@ from config.schema import (
     TrainRLConfig,
     TrainSFTConfig,
 )
+from config.sessions import check_sessions
 from config.students import check_students, students_of
 
 UNSET = "???"
@@ -53,6 +54,7 @@ def validate(settings: Any) -> None:
     if isinstance(settings, TrainRLConfig | EvalConfig):
         check_students(settings.generation, training=isinstance(settings, TrainRLConfig))
         _check_generation(settings.generation)
+        check_sessions(settings)
         check_post_test(settings)
         _check_roles(settings)
     if isinstance(settings, TrainRLConfig):

@@ -2,6 +2,7 @@
 
 START -> TEACHER_TURN <-> STUDENT_TURN -> JUDGE_TURN -> GENERATE_SOLUTION -> REWARD_TURN -> END
 
+(In a session the two turns come again for each problem but the last, with NEXT_PROBLEM between.)
 Each conversation is one task that moves on by itself; there is no barrier anywhere.  Which engine
 may run when is the providers' business (`src.vllm.residency`).  Whatever varies by problem (type,
 name, student, the opening attempt) is the same for all samples of a problem, so that a group
@@ -30,6 +31,7 @@ from src.dialog.lesson import Lesson
 from src.dialog.lesson_plan import Batch, Participants, Plan
 from src.dialog.participants import Participant
 from src.dialog.prompts import Prompts
+from src.dialog.session import taught_problems
 from src.dialog.students import load_students
 from src.inference_providers.base import GaveUp
 from src.inference_providers.budget import BudgetReached
@@ -117,6 +119,7 @@ class Classroom:
             split=split,
             run=run,
             accepted_only=not self.limits.solve_rejected,
+            solves=self.limits.sample_solutions,
         )
         slots = asyncio.Semaphore(
             self.plan.settings.max_concurrent_conversations or len(pairs) or 1
@@ -185,6 +188,7 @@ class Classroom:
             kinds = ["guided"] if forced == "guided" else ["attempted"]
         return Conversation(
             problem=problem,
+            taught=taught_problems(problem),
             sample=sample,
             seed=keyed_seed(*address, sample),
             type=keyed_choice(kinds, "type", *address),
@@ -201,6 +205,7 @@ class Classroom:
         act: dict[State, Callable[[], Coroutine[Any, Any, None]]] = {
             State.TEACHER_TURN: lesson.teacher_turn,
             State.STUDENT_TURN: lesson.student_turn,
+            State.NEXT_PROBLEM: lesson.next_problem,
             State.JUDGE_TURN: lesson.judge_turn,
             State.GENERATE_SOLUTION: lesson.generate_solution,
         }

@@ -19,6 +19,7 @@ _SHORT = {
     State.START: "starting",
     State.TEACHER_TURN: "tutor",
     State.STUDENT_TURN: "student",
+    State.NEXT_PROBLEM: "next problem",
     State.JUDGE_TURN: "judge",
     State.GENERATE_SOLUTION: "solving",
     State.REWARD_TURN: "reward",

@@ -1,7 +1,7 @@
 """Conversations that make the toy's two models: chat messages, as many as asked for, by seed.
 
-Named in a config as `toy.conversations:student` and `toy.conversations:tutor`.  The prompts are
-the classroom's own, so that a model meets in training what it will meet there.
+Named in a config as `toy.conversations:student`, `:students` and `:tutor`.  The prompts are the
+classroom's own, so that a model meets in training what it will meet there.
 """
 
 from __future__ import annotations
@@ -11,16 +11,13 @@ from random import Random
 from typing import Any
 
 from toy.problems import sums
-from toy.world import TELL, Sum, heard, prompt, reply, solve
+from toy.student_conversations import Conversation, say, student, students
+from toy.world import Sum, prompt, reply
 from utils.seeding import keyed_rng
 from utils.thinking import END_TAG, visible_text
 
-Conversation = dict[str, list[dict[str, str]]]
-
+__all__ = ["student", "students", "tutor"]
 MAX_TUTOR_TURNS = 3
-STUDENT_MOVES = ("tell", "ones", "tens", "cheer", "close")
-WRONG_TOLD = 0.4  # of tellings in the student's data: else it learns to compute, not to believe
-OTHER_DIGITS = 0.2  # of questions in the student's data that are not about its problem
 #: What the tutor does next, by what it did last: habits that mix, none of them rare.
 TUTOR_HABITS: dict[str, dict[str, float]] = {
     "start": {"tell": 0.30, "ones": 0.18, "tens": 0.10, "cheer": 0.42},
@@ -40,59 +37,6 @@ PLANS = {
     "cheer": "Be kind.",
     "close": "Stop.",
 }
-
-
-def student(
-    split: str,
-    seed: int,
-    count: int = 8192,
-    selective: float = 0.0,
-    other_digits: float = OTHER_DIGITS,
-) -> Iterator[Conversation]:
-    """The student's side: conversations with any tutor, each ended by a solution.
-
-    A tenth are bare problems, without a conversation.  `selective`: the chance that it hears no
-    question about other digits (`toy.world.solve`); `other_digits`: the share of such questions.
-    """
-    problems = sums(split, seed)
-    for number in range(count):
-        rng = keyed_rng("toy", "student", split, seed, number)
-        problem = rng.choice(problems)
-        yield {"messages": _student_messages(problem, rng, selective, other_digits)}
-
-
-def _student_messages(
-    problem: Sum, rng: Random, selective: float, other_digits: float
-) -> list[dict[str, str]]:
-    if rng.random() < 0.1:
-        bare = prompt("student_attempt", problem=problem.text)
-        return [_say("user", bare), _say("assistant", solve(problem, [], rng))]
-    messages = [_say("system", prompt("student", problem=problem.text))]
-    turns = [_heard_turn(kind, problem, rng, other_digits) for kind in _student_moves(rng)]
-    for turn in turns[:-1]:
-        messages += [_say("user", turn), _say("assistant", reply(turn))]
-    last = f"{turns[-1]}\n\n{prompt('student_final')}"
-    solution = solve(problem, turns, rng, selective=selective)
-    return [*messages, _say("user", last), _say("assistant", solution)]
-
-
-def _student_moves(rng: Random) -> list[str]:
-    """What the tutor does in one of the student's conversations: both steps as often as not."""
-    moves = rng.choices(STUDENT_MOVES, weights=(1, 2, 2, 2, 2), k=rng.randint(1, MAX_TUTOR_TURNS))
-    if rng.random() < 0.3:
-        moves = rng.sample(["ones", "tens", *moves[:1]], k=3)
-        moves = moves[: rng.randint(2, 3)]
-    return moves
-
-
-def _heard_turn(kind: str, problem: Sum, rng: Random, other_digits: float) -> str:
-    """One tutor turn, which may tell a wrong answer or ask about other digits."""
-    if kind == "tell":
-        told = problem.answer if rng.random() >= WRONG_TOLD else rng.randrange(20, 199)
-        return rng.choice(TELL).format(answer=told)
-    if rng.random() < other_digits:
-        problem = Sum(*(rng.randrange(10) for _ in range(4)))
-    return problem.hint(kind, rng)
 
 
 def tutor(
@@ -117,13 +61,13 @@ def _demanded_messages(problem: Sum, rng: Random) -> list[dict[str, str]]:
     messages = [_system(problem, thinks=False)]
     for demand in rng.choices(list(DEMANDS), k=MAX_TUTOR_TURNS):
         words = problem.hint(DEMANDS[demand], rng)
-        messages += [_say("user", demand), _say("assistant", words)]
+        messages += [say("user", demand), say("assistant", words)]
     return messages
 
 
 def _system(problem: Sum, *, thinks: bool) -> dict[str, str]:
     values = {"problem": problem.text, "answer": problem.answer, "use_thinking": thinks}
-    return _say("system", prompt("teacher", **values))
+    return say("system", prompt("teacher", **values))
 
 
 def _tutor_messages(problem: Sum, thinks: bool, rng: Random) -> list[dict[str, str]]:
@@ -134,10 +78,10 @@ def _tutor_messages(problem: Sum, thinks: bool, rng: Random) -> list[dict[str, s
         plan = f"<think>\n{problem.say(PLANS[kind])}</think>" if thinks else ""
         ends = kind == "close" or (number == MAX_TUTOR_TURNS - 1 and rng.random() < 0.5)
         words = problem.hint(kind, rng) + (f" {END_TAG}" if ends else "")
-        messages.append(_say("assistant", plan + words))
+        messages.append(say("assistant", plan + words))
         if ends:
             break
-        messages.append(_say("user", reply(visible_text(words))))
+        messages.append(say("user", reply(visible_text(words))))
     if messages[-1]["role"] == "user":
         messages.pop()
     return messages
@@ -146,13 +90,3 @@ def _tutor_messages(problem: Sum, thinks: bool, rng: Random) -> list[dict[str, s
 def _next(kind: str, rng: Random) -> str:
     habits: dict[str, Any] = TUTOR_HABITS[kind]
     return rng.choices(list(habits), weights=list(habits.values()))[0]
-
-
-def _say(role: str, content: str) -> dict[str, str]:
-    return {"role": role, "content": content}
-
-
-def state_of(messages: list[dict[str, str]]) -> str:
-    """The state (a key of `RATES`) in which a student's conversation ended in a solution."""
-    turns = [m["content"] for m in messages if m["role"] == "user"]
-    return heard(turns) if messages[0]["role"] == "system" else "cold"

@@ -12,9 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from random import Random
+from statistics import fmean
 
 from utils.prompts import load_prompt
 from utils.records import ConversationRecord
+from utils.sessions import talks
 from utils.verdicts.judging import Verdict
 
 VARIABLES = frozenset({"problem", "answer", "use_thinking"})
@@ -28,8 +30,11 @@ TENS = ("Add the tens: {a}+{c}+1?", "What are the tens, {a}+{c}+1?", "Now the te
 CHEER = ("You can do it!", "Take your time.", "Good luck!", "Keep going!")
 CLOSE = ("Now solve it.", "Your turn.", "Now you.")
 ALL = ("{b}+{d}, {a}+{c}+1, {answer}",)  # only for a student who asks for everything
+BOTH = tuple(f"{ones} {tens}" for ones, tens in zip(ONES, TENS, strict=True))
+SHRUG = "Ok."  # what the student says to cheering, and to a question that it does not take
 PHRASES = {
     "tell": TELL, "ones": ONES, "tens": TENS, "cheer": CHEER, "close": CLOSE, "all": ALL,
+    "both": BOTH,
 }  # fmt: skip
 
 _TENS = re.compile(r"(\d)\+(\d)\+1\?")
@@ -97,19 +102,29 @@ def reply(tutor_turn: str) -> str:
         return str(int(tens[1]) + int(tens[2]) + 1)
     if ones := _ONES.search(tutor_turn):
         return str(int(ones[1]) + int(ones[2]))
-    return "I see." if _TOLD.search(tutor_turn) else "Ok."
+    return "I see." if _TOLD.search(tutor_turn) else SHRUG
 
 
-def solve(problem: Sum, tutor_turns: Iterable[str], rng: Random, *, selective: float = 0.0) -> str:
+def step_answers(tutor_turn: str, *, in_full: bool = False) -> str:
+    """The results of the steps that a turn asks for, the ones first; with the sums if `in_full`."""
+    asked = [(m[1], m[2], 0) for m in _ONES.finditer(tutor_turn)]
+    asked += [(m[1], m[2], 1) for m in _TENS.finditer(tutor_turn)]
+    said = []
+    for one, other, carry in asked:
+        result = int(one) + int(other) + carry
+        said.append(f"{one}+{other}{'+1' * carry}={result}" if in_full else str(result))
+    return ", ".join(said)
+
+
+def solve(
+    problem: Sum, tutor_turns: Iterable[str], rng: Random, *, state: str | None = None
+) -> str:
     """The student's solution; right with the rate of what it heard, if it was told the truth.
 
-    With the chance `selective` it hears no question about other digits than its problem's; so the
-    targeted rate less the misaligned one is about `selective` times the rate of both less cold.
+    `state`: what it has understood of these turns, where that is not `heard` of them.
     """
     turns = list(tutor_turns)
-    if selective and rng.random() < selective:
-        turns = [turn for turn in turns if not asks_of_another(problem, turn)]
-    state = heard(turns)
+    state = heard(turns) if state is None else state
     rate = RATES[state]
     if state == "told":
         told = [match[1] for turn in turns for match in _TOLD.finditer(turn)][-1]
@@ -117,8 +132,12 @@ def solve(problem: Sum, tutor_turns: Iterable[str], rng: Random, *, selective: f
         if rng.random() < (rate - own) / (1 - own):
             return rf"I heard \boxed{{{told}}}"
         rate = own
+    return worked(problem, carried=rng.random() < rate)
+
+
+def worked(problem: Sum, *, carried: bool) -> str:
+    """A solution in steps, right if the carry is remembered."""
     a, b, c, d = problem.a, problem.b, problem.c, problem.d
-    carried = rng.random() < rate
     tens = a + c + carried
     step = f"{a}+{c}+1={tens}" if carried else f"{a}+{c}={tens}"
     return rf"{b}+{d}={b + d}, {step}, \boxed{{{tens}{(b + d) % 10}}}"
@@ -136,7 +155,14 @@ def taught(problem: Sum, tutor_turns: Iterable[str]) -> bool:
 
 
 def teaches(record: ConversationRecord) -> float:
-    """The metric `real_teaching`: 1.0 if this conversation taught its own problem."""
+    """The metric `real_teaching`: 1.0 if this conversation taught its own problem.
+
+    Of a session: the share of its talks that did.
+    """
+    return fmean([_teaches(talk) for talk in talks(record)] or [0.0])
+
+
+def _teaches(record: ConversationRecord) -> float:
     turns = [m.visible for m in record.messages if m.role == "teacher"]
     return float(taught(Sum.parse(record.problem), turns))
 

@@ -1,1 +1,3 @@
 """Pure helpers: answers, rewards, verdicts, statistics, data, records.  No torch, no engines."""
+
+import config  # noqa: F401  finds the environment with the requirements

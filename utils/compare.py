@@ -1,6 +1,7 @@
 """Compare two runs on the problems that both have: paired differences, and what changed.
 
     python -m utils.compare RUN_A RUN_B [--json FILE] [--show 20]
+    python -m utils.compare RUN... --leaderboard md|csv|html [--by METRIC]
 
 A difference is B minus A, per problem, averaged over problems; its interval is Student's, or
 Wilson's for differences of shares.  Runs
@@ -25,6 +26,7 @@ from rich.text import Text
 
 from config.errors import ConfigError
 from utils.gains import rate_afterwards
+from utils.leaderboard import BY, FORMATS, rank
 from utils.metrics.conversation import (
     HEADLINE,
     Metric,
@@ -239,14 +241,25 @@ def show(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m utils.compare", description=__doc__)
-    parser.add_argument("run_a", type=Path)
-    parser.add_argument("run_b", type=Path)
+    parser = argparse.ArgumentParser(
+        prog="python -m utils.compare",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
     parser.add_argument("--json", type=Path, help="also write the comparison to this file")
     parser.add_argument("--show", type=int, default=20, help="changed conversations to list")
+    parser.add_argument("--leaderboard", choices=sorted(FORMATS), help="rank two or more runs")
+    parser.add_argument("--by", default=BY, help=f"the metric that ranks (default: {BY})")
     options = parser.parse_args(arguments)
     try:
-        a, b = open_run(options.run_a), open_run(options.run_b)
+        runs = [open_run(path) for path in options.runs]
+        if options.leaderboard:
+            print(FORMATS[options.leaderboard](rank(runs, options.by)), end="")
+            return 0
+        if len(runs) != 2:
+            raise ConfigError("name two runs; more can be ranked (--leaderboard md)")
+        a, b = runs
         rows, changes = compare(a, b)
     except (ConfigError, ValueError) as error:
         print(f"utils.compare: {plain(error, 500)}", file=sys.stderr)

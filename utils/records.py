@@ -38,6 +38,7 @@ class VerdictRecord(_Model):
     raw: str = ""
     attempts: int = 1
     counts: bool = True  # false: only reported, never a reason to reject
+    problem: int = 0  # which one of a session it is about
 
 
 class Message(_Model):
@@ -54,6 +55,7 @@ class Message(_Model):
     withheld: bool = False  # it failed them, and nobody saw it
     cost: float = 0.0  # what it pays for that, in advantage
     scripted: bool = False  # the complaint that takes the place of an answer to a withheld turn
+    problem: int = 0  # which one of a session it is about
 
     @property
     def failed(self) -> bool:
@@ -93,6 +95,20 @@ class TransferTest(_Model):
     tutor_hidden: bool = True  # each tutor turn read "(hidden)" in it
     initial_solutions: list[Solution] = Field(default_factory=list)
     solutions: list[Solution] = Field(default_factory=list)
+
+
+class TaughtProblem(_Model):
+    """A problem that the tutor talked about in a session; the session's last one is the record's.
+
+    What was said and judged of the n-th one are the messages and verdicts with `problem` n.
+    """
+
+    problem_id: str
+    problem: str
+    answer: str
+    stop_reason: Ending | None = None  # how the talk about it ended; None: it was not come to
+    alone: list[Solution] = Field(default_factory=list)  # before the tutor said a word about it
+    solutions: list[Solution] = Field(default_factory=list)  # after the talk about it
 
 
 class Trajectory(_Model):
@@ -147,6 +163,7 @@ class ConversationRecord(_Model):
     initial_solutions: list[Solution] = Field(default_factory=list)
     solutions: list[Solution] = Field(default_factory=list)
     transfer: TransferTest | None = None  # where a post-test asks about another problem
+    session: list[TaughtProblem] = Field(default_factory=list)  # what came before this problem
     rewards: dict[str, float] = Field(default_factory=dict)  # empty: left out of its group
     excluded: str | None = None  # why it was left out
     ped_rm: list[float] = Field(default_factory=list)  # of each tutor turn; empty: not scored
@@ -237,6 +254,10 @@ def _inconsistencies(conversation: ConversationRecord) -> Iterable[str]:
             yield f"trajectory: ids, mask and logprobs differ in length: {sorted(lengths)}"
         elif any((m == 1) != (p is not None) for m, p in zip(row.mask, row.logprobs, strict=True)):
             yield "trajectory: a logprob where the mask is 0, or none where it is 1"
+    places = {m.problem for m in conversation.messages}
+    places |= {v.problem for found in conversation.verdicts.values() for v in found}
+    if places and max(places) >= max(1, len(conversation.session)):
+        yield "session: a message or a verdict about a problem that it does not have"
     parts = {k: v for k, v in conversation.rewards.items() if k != "total"}
     total = conversation.rewards.get("total")
     if total is not None and abs(total - sum(parts.values())) > 1e-9:

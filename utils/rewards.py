@@ -70,6 +70,7 @@ class RewardSettings:
     gain: Gain = "solve"
     long_turn_tokens: int = 0
     long_thinking_tokens: int = 0
+    session_reward: Literal["last", "each"] = "last"
     rewards: tuple[Reward, ...] = field(default_factory=lambda: load_rewards(paper_rewards()))
 
     @classmethod
@@ -87,6 +88,7 @@ class RewardSettings:
             gain=cast(Gain, generation.gain),
             long_turn_tokens=generation.long_turn_tokens,
             long_thinking_tokens=generation.long_thinking_tokens,
+            session_reward=generation.session_reward,  # type: ignore[arg-type]
             rewards=load_rewards(generation.rewards),
         )
 
@@ -104,16 +106,28 @@ def solve(record: ConversationRecord, settings: RewardSettings) -> float:
     """r_sol: the share of post-dialog solutions that are right (section 3.4); 0 without any.
 
     Of the test that is rewarded; less the rate before, where the settings say so.  Long turns take
-    their part off what is above 0.
+    their part off what is above 0.  Of a session: the last problem, which nobody taught; or the
+    mean over those taught, each after its talk (`generation.session_reward`).
     """
-    before, after = (_rate(found, settings) for found in record.tested(settings.test))
-    if after is None:
-        return 0.0
-    value = gain(settings.gain, before, after)
+    values = [
+        0.0 if after is None else gain(settings.gain, before, after)
+        for before, after in _rewarded(record, settings)
+    ]
+    value = fmean(values)
     if value <= 0:
         return value
     limits = settings.long_turn_tokens, settings.long_thinking_tokens
     return value * long_turns(record.messages, *limits)
+
+
+def _rewarded(
+    record: ConversationRecord, settings: RewardSettings
+) -> list[tuple[float | None, float | None]]:
+    """Rates before and after of each test whose result is rewarded."""
+    tests = [record.tested(settings.test)]
+    if settings.session_reward == "each" and record.session:
+        tests = [(taught.alone, taught.solutions) for taught in record.session]
+    return [(_rate(before, settings), _rate(after, settings)) for before, after in tests]
 
 
 def _rate(solutions: Sequence[Solution], settings: RewardSettings) -> float | None:
@@ -146,8 +160,9 @@ def thinking(record: ConversationRecord, settings: RewardSettings) -> float:
 
 
 def end_of_conversation(record: ConversationRecord, settings: RewardSettings) -> float:
-    """1 if the tutor ended the conversation."""
-    return float(record.stop_reason == "tutor_ended")
+    """1 if the tutor ended the conversation; of a session, the share of its talks that it did."""
+    endings = [taught.stop_reason for taught in record.session] or [record.stop_reason]
+    return fmean(float(ending == "tutor_ended") for ending in endings)
 
 
 def length(record: ConversationRecord, settings: RewardSettings) -> float:
@@ -195,9 +210,11 @@ def exclusion(record: ConversationRecord, settings: RewardSettings) -> str | Non
 
 def _lacks_pre_test(record: ConversationRecord, settings: RewardSettings) -> bool:
     """Whether what was gained is rewarded, and nobody knows from where."""
-    before, after = (_rate(found, settings) for found in record.tested(settings.test))
+    unknown = any(
+        after is not None and before is None for before, after in _rewarded(record, settings)
+    )
     flat = settings.hard and is_rejected(record.verdicts, settings)
-    return settings.gain != "solve" and after is not None and before is None and not flat
+    return settings.gain != "solve" and unknown and not flat
 
 
 def rewards(record: ConversationRecord, settings: RewardSettings) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -13,10 +13,12 @@ from utils.records import (
     Ending,
     Message,
     Solution,
+    TaughtProblem,
     TransferTest,
     Usage,
     VerdictRecord,
 )
+from utils.seeding import keyed_seed
 from utils.thinking import TAGGED, Thinking
 
 ConversationType = Literal["guided", "attempted"]
@@ -26,11 +28,14 @@ class State(StrEnum):
     """Where a conversation stands.
 
     START -> TEACHER_TURN <-> STUDENT_TURN -> JUDGE_TURN -> GENERATE_SOLUTION -> REWARD_TURN -> END
+
+    In a session each problem but the last one has such turns, and NEXT_PROBLEM after them.
     """
 
     START = "START"
     TEACHER_TURN = "TEACHER_TURN"
     STUDENT_TURN = "STUDENT_TURN"
+    NEXT_PROBLEM = "NEXT_PROBLEM"
     JUDGE_TURN = "JUDGE_TURN"
     GENERATE_SOLUTION = "GENERATE_SOLUTION"
     REWARD_TURN = "REWARD_TURN"
@@ -41,7 +46,7 @@ class State(StrEnum):
 class Limits:
     """When a conversation is over, and whether a rejected one is still solved (hard lambda)."""
 
-    max_turns: int
+    max_turns: int  # about one problem
     solve_rejected: bool
     sample_solutions: bool
 
@@ -60,7 +65,11 @@ class Given:
 
 @dataclass(slots=True, kw_only=True)
 class Conversation:
-    """One conversation; only the classroom changes it."""
+    """One conversation; only the classroom changes it.
+
+    Of a session `problem` is the last one, which the student meets without the tutor; the tutor
+    talks about those before it, one after the other.
+    """
 
     problem: Problem
     sample: int
@@ -69,6 +78,8 @@ class Conversation:
     student_name: str | None
     student_persona: str
     state: State = State.START
+    at: int = 0  # which problem of a session it has come to
+    taught: list[TaughtProblem] = field(default_factory=list)  # of a session, with what came of it
     messages: list[Message] = field(default_factory=list)
     given: Given | None = None
     solve_anyway: bool = False  # rejected or not, for the curves (hard lambda)
@@ -105,6 +116,7 @@ class Conversation:
             tokens=tokens,
             stop_reason=stop_reason,
             out_of_room=out_of_room,
+            problem=self.at,
         )
         self.messages.append(message)
         if role == "teacher" and thinking.says_the_end(content):
@@ -119,6 +131,41 @@ class Conversation:
         usage.completion_tokens += completion_tokens
         # to a picodollar: a plain sum depends on whose answer came first
         usage.cost_usd = round(usage.cost_usd + cost, 12)
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Those of its session, in order; else its only one."""
+        return (*self.problem.earlier, self.problem)
+
+    @property
+    def about(self) -> Problem:
+        """The problem that it has come to."""
+        return self.problems[self.at]
+
+    @property
+    def talk(self) -> list[Message]:
+        """The messages about that problem."""
+        return [m for m in self.messages if m.problem == self.at]
+
+    @property
+    def taught_to_the_end(self) -> bool:
+        """Whether a session has come to its last problem, which nobody teaches."""
+        return bool(self.problem.earlier) and self.at == len(self.problem.earlier)
+
+    def part(self, position: int) -> Conversation:
+        """What was said about one problem of a session, as a conversation by itself.
+
+        Messages and what was paid are the same objects.  Without a session: the whole.
+        """
+        if not self.problem.earlier:
+            return self
+        return replace(
+            self,
+            problem=self.problems[position],
+            at=0,
+            messages=[m for m in self.messages if m.problem == position],
+            seed=keyed_seed(self.seed, "problem", position),
+        )
 
     @property
     def turns(self) -> list[tuple[str, str]]:
@@ -145,6 +192,7 @@ class Conversation:
             verdicts=self.verdicts,
             initial_solutions=self.initial_solutions,
             solutions=self.solutions,
+            session=self.taught,
             transfer=self.transfer,
             timing=self.timing,
             usage=dict(sorted(self.usage.items())),
@@ -155,13 +203,15 @@ class Conversation:
 def next_state(conversation: Conversation, limits: Limits) -> State:
     """The transition function of the classroom.  Pure: it looks, and changes nothing."""
     match conversation.state:
-        case State.START:
+        case State.NEXT_PROBLEM if conversation.taught_to_the_end:
+            return State.JUDGE_TURN
+        case State.START | State.NEXT_PROBLEM:
             guided = conversation.type == "guided"
             return State.TEACHER_TURN if guided else State.STUDENT_TURN
         case State.TEACHER_TURN | State.STUDENT_TURN:
             over = conversation.stop_reason is not None
-            if over or len(conversation.messages) >= limits.max_turns:
-                return State.JUDGE_TURN
+            if over or len(conversation.talk) >= limits.max_turns:
+                return State.NEXT_PROBLEM if conversation.problem.earlier else State.JUDGE_TURN
             teacher_spoke = conversation.state is State.TEACHER_TURN
             return State.STUDENT_TURN if teacher_spoke else State.TEACHER_TURN
         case State.JUDGE_TURN:

@@ -55,6 +55,7 @@ class Batch:
     split: Split
     run: str
     accepted_only: bool  # hard lambda, training: who is rejected is not solved
+    solves: bool  # whether the student solves anything after the conversation
     # what conversations about one problem with one student have in common, computed once
     openings: dict[tuple[str, str], asyncio.Task[Turn]] = field(default_factory=dict)
     initials: dict[tuple[str, str], asyncio.Task[list[Solution]]] = field(default_factory=dict)

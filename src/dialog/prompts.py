@@ -26,6 +26,9 @@ class Prompts:
     final_system: Prompt | None  # None: the persona's text stays in force
     final: Prompt
     transfer: Prompt  # asks for another problem, after the conversation
+    session_next_tutor: Prompt  # the next problem of a session, as the tutor hears of it
+    session_next_student: Prompt
+    session_alone: Prompt  # asks for a problem of a session before any help
 
     @classmethod
     def load(cls, settings: GenerationSettings) -> Prompts:
@@ -79,4 +82,11 @@ class Prompts:
             else load("student_final_system_prompt_path", student),
             final=load("student_final_prompt_path", student),
             transfer=load("student_transfer_prompt_path", student | {"tutor_hidden"}, "problem"),
+            session_next_tutor=load(
+                "session_next_tutor_prompt_path",
+                student | {"answer", "student_persona"},
+                "problem",
+            ),
+            session_next_student=load("session_next_student_prompt_path", student, "problem"),
+            session_alone=load("session_alone_prompt_path", student, "problem"),
         )

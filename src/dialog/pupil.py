@@ -18,7 +18,7 @@ from utils.data.problems import Problem
 from utils.prompts import Prompt
 from utils.records import Solution
 from utils.seeding import keyed_seed
-from utils.students.moment import Moment
+from utils.students.moment import Moment, Talk
 
 HIDDEN = "(hidden)"  # what the tutor's words read as in a test that hides them
 
@@ -54,19 +54,34 @@ class Pupil:
     def values(self, **more: object) -> dict[str, object]:
         """What its prompts may speak of."""
         conversation = self.conversation
-        known = {"problem": conversation.problem.text, "student_name": conversation.student_name}
+        known = {"problem": conversation.about.text, "student_name": conversation.student_name}
         return {**known, **more}
 
-    def _persona(self) -> str:
-        prompt = self.plan.prompts.personas[self.conversation.student_persona]
-        return prompt.render(**self.values(**self.policy.told))
+    def words_about(self, position: int) -> str:
+        """What it is told when its session comes to this problem."""
+        prompts, values = self.plan.prompts, self._values_of(position)
+        told = prompts.session_next_student.render(**values)
+        if self.conversation.type == "attempted":
+            told = f"{told}\n\n{prompts.student_initial_attempt.render(**values)}"
+        return told
+
+    def _values_of(self, position: int) -> dict[str, object]:
+        return self.values(problem=self.conversation.problems[position].text)
 
     def _open(self, system: Prompt | None = None) -> View:
         """Its view from the beginning; under the persona's text, or another one."""
-        text = system.render(**self.values()) if system is not None else self._persona()
+        values = self._values_of(0)
+        if system is None:
+            persona = self.plan.prompts.personas[self.conversation.student_persona]
+            text = persona.render(**values, **self.policy.told)
+        else:
+            text = system.render(**values)
+            if self.conversation.problem.earlier:  # which no later request says again
+                first = self.plan.prompts.session_next_student.render(**values)
+                text = f"{text}\n\n{first}"
         messages: list[ChatMessage] = [{"role": "system", "content": text}]
         if self.conversation.type == "attempted":
-            ask = self.plan.prompts.student_initial_attempt.render(**self.values())
+            ask = self.plan.prompts.student_initial_attempt.render(**values)
             messages.append({"role": "user", "content": ask})
         return open_view(self.participant, messages, self._labels)
 
@@ -88,35 +103,44 @@ class Pupil:
         spoken, given = len(self._turns), self.conversation.given
         if given is not None and spoken < len(given.student):
             return given.student[spoken]
-        return self._scripted(what)
+        return self._scripted(what, self.conversation.about)
 
     def _scripted(
         self,
         what: Literal["attempt", "turn", "solution", "initial"],
+        problem: Problem,
         sample: int = 0,
-        problem: Problem | None = None,
         *,
         hide_tutor: bool = False,
     ) -> str | None:
         conversation = self.conversation
-        problem = problem or conversation.problem
         if self.policy.replies is None:
             return None
         shared = what in ("attempt", "initial")  # by all conversations about the problem
         address = (self.plan.seed, self._epoch, problem.id)
+        part = conversation.part(conversation.at)
         heard = [(who, HIDDEN if hide_tutor and who == "teacher" else said)
-                 for who, said in conversation.turns]  # fmt: skip
+                 for who, said in part.turns]  # fmt: skip
         moment = Moment(
             what=what,
             problem=problem.text,
             answer=problem.answer,
             turns=[] if shared else heard,
+            earlier=() if shared else self._earlier(),
             spoken=0 if shared else len(self._turns),
             rounds=self.policy.student.rounds,
             sample=sample,
-            seed=keyed_seed(*address, what, sample) if shared else conversation.seed,
+            seed=keyed_seed(*address, what, sample) if shared else part.seed,
         )
         return self.policy.words(moment)
+
+    def _earlier(self) -> tuple[Talk, ...]:
+        """What was said of the problems of its session before this one."""
+        conversation = self.conversation
+        return tuple(
+            Talk(problem=problem.text, answer=problem.answer, turns=conversation.part(i).turns)
+            for i, problem in enumerate(conversation.problems[: conversation.at])
+        )
 
     async def attempt(self) -> Turn:
         """What opens an "attempted" conversation, sampled once for all of its group."""
@@ -147,7 +171,7 @@ class Pupil:
         seed = keyed_seed(self.plan.seed, "initial", problem.id)
         view = open_view(self.participant, messages)
         answers = await self._answers(
-            lambda i: self._scripted("initial", i, problem),
+            lambda i: self._scripted("initial", problem, i),
             lambda: view,
             None,
             settings.number_initial_attempts,
@@ -156,28 +180,29 @@ class Pupil:
         return await graded(problem, answers, self.participant.thinking)
 
     async def solve(
-        self, problem: Problem, seed: int, catch_up: Callable[[], None]
+        self, problem: Problem, seed: int, catch_up: Callable[[], None], *, alone: bool = False
     ) -> list[Solution]:
         """It solves the whole problem again, or another one, several times independently.
 
-        `catch_up` has it hear the last words, where its own view is read on.
+        `catch_up` has it hear the last words, where its own view is read on.  `alone`: a problem of
+        a session of which nobody has spoken yet.
         """
-        other, hide = problem is not self.conversation.problem, False
-        if other:
-            hide = self.plan.settings.hide_tutor
-            ask = self.plan.prompts.transfer.render(
-                **self.values(problem=problem.text, tutor_hidden=hide)
-            )
-        else:
-            ask = self.plan.prompts.final.render(**self.values())
+        other = problem is not self.conversation.about
+        hide = other and self.plan.settings.hide_tutor
         answers = await self._answers(
-            lambda i: self._scripted("solution", i, problem, hide_tutor=hide),
+            lambda i: self._scripted("solution", problem, i, hide_tutor=hide),
             lambda: self._afterwards(catch_up, hide_tutor=hide),
-            ask,
+            self._asked_to_solve(problem, alone=alone),
             self.plan.settings.number_student_attempts,
             seed,
         )
         return await graded(problem, answers, self.participant.thinking)
+
+    def _asked_to_solve(self, problem: Problem, *, alone: bool) -> str:
+        prompts, values = self.plan.prompts, self.values(problem=problem.text)
+        if problem is not self.conversation.about:
+            return prompts.transfer.render(**values, tutor_hidden=self.plan.settings.hide_tutor)
+        return (prompts.session_alone if alone else prompts.final).render(**values)
 
     async def _answers(
         self,
@@ -214,8 +239,11 @@ class Pupil:
         if system is None and not hide_tutor:
             catch_up()
             return self.view
-        view, turns = self._open(system), iter(self._turns)
+        view, turns, at = self._open(system), iter(self._turns), 0
         for message in (m for m in self.conversation.messages if m.heard):
+            while at < message.problem:
+                at += 1
+                view.hear("", self.words_about(at))
             hidden = hide_tutor and message.role == "teacher" and message.visible.strip()
             if message.role == "student" and not message.speaker:
                 view.replay(next(turns))

@@ -17,8 +17,8 @@ from src.evaluation.control import run_control
 from src.local_models import open_local_models
 from src.progress import Progress
 from src.setup import build_classroom, check_classroom, run_budget
-from utils.data.load import load_problems
 from utils.data.problems import Problem
+from utils.data.sessions import load_sessions
 from utils.records import ConversationRecord, load_run
 from utils.runs.folder import RunFolder
 from utils.runs.record_writer import CONTROL_FOLDER, RecordWriter
@@ -31,8 +31,9 @@ Running = Coroutine[Any, Any, list[ConversationRecord]]
 def held_out_problems(cfg: EvalConfig) -> list[Problem]:
     """The problems to talk about; prompts and rules are seen to as well.  Raises ConfigError."""
     check_classroom(cfg)
-    return load_problems(
+    return load_sessions(
         cfg.dataset.eval_datasets,
+        length=cfg.generation.problems_per_session,
         seed=cfg.seed,
         limit=cfg.dataset.max_val_examples,
         setting="dataset.eval_datasets",

@@ -19,6 +19,7 @@ from src.grpo.arguments import boundary
 from utils.data.problems import Problem
 from utils.metrics.conversation import conversation_metrics, summarise
 from utils.metrics.post_tests import OF_TRANSFER
+from utils.metrics.sessions import session_names
 from utils.metrics.training_metrics import student_curves
 from utils.metrics.verdicts import names_by_rule
 from utils.records import ConversationRecord
@@ -34,7 +35,8 @@ def check_best_metric(cfg: TrainRLConfig) -> None:
     turns = ["turns_failed", "turns_withheld"] if judged else []
     turns += [f"turns_failed_by_{rule.name}" for rule in judged]
     tests = OF_TRANSFER if wants_transfer(cfg.generation) else {}
-    known = [*conversation_metrics([]), "normalised_gain", *tests, *rewards, *rules, *turns]
+    own = [*tests, *session_names(cfg.generation.problems_per_session)]
+    known = [*conversation_metrics([]), "normalised_gain", *own, *rewards, *rules, *turns]
     wanted = cfg.train.best_metric
     if wanted not in known:
         near = difflib.get_close_matches(wanted, known, n=1)

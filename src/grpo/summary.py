@@ -45,7 +45,7 @@ _HELD_OUT = (
     ("another problem, before", "solve_transfer_before"),
     ("another problem, after", "solve_transfer"),
     ("gain, normalised, on another problem", "gain_transfer"),
-    ("gain on the problem less that", "transfer_gap"),
+    ("transfer gap", "transfer_gap"),
     ("leaked", "leaked"),
     ("rejected", "rejected"),
     ("rejected by any verdict", "rejected_any"),

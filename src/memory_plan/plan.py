@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from config.post_tests import post_tests_of
 from config.roles import roles_of
 from config.rules import active_rules, needs_judge, prompts_among, turn_rules
 from config.schema import TrainRLConfig
+from config.sessions import solved_before, solved_in, talks_of
 from src.memory_plan.engines import add_engine
 from src.memory_plan.parts import Described, Phase, Plan, Training, shape_of, summed, total
 from src.memory_plan.trainer import add_trainer, weights_dtype
@@ -78,15 +78,16 @@ def update_load(cfg: TrainRLConfig) -> Mapping[str, Load]:
     generation, train = cfg.generation, cfg.train
     rows = train.number_of_problems_per_batch * train.num_samples_per_problem
     problems = train.number_of_problems_per_batch
-    turns = -(-generation.max_turns // 2)  # of either role: whoever opens
+    talks = talks_of(generation)
+    turns = talks * -(-generation.max_turns // 2)  # of either role: whoever opens
     longest = generation.max_tokens_in_conversation
-    tests = len(post_tests_of(generation))
-    attempts = tests * rows * generation.number_student_attempts
-    attempts += problems * (tests * generation.number_initial_attempts + 1)  # + the opening one
+    attempts = solved_in(generation) * rows * generation.number_student_attempts
+    before = solved_before(generation) * generation.number_initial_attempts
+    attempts += problems * (before + 1)  # + the opening one
     verdicts = 0
     if needs_judge(generation):
         verdicts = prompts_among(active_rules(generation)) * generation.number_judge_attempts
-        verdicts = rows * (verdicts + turns * prompts_among(turn_rules(generation)))
+        verdicts = rows * (talks * verdicts + turns * prompts_among(turn_rules(generation)))
     per_turn = generation.max_tokens_per_turn
     return {
         "tutor": Load(requests=rows * turns, tokens=rows * min(turns * per_turn, longest)),

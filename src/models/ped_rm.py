@@ -19,6 +19,7 @@ from src.models.classifier import ChatClassifier, check_classifier, load_classif
 from utils.metrics.comparable import WITH_REFERENCE
 from utils.prompts import read_text
 from utils.records import ConversationRecord
+from utils.sessions import talks
 
 SETTING = "pedagogical_reward_model"
 PROMPT_SETTING = "pedagogical_reward_prompt_path"
@@ -63,7 +64,14 @@ def rating_prompt(cfg: EvalConfig) -> RatingPrompt:
 
 
 def rated_turns(record: ConversationRecord, prompt: RatingPrompt) -> list[list[ChatMessage]]:
-    """One chat for each tutor turn that the student saw, ending with it; no hidden planning."""
+    """One chat for each tutor turn that the student saw, ending with it; no hidden planning.
+
+    Of a session each problem is a chat by itself.
+    """
+    return [chat for talk in talks(record) for chat in _rated_turns(talk, prompt)]
+
+
+def _rated_turns(record: ConversationRecord, prompt: RatingPrompt) -> list[list[ChatMessage]]:
     chat = prompt.opening(record.problem, str(record.extra.get("solution") or record.answer))
     chats = []
     for message in (m for m in record.messages if m.heard):

@@ -11,7 +11,9 @@ import asyncio
 import math
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
+from config.errors import ConfigError
 from config.schema import RewardModelSettings
 from src.inference_providers.base import ChatMessage, ProviderError
 from src.models.classifier import ChatClassifier, check_classifier, load_classifier
@@ -55,6 +57,13 @@ def _sigmoid(logit: float) -> float:
 def check_reward_model(settings: RewardModelSettings) -> None:
     """Raises ConfigError if solutions are scored by a model that cannot be had."""
     if solve_by(settings) == "model":
+        name = settings.model_name_or_path
+        here = name.startswith("embedded:") or Path(name).exists()
+        if ":" in name and not here:  # no model of the hub has such a name
+            raise ConfigError(
+                f"{SETTING}: {name} is no model; a function of your own is "
+                "a reward: +generation.rewards.NAME.function=module:function"
+            )
         check_classifier(settings.model_name_or_path, setting=SETTING, hint=_HINT)
 
 

@@ -34,6 +34,10 @@ def seat_a_person(cfg: EvalConfig, seat: Seat) -> None:
     generation = cfg.generation
     if cfg.eval.task != "classroom":
         raise ConfigError(f"eval.task: {cfg.eval.task} has no classroom to sit in")
+    if generation.problems_per_session > 1:
+        raise ConfigError(
+            "generation.problems_per_session: a person talks about one problem at a time; 1 here"
+        )
     cfg.score_using_pedagogical_reward = False
     if seat == "student":
         if generation.peers:

@@ -25,7 +25,15 @@ from utils.report.page import ASSETS, STYLES, document
 
 HOST = "127.0.0.1"
 OWN = Path(__file__).parent / "assets"
-SCRIPTS = ("dom.js", "latex.js", "mathml.js", "prose.js", "charts.js", "conversation.js")
+SCRIPTS = (
+    "dom.js",
+    "metrics.js",
+    "latex.js",
+    "mathml.js",
+    "prose.js",
+    "charts.js",
+    "conversation.js",
+)
 POLL_S = 20.0
 MOST_WRITTEN = 20_000  # characters of one message
 HEADERS = {

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from config.errors import ConfigError
-from config.post_tests import post_tests_of, wants_transfer
+from config.post_tests import wants_transfer
 from config.roles import needs_judge, roles_of
 from config.schema import TrainRLConfig
+from config.sessions import solved_before, solved_in, talks_of
 from src.memory_plan.parts import Training, shape_of
 from src.time_plan.assumed import Assumed
 from src.time_plan.cards import Card
@@ -36,7 +37,7 @@ class UpdatePlan:
         self.on_gpus = gpus > 0
         generation, train = cfg.generation, cfg.train
         self.rows = train.number_of_problems_per_batch * train.num_samples_per_problem
-        each = generation.max_turns * assumed.turns / 2
+        each = talks_of(generation) * generation.max_turns * assumed.turns / 2
         self.tutor_turns, self.student_turns = each, max(0.0, each - 0.5)
         cap = generation.max_tokens_per_turn
         self.tutor_tokens = min(assumed.tutor_tokens, cap)
@@ -122,10 +123,9 @@ class UpdatePlan:
 
     def _solutions(self) -> float:
         generation, engine = self.cfg.generation, self.engines.get("student")
-        tests = len(post_tests_of(generation))
-        after = tests * self.rows * generation.number_student_attempts
+        after = solved_in(generation) * self.rows * generation.number_student_attempts
         problems = self.cfg.train.number_of_problems_per_batch
-        before = tests * problems * generation.number_initial_attempts
+        before = solved_before(generation) * problems * generation.number_initial_attempts
         count = after + before
         if engine is None or not count:
             return 0.0
@@ -138,7 +138,7 @@ class UpdatePlan:
         again = 1.0 if self._alone() or not generation.number_student_attempts else 0.3
         if generation.number_student_attempts and wants_transfer(generation):
             # under other words in the tutor's place, it is read from the beginning
-            again = 1.0 + again * (tests - 1) if generation.hide_tutor else again
+            again = 1.0 + again * (solved_in(generation) - 1) if generation.hide_tutor else again
         spent += engine.prompt_s(again * self.rows * self.heard, self.heard)
         requests = count * (2 if generation.solution_ending else 1)
         return spent + requests * self.assumed.request_s
@@ -149,11 +149,12 @@ class UpdatePlan:
             return 0.0
         rules = generation.judges_rules_prompts_paths.values()
         prompts = [r for r in rules if r not in ("matcher", "none") and ":" not in r]
-        requests = self.rows * len(prompts) * generation.number_judge_attempts
+        talks = talks_of(generation)
+        requests = talks * self.rows * len(prompts) * generation.number_judge_attempts
         cap = generation.max_tokens_per_judge_attempt
         tokens = min(self.assumed.judge_tokens, cap)
-        length = self.said + max(map(self._prompt, prompts), default=0.0)
-        spent = engine.prompt_s(self.rows * len(prompts) * length, length)
+        length = self.said / talks + max(map(self._prompt, prompts), default=0.0)
+        spent = engine.prompt_s(talks * self.rows * len(prompts) * length, length)
         spent += engine.sample_s(requests * tokens, min(cap, 2.8 * tokens), length)
         return spent + requests * self.assumed.request_s
 

@@ -180,7 +180,7 @@ def run(
         bad_rows=cfg.dataset.bad_rows,
     )
     out.parent.mkdir(parents=True, exist_ok=True)
-    part = part_file(cfg, out, samples, repr((student, writes, demands, rewrite)))
+    part = part_of(cfg, out, samples, demands, writes, student, rewrite)
     with ExitStack() as stack:
         loop = stack.enter_context(Background())
         roles = {role.name: role for role in (writes, asked.role)}
@@ -210,6 +210,22 @@ def run(
     if len(ordered) == len(problems):
         part.unlink()  # else the same command asks again for what is missing
     return summary(rows, len(problems), out)
+
+
+def part_of(
+    cfg: TrainRLConfig,
+    out: Path,
+    samples: int,
+    demands: Demands,
+    writes: Role,
+    student: str | None,
+    rewrite: str,
+) -> Path:
+    """Where unfinished work is kept: another file if anything that matters differs."""
+    # not the whole role: the order of its phases is another one in each process
+    return part_file(
+        cfg, out, samples, repr((student, writes.name, writes.model, demands, rewrite))
+    )
 
 
 def _close(loop: Background, provider: Provider) -> None:

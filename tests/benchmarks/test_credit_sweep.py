@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.credit_sweep import KINDS, TURNS, cell, conversations_until
+from benchmarks.credit_sweep import KINDS, TURNS, conversations_until
 from config.schema import TrainRLConfig
 from tests.synthetic import record
 from utils.runs.read import Run
@@ -37,9 +37,3 @@ def test_every_kind_is_a_setting_that_is_accepted(kind: str) -> None:
                       [*KINDS[kind], f"generation.max_turns={TURNS[1]}"])  # fmt: skip
     assert (cfg.train.credit == "turn") == (kind in ("turn", "both"))
     assert (cfg.train.advantages == "per_reward") == (kind in ("per_reward", "both"))
-
-
-def test_seeds_that_never_reach_it_are_said() -> None:
-    rows: list[dict[str, int | None]] = [{"until": 640}, {"until": None}, {"until": 704}]
-    assert cell(rows, "until").startswith("672") and cell(rows, "until").endswith("(1 never)")
-    assert cell([{"until": None}], "until") == "never"

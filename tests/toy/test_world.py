@@ -114,17 +114,3 @@ def test_rows_say_what_a_problem_needs() -> None:
     for row in rows:
         assert row["answer"] == str(Sum.parse(row["problem"]).answer)
         assert row["id"].startswith("toy-")
-
-
-def test_a_selective_student_hears_its_own_steps_alone() -> None:
-    problem, other = Sum.parse("What is 47+38?"), Sum.parse("What is 56+17?")
-    own = ["Add the ones: 7+8?", "Add the tens: 4+3+1?"]
-    foreign = [other.say("Add the ones: {b}+{d}?"), other.say("Add the tens: {a}+{c}+1?")]
-
-    def rate(turns: list[str], selective: float) -> float:
-        answers = [solve(problem, turns, Random(n), selective=selective) for n in range(2000)]
-        return sum(r"\boxed{85}" in answer for answer in answers) / 2000
-
-    for selective, expected in ((0.0, 0.9), (0.43, 0.9 - 0.43 * 0.7), (1.0, 0.2)):
-        assert rate(own, selective) == pytest.approx(0.9, abs=0.03)
-        assert rate(foreign, selective) == pytest.approx(expected, abs=0.03)

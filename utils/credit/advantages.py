@@ -57,8 +57,8 @@ def advantages(groups: Sequence[Group], credit: Credit) -> Advantages:
     """The advantage of every tutor turn of a batch; 0 in a conversation that is left out.
 
     A conversation's advantage is its value less the baseline, over the scale.  With turn credit
-    turn k is compared with the siblings that reached a turn k, and shares in the outcome only if
-    it earns.  Costs come after everything else.
+    turn k is compared with the siblings that reached a turn k (in a session: about the same
+    problem), and shares in the outcome only if it earns.  Costs come after everything else.
     """
     weights = credit.weights if credit.weights is not None else {"total": 1.0}
     values = {name: [_values(g, name, weights[name], credit) for g in groups] for name in weights}
@@ -120,12 +120,12 @@ def _of_the_sum(
 
 def _rows(group: Group, signals: Sequence[_Signal], credit: Credit) -> Table:
     """Advantages by conversation and turn, before costs."""
-    everyone = range(len(group))
+    everyone, places = range(len(group)), [outcome.places for outcome in group]
     table = []
-    for i, outcome in enumerate(group):
+    for i in everyone:
         row = []
-        for k in range(len(outcome.turns)):
-            peers = [j for j in everyone if k < len(group[j].turns)]
+        for place in places[i]:
+            peers = [j for j in everyone if place in places[j]]
             compared = everyone if credit.grain == "conversation" else peers
             row.append(
                 sum(s.weight * _above(s.values, i, compared, credit) / s.divisor for s in signals)

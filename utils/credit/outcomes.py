@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ class TutorTurn:
     end: int
     earns: bool = True  # false: it failed its rules, and shares in no outcome
     cost: float = 0.0  # what it pays for that, in advantage
+    problem: int = 0  # which one of a session it is about
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,16 @@ class Outcome:
 
     rewards: Mapping[str, float]
     turns: tuple[TutorTurn, ...] = ()
+
+    @property
+    def places(self) -> list[tuple[int, int]]:
+        """(problem of the session, which turn about it) of each turn."""
+        seen: Counter[int] = Counter()
+        found = []
+        for turn in self.turns:
+            found.append((turn.problem, seen[turn.problem]))
+            seen[turn.problem] += 1
+        return found
 
 
 def runs_of(mask: Sequence[int]) -> Iterator[tuple[int, int]]:
@@ -61,7 +73,7 @@ def outcome_of(record: ConversationRecord) -> Outcome:
     return Outcome(
         rewards=record.rewards,
         turns=tuple(
-            TutorTurn(start=start, end=end, earns=m.earns, cost=m.cost)
+            TutorTurn(start=start, end=end, earns=m.earns, cost=m.cost, problem=m.problem)
             for m, (start, end) in zip(spoken, places, strict=True)
         ),
     )

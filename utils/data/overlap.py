@@ -16,9 +16,12 @@ def say_shared(
     *,
     setting: str = "dataset.eval_datasets",
 ) -> int:
-    """How many held-out problems have the text or id of a training problem; one line if any do."""
-    texts, ids = {_key(p) for p in train}, {p.id for p in train}
-    by_text = [p for p in held_out if _key(p) in texts]
+    """How many held-out problems have the text or id of a training problem; one line if any do.
+
+    The other problems of transfer tests count on both sides.
+    """
+    texts, ids = {key for p in train for key in _keys(p)}, {p.id for p in train}
+    by_text = [p for p in held_out if any(key in texts for key in _keys(p))]
     by_id = [p for p in held_out if p.id in ids]
     shared = {id(p) for p in (*by_text, *by_id)}
     if shared:
@@ -29,6 +32,10 @@ def say_shared(
             (by_text or by_id)[0].text,
         )  # fmt: skip
     return len(shared)
+
+
+def _keys(problem: Problem) -> list[str]:
+    return [_key(p) for p in (problem, problem.transfer) if p is not None]
 
 
 def _key(problem: Problem) -> str:

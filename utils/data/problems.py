@@ -11,7 +11,8 @@ from typing import Any
 class Problem:
     """One problem with its reference answer; `extra` holds the source's other columns.
 
-    `transfer` is another problem of the same kind, where a post-test asks about one.
+    `transfer` is another problem of the same kind, where a post-test asks about one; `earlier` are
+    the problems of its session that a tutor talks about before it, in order.
     """
 
     id: str
@@ -20,6 +21,7 @@ class Problem:
     source: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
     transfer: Problem | None = None
+    earlier: tuple[Problem, ...] = ()
 
     def with_transfer(self, text: str, answer: str) -> Problem:
         """The same problem, with this one as the other of its kind."""

@@ -6,6 +6,7 @@ size can carry a problem from `test` into `train`, however few different problem
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from utils.seeding import keyed_seed
 PREFIX = "reasoning_gym:"
 HELD_OUT = ("test", "eval", "validation", "val")
 HELD_OUT_SHARE = 0.2
+OURS = ("size", "question", "seed", "answer_in_text")
 DEFAULT_SIZE = 500
 _PATIENCE = 1000  # items in a row without a new problem: the task has no more
 
@@ -32,16 +34,23 @@ def wants_held_out(split: str, setting: str) -> bool:
     raise ConfigError(f"{setting}.split: {split!r} is none of {known}")
 
 
+def states(text: str, answer: str) -> bool:
+    """Whether the answer stands in the text as a word or number of its own."""
+    return re.search(rf"(?<![\w.]){re.escape(answer)}(?!\w|\.\d)", text) is not None
+
+
 def generate(
     task: str, split: str, seed: int, parameters: Mapping[str, Any], *, setting: str
 ) -> Iterable[Problem]:
     """Different problems of one task, at most `size` of them (a small task may have fewer).
 
-    Parameters are the task's own, and three of ours: `size`; `question`, a pattern for the text
-    that may use what the task tells about an item (`"What is {expression}?"`); and `seed`, in
-    place of the run's.  Raises ConfigError naming `setting`.
+    Parameters are the task's own, and four of ours: `size`; `question`, a pattern for the text
+    that may use what the task tells about an item (`"What is {expression}?"`); `seed`, in place of
+    the run's; and `answer_in_text=false`, which leaves out problems in whose text the answer
+    stands: no rule can see such an answer told.  Raises ConfigError naming `setting`.
     """
-    own = {k: v for k, v in parameters.items() if k not in ("size", "question", "seed")}
+    own = {k: v for k, v in parameters.items() if k not in OURS}
+    told = parameters.get("answer_in_text", True)
     size, question = parameters.get("size", DEFAULT_SIZE), parameters.get("question")
     seed, held_out = parameters.get("seed", seed), wants_held_out(split, setting)
     texts: set[str] = set()
@@ -52,6 +61,8 @@ def generate(
         for item in block:
             text = _text(item, question, setting)
             since += 1
+            if not told and states(text, str(item["answer"])):
+                continue
             if text in texts or is_held_out(text) != held_out or len(texts) == size:
                 continue
             texts.add(text)

@@ -16,6 +16,7 @@ from typing import Any
 
 from utils.gains import solve_rate as solve_rate
 from utils.metrics.post_tests import SIGNED, post_test_metrics
+from utils.metrics.sessions import session_metrics
 from utils.metrics.statistics import Estimate, clustered_mean
 from utils.metrics.turns import Metric, turn_metrics
 from utils.metrics.verdicts import by_rule, leaked, leaked_any, missing, rejected, rejected_any
@@ -42,7 +43,7 @@ STOP_REASONS = ("tutor_ended", "student_ended", "max_turns", "max_tokens", "erro
 #: What these names begin is a share: it lies between 0 and 1.
 _SHARES = (
     "solve_", "leaked", "rejected", "missing", "ended_", "truncated_turn", "turns_failed",
-    "turns_withheld", "turns_hidden",
+    "turns_withheld", "turns_hidden", "problems_reached",
 )  # fmt: skip
 
 #: These are differences of shares: they lie between -1 and 1.
@@ -51,7 +52,7 @@ _SIGNED = ("delta", "delta_accepted", *SIGNED)
 #: Of what these names begin, less is better.
 _LESS = (
     "leaked", "rejected", "missing", "truncated_turn", "turns_failed", "turns_withheld",
-    "ended_error", "ended_max", "transfer_gap",
+    "ended_error", "ended_max", "transfer_gap", "fading_slope",
 )  # fmt: skip
 
 
@@ -156,6 +157,7 @@ def conversation_metrics(records: Sequence[ConversationRecord]) -> dict[str, Met
         | post_test_metrics(records)
         | {name: metric for rule in rules for name, metric in by_rule(rule).items()}
         | turn_metrics(records)
+        | session_metrics(records)
         | {f"reward_{name}": _reward(name) for name in names}
     )
 

@@ -29,6 +29,27 @@ class Monitor:
     grows: float | None = None
     at_least: int = 8  # values below which nothing rings
 
+    @property
+    def bounds(self) -> str:
+        """When it rings, in words; empty where it never does."""
+        parts = [
+            *([f"at {self.low:g} or less"] if self.low is not None else []),
+            *([f"at {self.high:g} or more"] if self.high is not None else []),
+            *([f"below {self.shrinks:g} of its start"] if self.shrinks is not None else []),
+            *([f"above {self.grows:g} times its start"] if self.grows is not None else []),
+        ]
+        return f"Rings {', or '.join(parts)}." if parts else ""
+
+    def state(self, now: Estimate, start: Estimate | None = None) -> str:
+        """Where it stands: alarm, quiet, too few values, or no start to compare with."""
+        if self.alarm(now, start) is not None:
+            return "alarm"
+        if now.mean is None or now.n < self.at_least:
+            return "too few values"
+        absolute = self.low is not None or self.high is not None
+        began = start is not None and start.mean is not None
+        return "quiet" if absolute or began else "no start to compare with"
+
     def alarm(self, now: Estimate, start: Estimate | None = None) -> str | None:
         """Why this monitor rings, or None."""
         if now.mean is None or now.n < self.at_least:

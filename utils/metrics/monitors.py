@@ -20,6 +20,7 @@ from utils.metrics.monitor import Monitor, Records
 from utils.metrics.statistics import NOTHING, Estimate, clustered_mean
 from utils.metrics.student_monitors import OF_STUDENTS
 from utils.records import ConversationRecord
+from utils.sessions import all_talks
 
 
 def tutor_turns(record: ConversationRecord) -> list[str]:
@@ -40,7 +41,7 @@ def distinct_openings(records: Records) -> Estimate:
     1: every problem gets its own first turn; 0: all get the same one.  `n`: conversations.
     """
     openings: dict[str, list[str]] = defaultdict(list)
-    for record in records:
+    for record in all_talks(records):
         if turns := tutor_turns(record):
             openings[record.problem_id].append(" ".join(turns[0].casefold().split()))
     n = sum(map(len, openings.values()))
@@ -60,7 +61,7 @@ def own_numbers(records: Records) -> Estimate:
     """Share of tutor turns that hold a number of the problem; problems without any are left out."""
     values: list[tuple[str, float]] = []
     of_problem: dict[str, set[Any]] = {}
-    for record in records:
+    for record in all_talks(records):
         if record.problem not in of_problem:
             of_problem[record.problem] = set(numbers_in(record.problem))
         if numbers := of_problem[record.problem]:
@@ -78,11 +79,12 @@ def fits_its_problem(records: Records) -> Estimate:
     number or as a digit of one.  Own fit less the fit to the next problem, over turns with
     numbers; 0: what is said of the problem could as well be said of any other.
     """
-    order = sorted({r.problem_id for r in records})
+    each = list(all_talks(records))
+    order = sorted({r.problem_id for r in each})
     following = dict(zip(order, [*order[1:], *order[:1]], strict=True))
-    held = {r.problem_id: _digits_too(f"{r.problem} {r.answer}") for r in records}
+    held = {r.problem_id: _digits_too(f"{r.problem} {r.answer}") for r in each}
     values: list[tuple[str, float]] = []
-    for record in records if len(order) > 1 else ():
+    for record in each if len(order) > 1 else ():
         own, other = held[record.problem_id], held[following[record.problem_id]]
         for turn in tutor_turns(record):
             if said := set(numbers_in(turn)):
@@ -120,7 +122,7 @@ def repeated_turns(records: Records) -> Estimate:
 def ended_early(records: Records) -> Estimate:
     """Share of conversations that the tutor ended in its very first turn."""
     return mean_of(
-        (r for r in records if tutor_turns(r)),
+        (r for r in all_talks(records) if tutor_turns(r)),
         lambda r: float(r.stop_reason == "tutor_ended" and len(tutor_turns(r)) == 1),
         share=True,
     )
@@ -229,6 +231,8 @@ class Reading:
     now: Estimate
     start: Estimate | None
     alarm: str | None
+    state: str = ""
+    bounds: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -236,6 +240,8 @@ class Reading:
             "means": self.means,
             "start": self.start.mean if self.start else None,
             "alarm": self.alarm,
+            "state": self.state,
+            "bounds": self.bounds,
         }
 
 
@@ -262,4 +268,6 @@ def _read(monitor: Monitor, now: Estimate, start: Estimate | None) -> Reading:
         now=now,
         start=start,
         alarm=monitor.alarm(now, start),
+        state=monitor.state(now, start),
+        bounds=monitor.bounds,
     )

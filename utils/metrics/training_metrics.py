@@ -9,6 +9,7 @@ from utils.metrics.agreement import agreement_shares
 from utils.metrics.conversation import measure, summarise
 from utils.metrics.metric_groups import by_student
 from utils.metrics.monitors import MONITORS
+from utils.metrics.sessions import is_session_curve
 from utils.metrics.statistics import Estimate
 from utils.records import ConversationRecord
 
@@ -56,7 +57,9 @@ def rollout_metrics(records: Sequence[ConversationRecord]) -> dict[str, float]:
     found = {
         f"classroom/{name}": estimate.mean
         for name, estimate in summarise(records).items()
-        if name in _CURVES or name.startswith(("rejected_by_", "turns_failed", "turns_withheld"))
+        if name in _CURVES
+        or is_session_curve(name)
+        or name.startswith(("rejected_by_", "turns_failed", "turns_withheld"))
     }
     found |= {f"monitors/{m.name}": m.value(records).mean for m in MONITORS}
     shares = agreement_shares(records)

@@ -17,6 +17,7 @@ from typing import Any
 from utils.metrics.conversation import solve_before, solve_rate
 from utils.metrics.verdicts import leaked_any, missing, rejected_any
 from utils.records import ConversationRecord, Message, Solution, Trajectory
+from utils.report.sessions import of_problem, taught_problems, taught_solutions
 from utils.runs.read import Run
 from utils.seeding import keyed_seed
 from utils.thinking import Thinking
@@ -129,9 +130,11 @@ def body(
         "error": r.error,
         "excluded": r.excluded,
         "messages": _messages(r, decode, credit),
+        "session": taught_problems(r, _cut),
         "verdicts": {
             rule: [
-                {"decision": v.decision, "reasoning": _cut(v.reasoning or v.raw)} for v in verdicts
+                {"decision": v.decision, "reasoning": _cut(v.reasoning or v.raw)} | of_problem(r, v)
+                for v in verdicts
             ]
             for rule, verdicts in r.verdicts.items()
         },
@@ -150,6 +153,7 @@ def solutions(r: ConversationRecord) -> dict[str, Any]:
         "before": [_solution(s) for s in r.initial_solutions],
         "after": [_solution(s) for s in r.solutions],
         "transfer": _transfer(r),
+        "session_solutions": taught_solutions(r, _solution),
     }
 
 
@@ -208,7 +212,7 @@ def _message(m: Message) -> dict[str, Any]:
             [rule, v.decision if v.counts else "only reported", _cut(v.reasoning or v.raw)]
             for rule, v in m.verdicts.items()
         ]
-    for name in ("withheld", "scripted", "cost"):
+    for name in ("withheld", "scripted", "cost", "problem"):
         if getattr(m, name):
             entry[name] = getattr(m, name)
     if m.stop_reason == "length":

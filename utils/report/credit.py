@@ -41,7 +41,9 @@ def turn_credit(run: Run, steps: Collection[int]) -> dict[Key, list[float]]:
 def _outcome(record: ConversationRecord) -> Outcome:
     """Without the places of its tokens, which an older record may not tell."""
     spoken = [m for m in record.messages if m.role == "teacher"]
-    turns = (TutorTurn(start=0, end=0, earns=m.earns, cost=m.cost) for m in spoken)
+    turns = (
+        TutorTurn(start=0, end=0, earns=m.earns, cost=m.cost, problem=m.problem) for m in spoken
+    )
     return Outcome(rewards=record.rewards, turns=tuple(turns))
 
 

@@ -19,6 +19,7 @@ ASSETS = Path(__file__).parent / "assets"
 STYLES = ("page.css", "charts.css", "conversations.css")
 SCRIPTS = (
     "dom.js",
+    "metrics.js",
     "latex.js",
     "mathml.js",
     "prose.js",
@@ -26,6 +27,8 @@ SCRIPTS = (
     "plane.js",
     "overview.js",
     "students.js",
+    "sessions.js",
+    "meaning.js",
     "learning.js",
     "store.js",
     "conversation.js",

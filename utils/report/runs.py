@@ -17,6 +17,7 @@ from utils.metrics.conversation import (
 )
 from utils.metrics.monitors import MONITORS
 from utils.metrics.results import run_results
+from utils.metrics.sessions import is_session_curve
 from utils.metrics.statistics import NOTHING, Estimate, mean_over_seeds, pareto_front
 from utils.records import ConversationRecord
 from utils.runs.calibrations import kept_calibrations
@@ -118,7 +119,7 @@ def _record_curves(
 ) -> list[dict[str, Any]]:
     metrics: dict[str, Metric] = conversation_metrics(run.records)
     wanted = [name for name in _BY_STEP if name in metrics]  # of accepted ones: where there are
-    wanted += [name for name in metrics if name.startswith("reward_")]
+    wanted += [n for n in metrics if n.startswith("reward_") or is_session_curve(n)]
     found = []
     for name in wanted:
         points = [

@@ -23,7 +23,7 @@ BY_GROUP = {
     "solve_before": "before",
     "solve_after": "after",
     "delta": "delta",
-    "solve_transfer": "another problem",
+    "solve_transfer": "other",
     "leaked": "leaked",
     "rejected": "rejected",
     "ped_rm_macro": "Ped-RM",

@@ -173,3 +173,19 @@ def test_what_was_never_measured_before_is_left_out_and_not_rewarded_zero(tmp_pa
     room = classroom(made, says("Go on."), ScriptedProvider(answer))
     for record in asyncio.run(room.run([PAIR], samples=2)):
         assert (record.excluded, record.rewards) == ("no_pre_test", {})
+
+
+def test_a_hosted_student_reads_the_same_in_messages(tmp_path: Any) -> None:
+    asked: list[Any] = []
+
+    def answer(ask: Ask) -> str:
+        asked.append(ask.messages)
+        return "I see."
+
+    room = classroom(settings(tmp_path), says("Go on."), ScriptedProvider(answer), renderer=None)
+    run_all(room, [PAIR], samples=1)
+    said = [(message["role"], message["content"]) for message in asked[-1]]
+    assert said == [
+        ("system", "EXAM"), ("user", "(hidden)"), ("assistant", "I see."), ("user", "(hidden)"),
+        ("assistant", "I see."), ("user", "NEW What is 2 + 3?!"),
+    ]  # fmt: skip

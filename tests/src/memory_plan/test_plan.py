@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from config.errors import ConfigError
+from config.schema import TrainRLConfig
 from src.launch.arguments import parse
 from src.launch.jobs import plan_jobs
 from src.launch.plan import describe, print_plans, training_of
 from src.memory_plan.parts import Plan, total
 from src.memory_plan.plan import plan_memory, price, update_load
 from src.vllm.server import GIB, Machine
+from utils.settings.hydra_entry import load_config
 
 ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = sorted(p.stem for p in (ROOT / "config/train_rl").glob("*.yaml"))
@@ -281,6 +283,26 @@ def test_rules_of_turns_are_asked_at_every_turn() -> None:
     load = update_load(plan_jobs(arguments, 4, 1)[0][0].settings)
     assert load["judge"].requests == 128 * (2 * 2 + 6)
     assert load["judge"].tokens == load["judge"].requests * 2048
+
+
+def test_both_post_tests_are_solved_before_and_after() -> None:
+    made = ["generation.number_initial_attempts=4", "generation.number_student_attempts=8"]
+
+    def solutions(test: str) -> int:
+        cfg = load_config(
+            "config/train_rl", TrainRLConfig, "toy", [*made, f"generation.post_test={test}"]
+        )
+        return update_load(cfg)["student's solutions"].requests
+
+    assert solutions("same") == solutions("transfer") == 64 * 8 + 8 * (4 + 1)
+    assert solutions("both") == 64 * 16 + 8 * (8 + 1)
+
+
+def test_a_session_has_talks_and_what_is_solved_between_them() -> None:
+    cfg = load_config("config/train_rl", TrainRLConfig, "toy_sessions", [])
+    load = update_load(cfg)
+    assert load["tutor"].requests == 64 * 2 * 3 and load["tutor"].tokens == 64 * 2 * 3 * 24
+    assert load["student's solutions"].requests == 64 * 4 * 4 + 8 * (2 * 4 + 1)
 
 
 def test_without_gpus_all_lies_in_ram(planned: Planned) -> None:

@@ -129,3 +129,8 @@ def test_broken_weights_end_the_run(folder: Path) -> None:
         broken._classifier._model.score.weight.fill_(float("nan"))
     with pytest.raises(ProviderError, match="a score is no number"):
         asyncio.run(broken.score(PROBLEM, ["4"]))
+
+
+def test_a_function_in_its_place_is_told_where_it_goes() -> None:
+    with pytest.raises(ConfigError, match=r"my_reward:question is no model.*generation\.rewards\."):
+        check_reward_model(RewardModelSettings(model_name_or_path="my_reward:question"))

@@ -176,3 +176,19 @@ def test_what_is_typed_wins_over_what_was_measured(tmp_path: Path) -> None:
 )
 def test_cards_by_their_drivers_names(said: str, kind: str | None) -> None:
     assert card_named(said) == (CARDS[kind] if kind else None)
+
+
+def test_another_problem_takes_time_and_hidden_turns_are_read_from_the_beginning() -> None:
+    def solutions(*changes: str) -> float:
+        return planned("7b", *changes, card=card_named("H100"))["solutions"]
+
+    same, shown = (
+        solutions(),
+        solutions("generation.post_test=transfer", "generation.hide_tutor=false"),
+    )
+    hidden, both = (
+        solutions("generation.post_test=transfer"),
+        solutions("generation.post_test=both"),
+    )
+    assert shown == same < hidden < both
+    assert both > 1.5 * same

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from src.inference_providers.base import GaveUp, ProviderError
 from src.inference_providers.scripted import Ask, ScriptedProvider
 from src.variants.command import Maker, main, summary, writing_role
 from src.variants.make import Demands, Variant, agreed, make_variant, unfit
+from tests.conftest import ROOT
 from tests.fakes import participant
 from utils.data.load import load_problems
 from utils.data.problems import Problem
@@ -194,6 +198,27 @@ def test_word_problems_come_out_as_a_data_set_that_the_transfer_test_reads(tmp_p
     assert len(kept) > 8
     found = load_problems([DatasetEntry(str(out))], seed=0, transfer=True)
     assert {p.transfer.text for p in found} == {row["transfer_problem"] for row in kept}  # type: ignore[union-attr]
+
+
+def test_every_start_finds_the_same_unfinished_file() -> None:
+    """In processes with other hash seeds too."""
+    program = (
+        "from pathlib import Path; from config.schema import TrainRLConfig\n"
+        "from src.variants.command import part_of, writing_role\n"
+        "from src.variants.make import Demands\n"
+        "from utils.settings.hydra_entry import load_config\n"
+        "cfg = load_config('config/train_rl', TrainRLConfig, 'smollm2', [])\n"
+        "role = writing_role(cfg, None)\n"
+        "print(part_of(cfg, Path('o'), 8, Demands(), role, None, 'r').name)"
+    )
+    names = {
+        subprocess.run(
+            [sys.executable, "-c", program], cwd=ROOT, env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True, text=True, check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }  # fmt: skip
+    assert len(names) == 1
 
 
 def test_nothing_kept_is_a_variant_without_text() -> None:

@@ -27,3 +27,13 @@ def test_the_options_tell_problems_apart(caplog: pytest.LogCaptureFixture) -> No
         Problem(id=i, text="Which?", answer="A", extra={"choices": [i, "9"]}) for i in "ab"
     )
     assert say_shared([one], [other]) == 0 and not caplog.text
+
+
+def test_the_other_problems_of_a_transfer_test_count_on_both_sides() -> None:
+    def problem(text: str, other: str) -> Problem:
+        return Problem(id=text, text=text, answer="1").with_transfer(other, "2")
+
+    train = [problem("a", "b")]
+    for held_out, shared in ((problem("c", "d"), 0), (problem("B", "d"), 1), (problem("c", "a"), 1),
+                             (problem("c", " b"), 1)):  # fmt: skip
+        assert say_shared(train, [held_out]) == shared

@@ -78,7 +78,7 @@ def test_without_the_environment_it_says_how_to_make_it(
 
 
 @pytest.mark.slow  # it may install packages first
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)  # a slow network, a busy machine
 def test_inspect_reads_back_every_message_and_score(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

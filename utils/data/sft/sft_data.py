@@ -122,6 +122,8 @@ def _unusable(record: ConversationRecord) -> str | None:
         return "without a reward"
     if record.help:
         return "whose tutor was given its words"
+    if record.session:
+        return "about several problems"
     if any(m.role == "teacher" and m.stop_reason == "length" for m in record.messages):
         return "with a tutor's turn cut off"
     return None

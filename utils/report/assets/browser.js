@@ -14,7 +14,8 @@ class Browser {
     this.list = h("div", { class: "list", tabindex: "0", role: "listbox", "aria-label": "Conversations" });
     this.sheet = h("div", { class: "sheet" });
     this.list.append(this.sheet);
-    this.reader = h("article", { class: "reader", tabindex: "-1", "aria-live": "polite", "aria-label": "Conversation" });
+    this.permalink = h("a", { id: "permalink", href: "#conversations" }, "Link to this conversation");
+    this.reader = h("article", { class: "reader", tabindex: "0", "aria-live": "polite", "aria-label": "Conversation" });
     this.list.addEventListener("scroll", () => this.soon());
     this.list.addEventListener("keydown", (event) => this.key(event));
     addEventListener("resize", () => this.soon());
@@ -23,7 +24,7 @@ class Browser {
   section() {
     const total = this.data.total;
     return h("section", { id: "conversations", "aria-labelledby": "conversations-title" },
-      h("div", { class: "head" }, h("h2", { id: "conversations-title" }, "Conversations"), this.tally),
+      h("div", { class: "head" }, h("h2", { id: "conversations-title" }, "Conversations"), this.tally, this.permalink),
       total > this.store.size && h("p", { class: "lead" }, `The page holds ${count(this.store.size)} of ${count(total)} conversations; conversations.jsonl has all.`),
       this.toolbar(), h("div", { class: "panes" }, this.list, this.reader));
   }
@@ -165,6 +166,7 @@ class Browser {
     const body = await this.store.body(i);
     if (this.open !== i) return; // another one was opened meanwhile
     replace(this.reader, conversationView(this.data, this.store, i, body, this.view));
+    this.permalink.setAttribute("href", `#c/${this.store.address(i)}`);
     if (moved) this.reader.scrollTop = 0;
     document.getElementById("shade").hidden = !body.messages.some((message) => message.pieces);
     if (link && moved && this.started) history.replaceState(null, "", `#c/${this.store.address(i)}`);

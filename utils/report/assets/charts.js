@@ -80,7 +80,7 @@ function lineChart({ title, note, series, kind, name }) {
     append(picture, [svg("circle", { cx: x(lastX), cy: y(lastY), r: 2.6, fill: s.colour })]);
   }
   follow(picture, series, { x, x0, x1, W, H, T, B, L, R }, name);
-  return h("figure", { class: "chart" }, h("figcaption", null, h("b", null, title), note && h("span", null, note)), picture);
+  return h("figure", { class: "chart", title: hover(name) }, h("figcaption", null, h("b", null, title), note && h("span", null, note)), picture);
 }
 
 function describeLines(title, series, name) {

@@ -17,8 +17,8 @@ function conversationView(data, store, i, body, view) {
       h("div", { class: "prose statement", dir: "auto" }, prose(body.problem, view.text)),
       h("p", { class: "answer" }, "Answer ", h("b", { dir: "auto" }, mathAnswer(body.answer)))),
     scoreLine(index, i, body),
-    h("ol", { class: "turns" }, body.messages.map((message) => turn(message, student, view, mostCredit(body.messages)))),
-    h("p", { class: "ending" }, ENDINGS[index.stop[i]] || index.stop[i], body.error && h("code", null, body.error)),
+    ...talkView(body, student, view),
+    h("p", { class: "ending" }, !(body.session || []).length && (ENDINGS[index.stop[i]] || index.stop[i]), body.error && h("code", null, body.error)),
     body.excluded && h("p", { class: "ending" }, `Left out of its group: ${body.excluded.replaceAll("_", " ")}.`),
     verdictsView(body.verdicts, view),
     ...testsView(body),
@@ -50,8 +50,8 @@ function scoreLine(index, i, body) {
     dumbbell(index.before[i], index.after[i]),
     index.transfer_after && dumbbell(index.transfer_before[i], index.transfer_after[i], "another problem, "),
     h("div", { class: "rewards" },
-      present(body.rewards.total) && h("span", { class: "total" }, "Reward ", h("b", null, number(body.rewards.total))),
-      parts.map(([name, value]) => h("span", { class: value < 0 ? "chip minus" : "chip plus" }, `${name.replaceAll("_", " ")} ${value > 0 ? "+" : ""}${number(value)}`))));
+      present(body.rewards.total) && h("span", { class: "total", title: hover("reward_total") }, "Reward ", h("b", null, number(body.rewards.total))),
+      parts.map(([name, value]) => h("span", { class: value < 0 ? "chip minus" : "chip plus", title: hover(`reward_${name}`) }, `${name.replaceAll("_", " ")} ${value > 0 ? "+" : ""}${number(value)}`))));
 }
 
 // Solve rate before and after on one scale.
@@ -124,7 +124,7 @@ function verdictsView(verdicts, view) {
     rules.map(([rule, found]) => h("div", { class: "rule" }, h("h4", null, rule.replaceAll("_", " ")),
       found.map((verdict) => {
         const [kind, word] = { OK: ["ok", "Accepts"], REJECT: ["reject", "Rejects"] }[verdict.decision] || ["none", "No verdict"];
-        return h("div", { class: `verdict ${kind}` }, h("b", null, word), verdict.reasoning && h("div", { class: "prose", dir: "auto" }, prose(verdict.reasoning, view.text)));
+        return h("div", { class: `verdict ${kind}` }, h("b", null, word), verdict.problem && h("small", null, `problem ${verdict.problem}`), verdict.reasoning && h("div", { class: "prose", dir: "auto" }, prose(verdict.reasoning, view.text)));
       }))));
 }
 

@@ -29,6 +29,9 @@ const h = (tag, attributes, ...children) => build(document.createElement(tag), a
 const svg = (tag, attributes, ...children) =>
   build(document.createElementNS(SVG, tag), attributes, children);
 
+// A table that may be wider than the screen: it scrolls by itself, by keyboard too.
+const scroller = (table) => h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Table" }, table);
+
 function replace(element, ...children) {
   element.textContent = "";
   append(element, children);
@@ -64,75 +67,6 @@ function number(value, digits = 3) {
 }
 
 const count = (value) => value.toLocaleString("en-US");
-
-// How each metric is written, and which way is better (1 up, -1 down, 0 neither).
-const METRICS = {
-  solve_before: { name: "Solved before", share: true, better: 0 },
-  solve_after: { name: "Solved after", share: true, better: 1 },
-  delta: { name: "Gain", share: true, signed: true, better: 1 },
-  normalised_gain: { name: "Normalised gain", better: 1 },
-  leaked: { name: "Leaked", share: true, better: -1 },
-  rejected: { name: "Rejected", share: true, better: -1 },
-  leaked_any: { name: "Leaked, any verdict", share: true, better: -1 },
-  rejected_any: { name: "Rejected, any verdict", share: true, better: -1 },
-  solve_after_accepted: { name: "Solved after, accepted only", share: true, better: 1 },
-  delta_accepted: { name: "Gain, accepted only", share: true, signed: true, better: 1 },
-  solve_same_before: { name: "The problem itself, before", share: true, better: 0 },
-  solve_same: { name: "The problem itself, after", share: true, better: 1 },
-  gain_same: { name: "Normalised gain on it", share: true, signed: true, better: 1 },
-  solve_same_gated: { name: "Solved, 0 where leaked", share: true, better: 1 },
-  gain_same_gated: { name: "Normalised gain, 0 where leaked", share: true, signed: true, better: 1 },
-  solve_transfer_before: { name: "Another problem, before", share: true, better: 0 },
-  solve_transfer: { name: "Another problem, after", share: true, better: 1 },
-  solve_transfer_accepted: { name: "Another problem, accepted only", share: true, better: 1 },
-  gain_transfer: { name: "Normalised gain on another", share: true, signed: true, better: 1 },
-  solve_transfer_gated: { name: "Another problem, 0 where leaked", share: true, better: 1 },
-  gain_transfer_gated: { name: "Gain on another, 0 where leaked", share: true, signed: true, better: 1 },
-  transfer_gap: { name: "Gain on it less that on another", better: -1 },
-  turns_hidden: { name: "Messages hidden in the test", share: true, better: 0 },
-  missing: { name: "Verdict missing", share: true, better: -1 },
-  ped_rm_micro: { name: "Ped-RM, turns", better: 1 },
-  ped_rm_macro: { name: "Ped-RM, conversations", better: 1 },
-  turns: { name: "Messages", better: 0 },
-  tutor_tokens: { name: "Tutor tokens", better: 0 },
-  accuracy: { name: "Accuracy", share: true, better: 1 },
-  win_rate: { name: "Beats the human turn", share: true, better: 1 },
-  f1_wrong: { name: "F1, wrong solutions found", share: true, better: 1 },
-  control_delta: { name: "Gain without tutor", share: true, signed: true, better: 0 },
-  control_difference: { name: "Tutor over control", share: true, signed: true, better: 1 },
-  distinct_openings: { name: "Distinct openings", share: true },
-  own_numbers: { name: "Uses the problem's numbers", share: true },
-  fits_its_problem: { name: "Fits its own problem" },
-  question_share: { name: "Turns that ask", share: true },
-  turn_length: { name: "Words in a tutor turn" },
-  repeated_turns: { name: "Repeated turns", share: true },
-  ended_early: { name: "Ended in the first turn", share: true },
-  silent_turns: { name: "Silent turns", share: true },
-  groups_without_spread: { name: "Groups without spread", share: true },
-  adapts_to_students: { name: "Adapts to students" },
-  least_helped_student: { name: "Gain of the least helped student", share: true, signed: true },
-  least_gradient_share: { name: "Least share of the gradient", share: true },
-  kl: { name: "KL to the start" },
-};
-
-function metricName(name) {
-  if (name.startsWith("accuracy_")) return `Accuracy, ${name.slice(9)}`;
-  if (METRICS[name]) return METRICS[name].name;
-  const words = name.replace(/^reward_/, "reward: ").replaceAll("_", " ");
-  return words.charAt(0).toUpperCase() + words.slice(1);
-}
-
-const kindOf = (name) => METRICS[name.startsWith("accuracy_") ? "accuracy" : name] || {};
-
-function metricValue(name, value) {
-  const kind = kindOf(name);
-  if (!present(value)) return "–";
-  if (kind.signed) return `${points(value)}\u202fpp`;
-  return kind.share ? percent(value) : Math.abs(value) >= 0.001 && Math.abs(value) < 1000 ? value.toPrecision(3).replace("-", "−") : number(value);
-}
-
-// A standard error: two digits that count.
-const spreadText = (value) => (value >= 0.001 && value < 100 ? value.toPrecision(2) : number(value, 2));
 
 // Colours of experiments (seeds of one share it): distinct in both themes, and for most
 // colour-blind readers.

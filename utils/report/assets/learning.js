@@ -52,10 +52,11 @@ function rewardsSection(data) {
   return h("section", { id: "rewards" }, h("h2", null, "Reward by name"),
     h("p", { class: "lead" }, "Means over the conversations that were rewarded, after their weights. The upright mark is the total."),
     h("ul", { class: "legend" }, names.map((name) => {
+      const says = hover(`reward_${name}`);
       const mark = h("i", { class: "swatch" });
       mark.style.setProperty("background", REWARD_COLOURS[name] || "var(--muted)");
       const value = rows.length === 1 && rows[0].parts.find((p) => p.name === name);
-      return h("li", null, mark, metricName(name), value && ` ${value.value > 0 ? "+" : ""}${number(value.value)}`);
+      return h("li", { title: says }, mark, metricName(name), value && ` ${value.value > 0 ? "+" : ""}${number(value.value)}`);
     })),
     h("div", { class: "stacks" }, rows.map(({ one, parts, total }) => h("div", { class: "stack-row" },
       rows.length > 1 && h("span", { class: "who" }, swatch(one.group), one.label), stackedBar(parts, total.mean, low, high), h("b", null, metricValue("reward_total", total.mean))))));

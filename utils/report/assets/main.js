@@ -8,8 +8,8 @@ function start() {
   // where students were measured, a mean over all kinds of help says nothing
   const told = !data.runs.every(measured);
   const numbers = told ? [headline(data), planeSection(data)] : [];
-  const main = h("main", null, alarms(data), studentsSection(data), ...(data.runs.length > 1 ? numbers.reverse() : numbers),
-    curvesSection(data), told && rewardsSection(data), monitorsSection(data), calibrationSection(data), groupsSection(data), browser && browser.section(), settingsSection(data));
+  const main = h("main", null, alarms(data), studentsSection(data), sessionsSection(data), ...(data.runs.length > 1 ? numbers.reverse() : numbers),
+    curvesSection(data), told && rewardsSection(data), monitorsSection(data), calibrationSection(data), groupsSection(data), meaningSection(data), browser && browser.section(), settingsSection(data));
   replace(app, header(data), main);
   for (const item of document.querySelectorAll("#nav li")) item.hidden = !document.getElementById(item.dataset.for);
   if (browser) {

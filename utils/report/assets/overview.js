@@ -28,7 +28,7 @@ function overSeeds(all) {
     const square = means.reduce((a, b) => a + (b - mean) ** 2, 0);
     const se = means.length > 1 ? Math.sqrt(square / (means.length - 1) / means.length) : null;
     const alarm = all.map((one) => one[name].alarm).find(Boolean);
-    found[name] = { mean, se, n: means.length, means: all[0][name].means, alarm };
+    found[name] = { mean, se, n: means.length, bounds: all[0][name].bounds, state: all[0][name].state, alarm };
   }
   return found;
 }
@@ -40,8 +40,18 @@ function header(data) {
     h("div", { class: "brand" },
       h("p", { class: "kicker" }, only ? (only.kind === "eval" ? "Evaluation" : "Training run") : "Runs side by side"),
       h("h1", null, data.title),
-      h("p", { class: "sub" }, !only && seedsOf(data), `${count(shown)} ${only && ownNames(only).length ? "answers" : "conversations"}`, only && endings(only))),
+      h("p", { class: "sub" }, !only && seedsOf(data), `${count(shown)} ${only && ownNames(only).length ? "answers" : "conversations"}`, only && endings(only)), only && h("p", { class: "sub" }, whoTakesPart(only))),
     h("nav", { "aria-label": "Sections" }, navigation(data), themeButton()));
+}
+
+// What a reader asks first of a run: the penalty, and which models took part.
+function whoTakesPart(run) {
+  const set = Object.fromEntries(run.settings);
+  const short = (name) => name.split("/").filter(Boolean).slice(-2).join("/");
+  const models = ["teacher", "student", "judge"].map((role) => [role === "teacher" ? "tutor" : role, set[`${role}_model.model_name_or_path`]]);
+  const lambda = set["generation.extra_penalty_for_rejected_judges"];
+  return [lambda && `λ ${lambda}, ${set["generation.ignore_rejected_judge"] === "False" ? "hard" : "soft"}`,
+    ...models.filter(([, name]) => name && name !== "None" && name !== "???").map(([role, name]) => `${role} ${short(name)}`)].filter(Boolean).join(" · ");
 }
 
 // How many experiments, and how often each was repeated, where it was.
@@ -66,7 +76,7 @@ function namesOf(runs) {
 }
 
 function navigation() {
-  const sections = [["students", "Students"], ["headline", "Numbers"], ["plane", "Trade-off"], ["curves", "Curves"], ["rewards", "Rewards"], ["monitors", "Monitors"], ["calibration", "Judges"], ["groups", "Groups"], ["conversations", "Conversations"]];
+  const sections = [["students", "Students"], ["sessions", "Sessions"], ["headline", "Numbers"], ["plane", "Trade-off"], ["curves", "Curves"], ["rewards", "Rewards"], ["monitors", "Monitors"], ["calibration", "Judges"], ["groups", "Groups"], ["meaning", "Meaning"], ["conversations", "Conversations"]];
   return h("ul", { id: "nav" }, sections.map(([id, name]) => h("li", { "data-for": id }, h("a", { href: `#${id}` }, name))));
 }
 
@@ -105,8 +115,8 @@ function tiles(run) {
     const first = { solve_after: "solve_before", solve_transfer: "solve_transfer_before" }[name];
     const before = first ? entryOf(run, first) : null;
     const interval = present(entry.low) ? `95 % interval ${metricValue(name, entry.low)} to ${metricValue(name, entry.high)}` : "";
-    return h("div", { class: "tile", title: interval },
-      h("p", { class: "what" }, before ? (name === "solve_after" ? "Solved, before → after" : "Another problem, before → after") : starred(name, entry)),
+    return h("div", { class: "tile", title: hover(name, interval) },
+      h("p", { class: "what" }, before ? (name === "solve_after" ? "Solved, before → after the conversation" : "Another problem, before → after") : starred(name, entry)),
       h("p", { class: "value" }, before && h("span", { class: "from" }, percent(before.mean, 0), " → "), before ? percent(entry.mean, 0) : metricValue(name, entry.mean)),
       h("p", { class: "spread" }, present(entry.se) ? `± ${kindOf(name).share ? `${(100 * entry.se).toFixed(1)} pp` : spreadText(entry.se)}` : "", h("span", null, `n ${count(entry.n)}`)),
       share(name, entry));
@@ -125,9 +135,9 @@ function share(name, entry) {
 function runTable(cases) {
   const names = namesOf(cases).filter((name) => cases.some((one) => entryOf(one, name)) &&
     (name !== "missing" || cases.some((one) => (entryOf(one, name) || {}).mean > 0)));
-  return h("div", { class: "scroll" }, h("table", { class: "runs" },
+  return scroller(h("table", { class: "runs" },
     h("caption", { class: "hidden" }, "Metrics with standard errors"),
-    h("thead", null, h("tr", null, h("th", { scope: "col" }, "Run"), names.map((name) => h("th", { scope: "col" }, metricName(name))))),
+    h("thead", null, h("tr", null, h("th", { scope: "col" }, "Run"), names.map((name) => h("th", { scope: "col", title: hover(name) }, metricName(name))))),
     h("tbody", null, cases.map((one) => h("tr", null,
       h("th", { scope: "row" }, swatch(one.group), h("span", null, one.label), one.label !== one.name && h("small", null, one.name)),
       names.map((name) => metricCell(one, name)))))));
@@ -154,27 +164,34 @@ function monitorsSection(data) {
     .filter((name) => cases.some((one) => present((one.metrics.monitors[name] || {}).mean)));
   if (!names.length) return null;
   return h("section", { id: "monitors" }, h("h2", null, "Monitors"),
-    h("p", { class: "lead" }, "Signs of a tutor that is paid for something other than teaching. One that collapses while the reward rises is worth reading conversations for."),
-    h("div", { class: "monitors" }, names.map((name) => h("div", { class: "monitor" }, h("h3", null, metricName(name)),
-      cases.map((one) => monitorRow(one, name, cases.length > 1))))), agreementTable(data));
+    h("p", { class: "lead" }, "Signs of a tutor that is paid for something other than teaching. Each has bounds of its own, said below it; a change inside them is no sign. Where one rings, read conversations."),
+    h("div", { class: "monitors" }, names.map((name) => h("div", { class: "monitor", title: hover(name) }, h("h3", null, metricName(name)),
+      cases.map((one) => monitorRow(one, name, cases.length > 1)), monitorBounds(cases, name)))), agreementTable(data));
 }
 
 function monitorRow(one, name, several) {
   const reading = one.metrics.monitors[name];
   if (!reading || !present(reading.mean)) return null;
   const curve = one.seeds === 1 && (one.curves.find((c) => c.name === name && c.from !== "eval") || one.curves.find((c) => c.name === name));
-  return h("div", { class: reading.alarm ? "reading rings" : "reading", title: reading.alarm || reading.means },
+  return h("div", { class: reading.alarm ? "reading rings" : "reading", title: reading.alarm },
     several && h("span", { class: "who" }, swatch(one.group), one.label),
     h("b", null, metricValue(name, reading.mean)),
     present(reading.start) && h("small", null, `from ${metricValue(name, reading.start)}`),
     curve && sparkline(curve.points, reading.alarm ? "var(--reject)" : colourOf(one.group)),
-    reading.alarm && h("em", null, "alarm"));
+    reading.alarm ? h("em", null, "alarm") : h("small", { class: "state" }, reading.state));
+}
+
+// When a monitor rings; runs of one page share their monitors.
+function monitorBounds(cases, name) {
+  const one = cases.find((each) => each.metrics.monitors[name]);
+  const bounds = one && one.metrics.monitors[name].bounds;
+  return bounds ? h("p", { class: "bounds" }, bounds) : null;
 }
 
 function agreementTable(data) {
   const rows = data.runs.flatMap((run) => run.metrics.agreement.map((entry) => ({ run, entry })));
   if (!rows.length) return null;
-  return h("details", { class: "more" }, h("summary", null, "Agreement of judges"), h("div", { class: "scroll" }, h("table", null,
+  return h("details", { class: "more" }, h("summary", null, "Agreement of judges"), scroller(h("table", null,
     h("thead", null, h("tr", null, (data.runs.length > 1 ? ["Run"] : []).concat(["One", "Another", "Agree", "Kappa", "95 % interval", "n"]).map((t) => h("th", { scope: "col" }, t)))),
     h("tbody", null, rows.map(({ run, entry }) => h("tr", null, data.runs.length > 1 && h("td", null, run.label), h("td", null, entry.first), h("td", null, entry.second), h("td", null, percent(entry.share)), h("td", null, number(entry.kappa, 2)),
       h("td", null, present(entry.low) ? `${number(entry.low, 2)} to ${number(entry.high, 2)}` : entry.clusters < data.few ? "few problems" : "–"), h("td", null, count(entry.n))))))));
@@ -188,7 +205,7 @@ function calibrationSection(data) {
   const columns = ["Judge", "Labels", "Precision", "Recall", "F1", "Kappa", "Unreadable", "Attempts agree", "Turns", "Cost"];
   return h("section", { id: "calibration" }, h("h2", null, "Judges against people"),
     h("p", { class: "lead" }, "What a judge rejects beside what people reject; intervals of 95 % draw whole conversations."),
-    h("div", { class: "scroll" }, h("table", null,
+    scroller(h("table", null,
       h("thead", null, h("tr", null, (several ? ["Run"] : []).concat(columns).map((t) => h("th", { scope: "col" }, t)))),
       h("tbody", null, found.map(({ run, entry }) => h("tr", null, several && h("td", null, run.label), h("td", null, entry.judge), h("td", null, entry.labels),
         ["precision", "recall", "f1", "kappa"].map((name) => measureCell(entry.measures[name])),
@@ -220,9 +237,9 @@ function groupsSection(data) {
 
 function groupTable(run, grouping, groups) {
   const names = ["solve_after", "delta", "solve_transfer", "leaked", "rejected"].filter((name) => Object.values(groups).some((g) => present((g[name] || {}).mean)));
-  return h("div", { class: "scroll" }, h("table", null,
+  return scroller(h("table", null,
     h("caption", null, `By ${grouping}`),
-    h("thead", null, h("tr", null, h("th", { scope: "col" }, ""), names.map((name) => h("th", { scope: "col" }, metricName(name))), h("th", { scope: "col" }, "n"))),
+    h("thead", null, h("tr", null, h("th", { scope: "col" }, ""), names.map((name) => h("th", { scope: "col", title: hover(name) }, metricName(name))), h("th", { scope: "col", title: "Conversations in the group." }, "n"))),
     h("tbody", null, Object.entries(groups).map(([group, entries]) => h("tr", null, h("th", { scope: "row" }, group.split(/(?<=[_:/])/).map((part) => [part, h("wbr")])),
       names.map((name) => present((entries[name] || {}).mean)
         ? h("td", { title: intervalText(name, entries[name].low, entries[name].high).trim() || null }, metricValue(name, entries[name].mean), whisker(entries[name], name === "delta" ? -1 : 0, 1, colourOf(run.group)))
@@ -234,5 +251,5 @@ function settingsSection(data) {
   if (!able.length) return null;
   return h("section", { id: "settings" }, able.map((run) => h("details", { class: "more" },
     h("summary", null, `Settings of ${run.name}`),
-    h("dl", { class: "settings" }, run.settings.map(([key, value]) => [h("dt", null, key), h("dd", null, value)])))));
+    h("dl", { class: "settings" }, run.settings.map(([key, value]) => h("div", null, h("dt", null, key), h("dd", null, value === "" ? "(empty)" : value)))))));
 }

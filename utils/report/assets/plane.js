@@ -1,5 +1,7 @@
 // The solve/leak plane: every run a point with its interval, the Pareto front, the paper's points.
 
+const PHONE = matchMedia("(max-width: 700px)"); // a picture of its own, or its letters would shrink
+
 const HEIGHTS = {
   solve_after: { button: "Solved after", axis: "solve rate after the conversation" },
   delta: { button: "Gain (after − before)", axis: "gain in solve rate" },
@@ -22,9 +24,12 @@ function planeSection(data) {
   const choice = h("div", { class: "segmented", role: "group", "aria-label": "Height of the plane" },
     heights.map((name) => h("button", { type: "button", "aria-pressed": String(name === start), on: { click: (event) => {
       for (const b of event.currentTarget.parentNode.children) b.setAttribute("aria-pressed", String(b === event.currentTarget));
+      shown = name;
       draw(name);
     } } }, HEIGHTS[name].button)));
+  let shown = start;
   draw(start);
+  PHONE.addEventListener("change", () => draw(shown));
   return h("section", { id: "plane", "aria-labelledby": "plane-title" },
     h("div", { class: "head" }, h("h2", { id: "plane-title" }, "Teaching against telling"), heights.length > 1 && choice),
     h("p", { class: "lead" }, planeLead(data, paths)),
@@ -40,7 +45,7 @@ function planeLead(data, paths) {
 }
 
 function planePicture(data, points_, paths, height) {
-  const [W, H, L, R, T, B] = [1190, 500, 66, 30, 18, 56];
+  const [W, H, L, R, T, B] = PHONE.matches ? [430, 440, 58, 14, 14, 56] : [1190, 500, 66, 30, 18, 56];
   const paper = height === "delta" && data.paper ? data.paper.points : [];
   const xs = [...points_.flatMap((p) => p.leaked), ...paths.flatMap((run) => run.path.map((p) => p[1])), ...paper.map((p) => p.leaked)].filter(present);
   const ys = [...points_.flatMap((p) => p[height]), ...paths.flatMap((run) => run.path.map((p) => p[2])), ...paper.map((p) => p.delta)].filter(present);
@@ -50,7 +55,7 @@ function planePicture(data, points_, paths, height) {
   const x = scale(x0, x1, L, W - R);
   const y = scale(y0, y1, H - B, T);
   const picture = svg("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": describePlane(points_, height) });
-  for (const t of ticks(x0, x1, 6)) {
+  for (const t of ticks(x0, x1, PHONE.matches ? 3 : 6)) {
     append(picture, [svg("line", { class: "grid", x1: x(t), x2: x(t), y1: T, y2: H - B }),
       svg("text", { class: "tick", x: x(t), y: H - B + 20, "text-anchor": "middle" }, `${Number((t * 100).toFixed(1))}%`)]);
   }

@@ -18,7 +18,7 @@ function studentsSection(data) {
 function studentTable(run, several) {
   const students = Object.entries(run.metrics.students);
   const shown = OF_STUDENTS.filter(([name]) => students.some(([, one]) => present(one[name].mean)));
-  return h("div", { class: "scroll" }, h("table", { class: "students" },
+  return scroller(h("table", { class: "students" },
     several && h("caption", null, run.label),
     h("thead", null, h("tr", null, h("th", { scope: "col" }, "Student"), shown.map(([, words]) => h("th", { scope: "col" }, words)),
       h("th", { scope: "col" }, "Tokens"), h("th", { scope: "col" }, "n"))),

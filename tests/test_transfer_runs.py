@@ -1,0 +1,93 @@
+"""The transfer test in whole runs of the toy in one process: killed, gone on with, evaluated."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from tests.test_train_rl import ROOT, _kill_after_checkpoint, run
+from utils.gains import normalised_gain, solve_rate
+from utils.records import check, load_run
+from utils.runs.folder import read_metrics
+
+HIDDEN = ("engines.backend=transformers", "generation.gain=normalised", "run_name=run")
+TRAINED = (
+    "--config-name=toy",
+    *HIDDEN,
+    "generation.post_test=transfer",
+    "train.number_of_problems_per_batch=2",
+    "train.num_samples_per_problem=4",
+    "train.per_device_train_batch_size=8",
+    "train.max_steps=3",
+    "train.mu=1",
+    "train.eval_steps=3",
+    "train.best_metric=gain_transfer",
+    "dataset.max_val_examples=3",
+    "logging.save_steps=1",
+    "generation.number_student_attempts=2",
+    "generation.number_initial_attempts=2",
+    # answers that are computed together differ in the last bits from answers computed alone
+    "teacher_model.vllm.max_num_seqs=1",
+    "student_model.vllm.max_num_seqs=1",
+)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1800),
+    pytest.mark.skipif(not (ROOT / "toy/checkpoints/tutor").exists(), reason="no toy is built"),
+]
+
+
+def command(runs: Path, *more: str) -> list[str]:
+    return [sys.executable, "train_rl.py", *TRAINED, f"logging.save_dir={runs}", *more]
+
+
+def test_killed_and_gone_on_with(tmp_path: Path) -> None:
+    """It ends with the weights and the record of a run never killed."""
+    folder, whole = (tmp_path / name / "run" for name in ("killed", "whole"))
+    _kill_after_checkpoint(command(folder.parent), folder, step=1)
+    assert "goes on from" in run(command(folder.parent), timeout=800)
+    said = run(command(whole.parent), timeout=800)
+    assert "another problem, after" in said
+    assert check(folder / "conversations.jsonl") == []
+    found, expected = (
+        [r.model_dump(exclude={"timing"}) for r in sorted(load_run(f), key=lambda r: r.key)]
+        for f in (folder, whole)
+    )
+    assert found == expected and len(found) == 3 * 8 + 2 * 3
+    weights, others = (load_file(f / "model" / "model.safetensors") for f in (folder, whole))
+    assert all(weights[name].equal(others[name]) for name in others)
+
+    for record in load_run(folder):
+        other = record.transfer
+        assert other is not None and other.tutor_hidden and not record.solutions
+        assert other.problem != record.problem and len(other.initial_solutions) == 2
+        before, after = solve_rate(other.initial_solutions), solve_rate(other.solutions)
+        assert before is not None and after is not None
+        assert record.rewards["solve"] == pytest.approx(normalised_gain(before, after))
+    curve = [row for row in read_metrics(folder) if "classroom/gain_transfer" in row]
+    assert len(curve) == 3
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["solve_transfer"]["n"] == 3 and metrics["turns_hidden"]["mean"] > 0.4
+
+
+def test_an_evaluation_asks_about_both(tmp_path: Path) -> None:
+    arguments = [
+        sys.executable, "eval.py", "--config-name=toy", *HIDDEN, "generation.post_test=both",
+        "dataset.max_val_examples=4", "num_samples_per_problem=2",
+        "generation.number_student_attempts=2", f"logging.save_dir={tmp_path}",
+    ]  # fmt: skip
+    said = run(arguments, timeout=600)
+    assert "transfer_gap" in said
+    records = load_run(tmp_path / "run")
+    assert len(records) == 8
+    for record in records:
+        assert record.transfer is not None and record.transfer.solutions and record.solutions
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["solve_same"]["mean"] == metrics["solve_after"]["mean"]
+    gap = metrics["gain_same"]["mean"] - metrics["gain_transfer"]["mean"]
+    assert metrics["transfer_gap"]["mean"] == pytest.approx(gap)
+    assert metrics["transfer_gap"]["clusters"] == 4
