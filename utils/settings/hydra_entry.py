@@ -27,7 +27,7 @@ from config.normalise import normalise
 from config.validate import validate
 from utils.runs.folder import is_finished, run_path
 from utils.runs.logs import load_environment, redact
-from utils.runs.process import return_large_blocks, short_barriers
+from utils.runs.process import short_barriers
 from utils.settings.config_errors import explain, schema_keys, unknown_flag, unknown_key
 from utils.settings.config_files import modern_overrides, use_config_files
 from utils.settings.sweeps import Sweep, expand_sweep
@@ -78,7 +78,6 @@ def hydra_entry(
             sweep = Sweep(args.config_name or config_name, overrides) if args.multirun else None
             folder = str(ROOT / config_path)
             short_barriers()
-            return_large_blocks()
             with tempfile.TemporaryDirectory() as swept:  # a sweep writes its summary there
                 sys.argv[1:] = [*flags, *HYDRA_SETTINGS, f"hydra.sweep.dir={swept}", *overrides]
                 hydra.main(version_base="1.3", config_path=folder, config_name=config_name)(task)()
