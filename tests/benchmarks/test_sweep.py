@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -109,6 +110,31 @@ def test_a_run_that_fails_ends_the_sweep(tmp_path: Path) -> None:
     with pytest.raises(subprocess.CalledProcessError):
         list(results(lines(tmp_path, ["bad", "never"]), jobs=1))
     assert not (tmp_path / "never").exists()
+
+
+class Waits(Planned):
+    """A run that never ends, and one that fails once the other is there."""
+
+    def command(self) -> list[str]:
+        other = self.folder.parent / "pid"
+        line = (
+            f"import os, time; open({str(other)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+            if self.folder.name == "waits"
+            else f"import os, sys, time\nwhile not (os.path.exists({str(other)!r}) and "
+            f"open({str(other)!r}).read()): time.sleep(.05)\nsys.exit(3)"
+        )
+        return [sys.executable, "-c", line]
+
+
+def test_a_failure_leaves_no_run_behind(tmp_path: Path) -> None:
+    runs = [
+        Waits(sweep=TINY, setting=setting, seed=1, folder=tmp_path / name)
+        for setting, name in zip(SETTINGS, ("waits", "fails"), strict=True)
+    ]
+    with pytest.raises(subprocess.CalledProcessError, match="exit status 3"):
+        list(results(runs, jobs=2))
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
 def test_what_starts_a_run() -> None:
