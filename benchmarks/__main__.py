@@ -1,9 +1,10 @@
 """Measures ours against the plain algorithm on this machine.
 
-    python -m benchmarks [NAME ...] [--json FILE] [--repeats N]
+    python -m benchmarks [NAME ...] [--json FILE] [--repeats N] [--against FILE]
 
 Without names, all of them.  The table says what each must reach and whether it does; the file holds
-a list of {name, unit, ours, theirs, ratio, limit, of_limit, repeats, spread}.
+a list of {name, unit, ours, theirs, ratio, limit, of_limit, repeats, spread, commit}.  `--against`
+an earlier one: the exit code is 1 where something became slower beyond the spread.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.speed.against import changes, not_compared, read_results
 from benchmarks.speed.results import Result, Skipped
 from benchmarks.speed.rollout import LONG_TURNS
+from utils.runs.folder import git_revision
+from utils.runs.process import short_barriers
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +120,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there")
     parser.add_argument("--repeats", type=int, help="by default 3, fewer where it takes long")
+    parser.add_argument("--against", type=Path, metavar="FILE", help="what became slower since")
     options = parser.parse_args(arguments)
     for name in options.names:
         if name not in BENCHMARKS:
             parser.error(f"{name}: not one of {', '.join(BENCHMARKS)}")
+    try:
+        earlier = read_results(options.against) if options.against else []
+    except ValueError as error:
+        parser.error(f"--against {error}")
+    short_barriers()
     results: list[Result] = []
-    console = Console()
+    console, commit = Console(), git_revision()
     for name in options.names or BENCHMARKS:
         benchmark = BENCHMARKS[name]
         module, _, function = benchmark.function.partition(":")
@@ -132,12 +142,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except Skipped as reason:
             console.print(f"  not measured: {reason}", highlight=False)
             continue
-        results.append(found)
+        results.append(replace(found, commit=commit))
         if options.json:  # after each, so that a long run leaves something behind
             text = json.dumps([asdict(result) for result in results], indent=1)
             options.json.write_text(text + "\n", encoding="utf-8")
     Console(width=max(console.width, 120)).print(table(results))
-    return 0
+    return say_changes(results, earlier) if options.against else 0
+
+
+def say_changes(results: Sequence[Result], earlier: Sequence[Result]) -> int:
+    """A line for each thing that can be compared; 1 where one is slower beyond the spread."""
+    found = changes(results, earlier)
+    for change in found:
+        print(change)
+    if left := not_compared(results, earlier):
+        print(f"not compared (new, or only seconds, which differ by machine): {', '.join(left)}")
+    slower = [change for change in found if change.slower]
+    print(f"{len(slower)} of {len(found)} became slower beyond the spread")
+    return 1 if slower else 0
 
 
 if __name__ == "__main__":

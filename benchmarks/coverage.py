@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from utils.metrics.statistics import clustered_mean, paired_difference, share_interval, t_quantile
+from utils.metrics.statistics import paired_difference, share_interval, t_quantile
 
 SHARES = (0.01, 0.05, 0.5)
 SIZES = (50, 100, 500)
@@ -97,13 +97,6 @@ def false_stars(problems: int, attempts: int, share: float, draws: int) -> float
         assert difference.low is not None and difference.high is not None
         found += difference.low > 0 or difference.high < 0
     return found / draws
-
-
-def interval_of(hits: int, n: int) -> tuple[float, float]:
-    """The interval of `hits` of n independent values."""
-    found = clustered_mean(((i, float(i < hits)) for i in range(n)), share=True)
-    assert found.low is not None and found.high is not None
-    return found.low, found.high
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections import defaultdict
@@ -31,6 +32,7 @@ from utils.runs.read import Run, open_run
 ROOT = Path(__file__).resolve().parents[1]
 SEEDS = (1, 2, 3)
 IN_PROCESS = "engines.backend=transformers"
+_running: set[subprocess.Popen[bytes]] = set()
 Row = dict[str, Any]
 Point = tuple[str, str, Any, float | None]  # panel, line, where on the x axis, value
 
@@ -94,7 +96,12 @@ class Planned:
         if not (self.folder / "finished").exists():
             command = self.command()
             one_core = {"OMP_NUM_THREADS": "1"} if IN_PROCESS in command else {}
-            subprocess.run(command, check=True, cwd=ROOT, env=os.environ | one_core)
+            with subprocess.Popen(command, cwd=ROOT, env=os.environ | one_core) as child:
+                _running.add(child)
+                code = child.wait()
+            _running.discard(child)
+            if code:
+                raise subprocess.CalledProcessError(code, command)
         found = self.sweep.measure(open_run(self.folder))
         return [{**self.setting.facts, "seed": self.seed, **row} for row in found]
 
@@ -114,7 +121,10 @@ def planned(
 
 
 def results(runs: Sequence[Planned], jobs: int) -> Iterator[list[Row]]:
-    """All rows that there are, setting by setting, each time that one more run has ended."""
+    """All rows that there are, setting by setting, each time that one more run has ended.
+
+    A failure, or whatever else ends it, ends the runs that are under way; they can be gone on with.
+    """
     order = list(dict.fromkeys(run.setting.name for run in runs))
     found: dict[tuple[int, int], list[Row]] = {}
     failed = Event()
@@ -136,6 +146,11 @@ def results(runs: Sequence[Planned], jobs: int) -> Iterator[list[Row]]:
             run = work[done]
             found[order.index(run.setting.name), run.seed] = done.result()
             yield [row for key in sorted(found) for row in found[key]]
+    except BaseException:
+        failed.set()
+        for child in list(_running):
+            child.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -223,10 +238,14 @@ def main(sweep: Sweep, arguments: Sequence[str] | None = None) -> int:
         for run in planned(sweep, options.runs, options.seeds, options.overrides)
         if run.setting.name in options.only
     ]
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # its runs end with it
     rows: list[Row] = []
-    for rows in results(runs, options.jobs):
-        if options.json:
-            options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    try:
+        for rows in results(runs, options.jobs):
+            if options.json:
+                options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    finally:
+        signal.signal(signal.SIGTERM, before)
     console = Console()
     console.print(table(sweep, rows))
     if options.picture and sweep.draw:

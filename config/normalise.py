@@ -12,7 +12,6 @@ from config.schema import GenerationSettings, TrainRLConfig, TrainSFTConfig
 from config.students import student_entries
 
 ROOT = Path(__file__).resolve().parents[1]
-CONVERSATION_TYPES = {"guided": "guided", "attempted": "attempted", "attempt": "attempted"}
 REWARDS_WITHOUT_MODEL = {"answer": "Answer", "none": "None"}
 
 
@@ -30,9 +29,8 @@ def normalise(settings: Any) -> None:
         reward_model.model_name_or_path = REWARDS_WITHOUT_MODEL.get(given.lower(), given)
     generation: GenerationSettings | None = getattr(settings, "generation", None)
     if generation is not None:
-        given = generation.forced_conversation_type
-        if given is not None:
-            generation.forced_conversation_type = CONVERSATION_TYPES.get(given, given)
+        if generation.forced_conversation_type == "attempt":
+            generation.forced_conversation_type = "attempted"
         _rename_prompts(generation)
         for paths in (
             generation.judges_rules_prompts_paths,

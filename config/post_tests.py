@@ -6,19 +6,14 @@ from typing import Literal, cast
 
 from config.errors import ConfigError
 from config.schema import EvalConfig, GenerationSettings, TrainRLConfig
+from config.schema.classroom import POST_TESTS
 
 Test = Literal["same", "transfer"]
-#: `generation.post_test` -> the tests that it stands for.
-TESTS: dict[str, tuple[Test, ...]] = {
-    "same": ("same",),
-    "transfer": ("transfer",),
-    "both": ("same", "transfer"),
-}
 
 
 def post_tests_of(generation: GenerationSettings) -> tuple[Test, ...]:
     """The tests of each conversation, in order."""
-    return TESTS[generation.post_test]
+    return POST_TESTS[generation.post_test]
 
 
 def wants_transfer(generation: GenerationSettings) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -50,8 +49,6 @@ def check_rewards(generation: GenerationSettings) -> None:
             raise ConfigError(
                 f"{key}.function: {reward.function!r} is not of the form module:function"
             )
-        if not math.isfinite(reward.weight):
-            raise ConfigError(f"{key}.weight: must be a finite number, got {reward.weight}")
     if not generation.ignore_rejected_judge and "pedagogy" not in generation.rewards:
         raise ConfigError(
             "generation.rewards.pedagogy: needed where generation.ignore_rejected_judge=false; "

@@ -17,6 +17,7 @@ from config.students import asks_student_model, student_models
 
 Config = TrainRLConfig | EvalConfig
 Phase = Literal["turns", "judging", "solving"]
+HOSTS = ("use_openrouter", "use_gemini", "base_url")  # keys of a model that somebody else serves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +41,13 @@ class _Row:
     takes_part: Callable[[Config], bool]
 
 
+def hosts_of(model: ModelSettings) -> list[str]:
+    """The settings by which somebody else serves this model, over the network; one at the most."""
+    return [host for host in HOSTS if getattr(model, host) not in (None, False)]
+
+
 def is_hosted(model: ModelSettings) -> bool:
-    """Whether somebody else serves this model, over the network."""
-    return model.use_openrouter or model.use_gemini or model.base_url is not None
+    return bool(hosts_of(model))
 
 
 def has_conversations(cfg: Config) -> bool:

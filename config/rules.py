@@ -21,7 +21,6 @@ class Rule:
     source: str  # a prompt file, `matcher`, or `module:function`
     sees_answer: bool  # whether its prompt is given the known answer; functions always are
     counts: bool  # false: its verdicts are recorded, and never a reason to reject
-    is_leak: bool  # THE leak rule, which `leaked` is measured by
     of_turn: bool = False  # judges each tutor turn at once, not the whole conversation
 
     @property
@@ -56,7 +55,6 @@ def _rules(
             source=source,
             sees_answer=name in generation.rules_that_see_the_answer,
             counts=name not in generation.rules_only_reported,
-            is_leak=name == generation.leak_rule,
             of_turn=of_turn,
         )
         for name, source in sorted(sources.items())

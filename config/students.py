@@ -6,7 +6,6 @@ setting: plain ones of equal weight, all played by `student_model`.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from config.errors import ConfigError
 from config.functions import is_function
 from config.schema import GenerationSettings, ModelSettings, StudentEntry
 
-KINDS = ("plain", "archetype", "misconception", "adversarial")
 SETTING = "generation.students"
 
 
@@ -174,14 +172,8 @@ def _check_entry(key: str, name: str, entry: StudentEntry) -> None:
         raise ConfigError(f"{key}: no name of a student (letters, digits, _)")
     if entry.persona in ("", StudentEntry().persona):
         raise ConfigError(f"{key}.persona: no value given")
-    if entry.kind not in KINDS:
-        raise ConfigError(f"{key}.kind: {entry.kind!r} is not one of {', '.join(KINDS)}")
-    if not (math.isfinite(entry.weight) and entry.weight >= 0):
-        raise ConfigError(f"{key}.weight: a finite number, not below 0, got {entry.weight}")
     if entry.misconception is not None and entry.kind != "misconception":
         raise ConfigError(f"{key}.misconception: needs kind: misconception, not {entry.kind}")
-    if entry.rounds < 0:
-        raise ConfigError(f"{key}.rounds: must not be negative, got {entry.rounds}")
     for part in ("replies", "check"):
         named = getattr(entry, part)
         if named is not None and not is_function(named):

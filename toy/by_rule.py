@@ -3,9 +3,7 @@
     generation.students.careful: {persona: prompt_templates/toy/checks_most.txt,
                                   replies: toy.by_rule:checks_most}
 
-The model of the same prompt (toy/checkpoints/students) learnt from what they say and solve.
-`direct` and `shaped` press the tutor for `rounds` messages and are the plain student otherwise;
-`presses` and `presses_shaped` leave those other words to the model.
+`direct` and `shaped` press the tutor for `rounds` messages and are the plain student after that.
 """
 
 from __future__ import annotations
@@ -54,13 +52,13 @@ def worked_out(own: list[str]) -> str:
     return "both" if ones and tens else "ones" if ones else "tens" if tens else "vacuous"
 
 
-def pressing(words: str, otherwise: Replies | None) -> Replies:
+def pressing(words: str, otherwise: Replies) -> Replies:
     """Says `words` in as many messages as it has rounds, and is another student after that."""
 
     def replies(moment: Moment) -> str | None:
         if moment.what in ("attempt", "turn") and moment.spoken < moment.rounds:
             return words
-        return otherwise(moment) if otherwise is not None else None
+        return otherwise(moment)
 
     return replies
 
@@ -74,5 +72,3 @@ together = by_rule(MANNERS["together"])
 learner = by_rule(MANNERS["learner"])
 direct = pressing(ASKS_DIRECTLY, plain)
 shaped = pressing(ASKS_FOR_ALL, plain)
-presses = pressing(ASKS_DIRECTLY, None)
-presses_shaped = pressing(ASKS_FOR_ALL, None)

@@ -1,6 +1,6 @@
 """Measures the toy's many students: what each solves, after which kind of conversation.
 
-    python -m toy.measure_students [--students FOLDER] [--samples 512] [--json FILE]
+    python -m toy.measure_students --students FOLDER [--samples 512] [--json FILE]
 
 Sampled at temperature 1 on held-out problems; the students' replies are their own.  Beside each
 rate stands the one that the student is made for.
@@ -26,7 +26,6 @@ from toy.students import MANNERS, Manner
 from toy.world import RATES, Sum, prompt
 from utils.seeding import keyed_rng
 
-HERE = Path(__file__).resolve().parent
 #: What a tutor says, turn by turn: kinds of `toy.world.PHRASES`; "other:" is of another sum.
 CASES: dict[str, tuple[str, ...]] = {
     "cheered": ("cheer", "close"),
@@ -134,7 +133,7 @@ def table(rates: Rates) -> Table:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Rates of the toy's many students.")
-    parser.add_argument("--students", type=Path, default=HERE / "checkpoints" / "students")
+    parser.add_argument("--students", type=Path, required=True)
     parser.add_argument("--names", nargs="+", default=list(MANNERS), choices=list(MANNERS))
     parser.add_argument("--samples", type=int, default=512)
     parser.add_argument("--seed", type=int, default=0)

@@ -102,11 +102,6 @@ TAGGED = Thinking()
 HOSTED = Thinking([*(each for each in KNOWN if not each.words), FINAL_RESPONSE])
 
 
-def hide_thinking(text: str) -> str:
-    """The text without what stands in <think> tags, see `Thinking.hide`."""
-    return TAGGED.hide(text)
-
-
 def visible_text(text: str) -> str:
     """What others see of a turn with <think> tags: no planning, no end tag."""
     return TAGGED.visible(text)

@@ -23,6 +23,7 @@ class Result:
     ratio: how many times better ours is, the median over repeats of runs side by side.
     limit: what no algorithm can beat, in `unit`; of_limit: the share of it that ours reaches.
     spread: (largest - smallest) / median, of the ratio, or of ours where there are no theirs.
+    commit: of the code that was measured.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Result:
     of_limit: float | None
     repeats: int
     spread: float
+    commit: str | None = None
 
 
 def compare(

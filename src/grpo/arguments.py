@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from trl import GRPOConfig
 
-from config.objectives import objective_values
+from config.credit import objective_values
 from config.schema import TrainRLConfig
 from config.validate import micro_batches
 from src.models.training import accumulate_in_float32

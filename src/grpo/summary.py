@@ -53,7 +53,6 @@ _HELD_OUT = (
     ("turns", "turns"),
     ("reward", "reward_total"),
 )
-Numbers = Mapping[str, float]
 
 
 def write_results(folder: Path, tokenizer: str) -> Path:

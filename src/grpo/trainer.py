@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from trl import GRPOConfig, GRPOTrainer
 
 from src.grpo.loss import packing
 from src.grpo.loss.credit import TokenCredit
@@ -22,6 +21,7 @@ from src.grpo.offload import at_rest, fused_adam
 from src.grpo.order import EpochSampler, Order
 from src.grpo.rollouts.prefetch import Batch
 from src.grpo.rollouts.rollout import Rollout
+from src.grpo.trl_trainer import GRPOConfig, GRPOTrainer
 from src.models.steps import StopsAtLastStep
 from utils.credit.outcomes import Outcome
 from utils.rewards import NAMES

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from config.errors import ConfigError
+from config.roles import HOSTS
 from config.schema import EngineSettings, ModelSettings
 from src.inference_providers.budget import Budget
 from src.inference_providers.openai_compatible import OpenAICompatibleProvider
@@ -57,9 +58,7 @@ def hosted_provider(
     """
     chosen = [preset for preset in PRESETS if getattr(model, preset.flag)]
     if len(chosen) + (model.base_url is not None) != 1:
-        raise ConfigError(
-            f"{role}.base_url: set exactly one of use_openrouter, use_gemini and base_url"
-        )
+        raise ConfigError(f"{role}.base_url: set exactly one of {', '.join(HOSTS)}")
     preset = chosen[0] if chosen else None
     if preset and not preset.reports_cost and engines.max_cost_usd:
         raise ConfigError(

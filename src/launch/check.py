@@ -15,6 +15,7 @@ import psutil
 from config.errors import ConfigError
 from config.roles import roles_of
 from src.embedded import MODELS, PREFIX
+from src.inference_providers.hosted import PRESETS
 from src.launch.arguments import refuse_missing_gpus
 from src.launch.inputs import input_faults, is_hub_id
 from src.launch.jobs import Job
@@ -192,11 +193,7 @@ def _keys(job: Job) -> Iterator[Finding]:
     needed: dict[str, str] = {}
     for role, asked in roles_of(job.settings).items():
         model = asked.model
-        presets = {
-            "OPENROUTER_API_KEY": model.use_openrouter,
-            "GEMINI_API_KEY": model.use_gemini,
-        }
-        names = [name for name, used in presets.items() if used]
+        names = [preset.api_key_env for preset in PRESETS if getattr(model, preset.flag)]
         if asked.hosted:
             names = [model.api_key_env] if model.api_key_env else names
             needed |= dict.fromkeys(names, f"{role} is hosted")

@@ -16,7 +16,8 @@ from config.schema import TrainRLConfig
 from config.validate import check_offload, micro_batches
 from src.launch.arguments import Arguments, Ranks, plan_ranks
 from utils.runs.checkpoints import refuse_other_ranks
-from utils.runs.folder import check_run, is_finished, run_path
+from utils.runs.folder import check_run
+from utils.runs.names import is_finished, run_path
 from utils.settings.hydra_entry import load_config
 from utils.settings.sweeps import Sweep
 

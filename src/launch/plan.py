@@ -78,7 +78,7 @@ def print_plans(jobs: Sequence[Job], described: Described, clock: Clock | None =
         said = refusal(plan, cfg, changed)
         if said is not None:
             raise ConfigError(said)
-        print_time(job, described, training, clock)
+        print_time(job, described, training, clock, changed)
 
 
 def _replan(cfg: TrainRLConfig, described: Described, training: Training) -> Plan:

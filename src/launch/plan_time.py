@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from config.errors import ConfigError
+from config.schema import TrainRLConfig
 from src.launch.arguments import Arguments
 from src.launch.jobs import Job
-from src.memory_plan.parts import Described, Training
+from src.memory_plan.advice import Change, with_changes
+from src.memory_plan.parts import Described, Plan, Training
 from src.time_plan.assumed import assumed
 from src.time_plan.cards import CARDS, Card, card_here, cpu
 from src.time_plan.update import UpdatePlan, updates_of
-from src.vllm.server import Machine
+from src.vllm.server import CannotPlace, Machine
 
+WORTH = 0.97  # a change that saves less is within what the plan does not know
 APART = 1.7  # texts so many times longer or shorter: the ends of the interval
 
 
@@ -52,7 +56,14 @@ def clock_of(arguments: Arguments, described: Described, machine: Machine) -> Cl
     )
 
 
-def print_time(job: Job, described: Described, training: Training, clock: Clock | None) -> None:
+def print_time(
+    job: Job,
+    described: Described,
+    training: Training,
+    clock: Clock | None,
+    memory: Callable[[TrainRLConfig], Plan],
+) -> None:
+    """`memory`: the plan with other settings.  It raises ConfigError where no run takes them."""
     from rich.console import Console
     from rich.table import Table
 
@@ -87,6 +98,45 @@ def print_time(job: Job, described: Described, training: Training, clock: Clock 
     first, second = sorted(likely, key=lambda phase: -likely[phase])[:2]
     shares = [round(100 * likely[phase] / totals[0]) for phase in (first, second)]
     console.print(f"what dominates: {first} ({shares[0]} %), then {second} ({shares[1]} %)")
+
+    def spent(changed: TrainRLConfig) -> float:
+        plan = UpdatePlan(changed, clock.card, described.gpus, training, base)
+        return sum(plan.seconds().values())
+
+    faster = faster_settings(cfg, totals[0], spent, memory)
+    lines = [f"{change} ({_short(seconds)} s)" for change, seconds in faster]
+    console.print("faster, and fits: " + ("; ".join(lines) or "none of the settings tried"))
+
+
+def faster_settings(
+    cfg: TrainRLConfig,
+    now: float,
+    seconds: Callable[[TrainRLConfig], float],
+    memory: Callable[[TrainRLConfig], Plan],
+) -> list[tuple[str, float]]:
+    """(setting=value, seconds of an update) of what leaves the results alone; the fastest first."""
+    found = []
+    for change in _faster(cfg):
+        changed = with_changes(cfg, change)
+        try:
+            if memory(changed).fits and (spent := seconds(changed)) < WORTH * now:
+                said = " ".join(f"{key}={str(value).lower()}" for key, value in change.items())
+                found.append((said, spent))
+        except (ConfigError, CannotPlace):
+            continue
+    return sorted(found, key=lambda each: each[1])
+
+
+def _faster(cfg: TrainRLConfig) -> Iterator[Change]:
+    order = ("turn", "phase", "always")
+    for residency in order[order.index(cfg.engines.residency) + 1 :]:
+        yield {"engines.residency": residency}
+    if cfg.train.gradient_checkpointing:
+        yield {"train.gradient_checkpointing": False}
+    if not cfg.train.padding_free:
+        yield {"train.padding_free": True}
+    if cfg.train.separate_old_pass:
+        yield {"train.separate_old_pass": False}
 
 
 def _short(seconds: float) -> str:

@@ -28,7 +28,7 @@ def advice(
     pairs = ({**a, **b} for a, b in itertools.combinations(changes, 2) if not a.keys() & b.keys())
     for change in itertools.chain(changes, pairs):
         try:
-            fits = plan(_with(cfg, change)).fits
+            fits = plan(with_changes(cfg, change)).fits
         except ConfigError:
             continue
         if fits:
@@ -36,7 +36,8 @@ def advice(
     return None
 
 
-def _with(cfg: TrainRLConfig, change: Change) -> TrainRLConfig:
+def with_changes(cfg: TrainRLConfig, change: Change) -> TrainRLConfig:
+    """A copy with these settings."""
     other = copy.deepcopy(cfg)
     for setting, value in change.items():
         *groups, leaf = setting.split(".")

@@ -28,8 +28,8 @@ OWN = Path(__file__).parent / "assets"
 SCRIPTS = (
     "dom.js",
     "metrics.js",
-    "latex.js",
-    "mathml.js",
+    "temml.min.js",
+    "math.js",
     "prose.js",
     "charts.js",
     "conversation.js",

@@ -14,12 +14,11 @@ good enough), and how each came about.  Stopped half-way, the same command goes 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import logging
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from src.dialog.participants import Participant
 from src.dialog.prompts import Prompts
 from src.evaluation.measure_solve_rate import Asked, kept_rows, part_file, row_of, solve_rate
 from src.inference_providers.base import GaveUp, Provider
+from src.together import gather_or_cancel
 from src.variants.make import Demands, Variant, Writer, make_variant
 from utils.data.load import load_problems
 from utils.data.problems import Problem
@@ -94,9 +94,17 @@ class Maker:
         row = row_of(problem, known, self.samples, self.asked.policy.student.name)
         return row | columns_of(found, self.demands)
 
-    async def rows(self, problems: Sequence[Problem]) -> list[dict[str, Any] | None]:
-        """Of a batch, in its order."""
-        return await asyncio.gather(*map(self.row, problems))
+    async def rows(
+        self, problems: Sequence[Problem], keep: Callable[[dict[str, Any]], None]
+    ) -> None:
+        """Those of a batch, each kept as soon as it is there."""
+
+        async def one(problem: Problem) -> None:
+            row = await self.row(problem)
+            if row is not None:
+                keep(row)
+
+        await gather_or_cancel([one(problem) for problem in problems])
 
     def make(
         self, problems: Sequence[Problem], loop: Background, part: Path
@@ -108,14 +116,16 @@ class Maker:
             log.info("%d of %d problems are done already", len(found), len(problems))
         batches = [missing[i : i + BATCH] for i in range(0, len(missing), BATCH)]
         with part.open("a", encoding="utf-8") as file:
+
+            def keep(row: dict[str, Any]) -> None:
+                found[row["id"]] = row
+                file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+                file.flush()
+
             for batch in track(batches, description="variants", transient=True):
-                rows = loop.run(self.rows(batch))
+                loop.run(self.rows(batch, keep))
                 for model in self.models:
                     model.refuse_silence()
-                for row in filter(None, rows):
-                    found[row["id"]] = row
-                    file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
-                file.flush()
         return found
 
 

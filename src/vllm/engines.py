@@ -6,7 +6,6 @@ import importlib.util
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from src.embedded import resolve_model
 from src.inference_providers.base import ProviderError
 from src.vllm.control import EngineDied
 from src.vllm.engine import Engine
+from src.vllm.groups import end_all, end_group
 from src.vllm.liveness import watch
 from src.vllm.server import REPOSITORY, Machine, server_command
 from src.vllm.spec import EngineSpec
@@ -234,7 +234,7 @@ class EngineSet:
         self._restarted.add(name)
         dead = self.engines[name]
         if self.owner:
-            _end_group(self._processes[name].pid)
+            end_group(self._processes[name].pid, GRACE_S)
             self._processes[name].wait()
             dead.socket.unlink(missing_ok=True)
             self.engines[name] = self._launch(dead.spec, dead.socket.parent)
@@ -258,42 +258,13 @@ class EngineSet:
             return
         self._stopping.set()
         try:
-            self._end_processes()
+            end_all(list(self._processes.values()), GRACE_S)
+            self._processes.clear()
         finally:  # a second Ctrl-C cuts the wait short, and whoever sent it kills what is left
             for folder in self._folders:
                 shutil.rmtree(folder, ignore_errors=True)
             self._folders.clear()
             self.manifest.unlink(missing_ok=True)
-
-    def _end_processes(self) -> None:
-        for process in self._processes.values():
-            _signal_group(process.pid, signal.SIGTERM)
-            _signal_group(process.pid, signal.SIGCONT)  # who was stopped takes it only then
-        deadline = time.monotonic() + GRACE_S + 2.0
-        for process in self._processes.values():
-            try:
-                process.wait(timeout=max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                _signal_group(process.pid, signal.SIGKILL)
-                process.wait()
-            _end_group(process.pid)
-        self._processes.clear()
-
-
-def _signal_group(group: int, number: int) -> bool:
-    """False where the group has no process any more."""
-    try:
-        os.killpg(group, number)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def _end_group(group: int) -> None:
-    """Kill what outlived the group's leader, and wait until its memory is free again."""
-    deadline = time.monotonic() + GRACE_S
-    while _signal_group(group, signal.SIGKILL) and time.monotonic() < deadline:
-        time.sleep(0.02)
 
 
 def _without_keys(environment: Mapping[str, str]) -> dict[str, str]:

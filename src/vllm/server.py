@@ -16,6 +16,7 @@ from src.vllm.spec import EngineSpec
 REPOSITORY = Path(__file__).resolve().parents[2]
 EXTENSION = "src.vllm.worker_extension.PublishedWeights"
 PREFILL_TOKENS = 4096  # at most so many in a step on a CPU, or one whole prompt
+BLOCK = 32  # tokens of a KV block on a CPU: of vLLM's 128, short conversations never share one
 FORGETFUL_WORKER = "src.vllm.faults.ForgetfulWorker"
 FAULTS = ("nan_on_sleep",)
 GIB = 1024**3
@@ -154,6 +155,7 @@ def _on_cpu(
     # a seeded request whose prompt is cut in two kills vLLM here: CPU generators know no offset
     flags |= {
         "no-enable-chunked-prefill": None,
+        "block-size": str(BLOCK),
         "max-num-batched-tokens": str(max(spec.max_length, spec.max_num_seqs, PREFILL_TOKENS)),
     }
     names = {key.lstrip("-").replace("_", "-") for key, _ in spec.extra_args}

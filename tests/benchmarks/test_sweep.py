@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import persona_sweep, pressure_sweep, student_sweep, toy_sweep, transfer_sweep
+from benchmarks import (
+    persona_sweep,
+    pressure_sweep,
+    session_sweep,
+    student_sweep,
+    toy_sweep,
+    transfer_sweep,
+)
 from benchmarks.sweep import (
     Planned,
     Row,
@@ -26,11 +34,19 @@ from benchmarks.sweep import (
 )
 from config.schema import TrainRLConfig
 from tests.synthetic import record
+from tests.utils.metrics.test_sessions import session
 from utils.records import ConversationRecord, Solution, TransferTest, VerdictRecord
 from utils.runs.read import Run
 from utils.settings.hydra_entry import load_config
 
-MODULES = (persona_sweep, pressure_sweep, student_sweep, toy_sweep, transfer_sweep)
+MODULES = (
+    persona_sweep,
+    pressure_sweep,
+    session_sweep,
+    student_sweep,
+    toy_sweep,
+    transfer_sweep,
+)
 SWEEPS = [module.SWEEP for module in MODULES]
 
 
@@ -94,6 +110,31 @@ def test_a_run_that_fails_ends_the_sweep(tmp_path: Path) -> None:
     with pytest.raises(subprocess.CalledProcessError):
         list(results(lines(tmp_path, ["bad", "never"]), jobs=1))
     assert not (tmp_path / "never").exists()
+
+
+class Waits(Planned):
+    """A run that never ends, and one that fails once the other is there."""
+
+    def command(self) -> list[str]:
+        other = self.folder.parent / "pid"
+        line = (
+            f"import os, time; open({str(other)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+            if self.folder.name == "waits"
+            else f"import os, sys, time\nwhile not (os.path.exists({str(other)!r}) and "
+            f"open({str(other)!r}).read()): time.sleep(.05)\nsys.exit(3)"
+        )
+        return [sys.executable, "-c", line]
+
+
+def test_a_failure_leaves_no_run_behind(tmp_path: Path) -> None:
+    runs = [
+        Waits(sweep=TINY, setting=setting, seed=1, folder=tmp_path / name)
+        for setting, name in zip(SETTINGS, ("waits", "fails"), strict=True)
+    ]
+    with pytest.raises(subprocess.CalledProcessError, match="exit status 3"):
+        list(results(runs, jobs=2))
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
 def test_what_starts_a_run() -> None:
@@ -199,3 +240,21 @@ def test_both_tests_are_told_apart() -> None:
     assert [(r["time"], r["solve_same"], r["solve_transfer"], r["leak"]) for r in rows] == [
         ("before", 0.0, 0.0, 0.0), ("after", 1.0, 0.0, 1.0),
     ]  # fmt: skip
+
+
+def test_sessions_are_measured_by_position(tmp_path: Path) -> None:
+    """Before training 30 tokens on each problem, afterwards 20 and 5: help fades."""
+    records = [
+        session(tokens, alone=[(1, 4), (2, 4)], helped=[(4, 4), (4, 4)], last=(3, 4)).model_copy(
+            update={"split": "eval", "step": step}
+        )
+        for step, tokens in ((0, [[30], [30]]), (5, [[20], [5]]))
+    ]
+    rows = session_sweep.measure(Run(folder=Path("x"), name="x", records=records))
+    assert [(r["time"], r["support_tokens_1"], r["fading_slope"]) for r in rows] == [
+        ("before", 30.0, 0.0), ("after", 20.0, -15.0),
+    ]  # fmt: skip
+    assert rows[0]["solve_helped_1"] == 1.0 and rows[0]["solve_alone_3"] == 0.75
+    picture = tmp_path / "fades.svg"
+    session_sweep.draw([{"lambda": 0.0, "rewarded": "last", **row} for row in rows], picture)
+    assert "problem of the session" in picture.read_text()

@@ -36,7 +36,7 @@ def test_the_tests_of_a_setting(
     [
         (["generation.post_test=other"], "generation.post_test: 'other' is not one of same, tr"),
         (["generation.gain=all"], "generation.gain: 'all' is not one of solve, difference, norm"),
-        (["generation.long_turn_tokens=-1"], "generation.long_turn_tokens: must not be negative"),
+        (["generation.long_turn_tokens=-1"], "generation.long_turn_tokens: must be at least 0"),
         (
             ["generation.gain=difference", "generation.number_initial_attempts=0"],
             "generation.gain: difference compares with the solutions before; it needs "

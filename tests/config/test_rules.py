@@ -22,7 +22,6 @@ def test_all_that_the_settings_say_of_each_rule() -> None:
     assert list(rules) == ["counts_words", "leaks", "teaches"]
     assert [rule.kind for rule in rules.values()] == ["function", "matcher", "prompt"]
     assert [rule.counts for rule in rules.values()] == [False, True, True]
-    assert [rule.is_leak for rule in rules.values()] == [False, True, False]
     assert [rule.sees_answer for rule in rules.values()] == [False, False, True]
     assert rules["teaches"].setting == "generation.judges_rules_prompts_paths.teaches"
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from config.schema import RewardModelSettings
 from src.classroom import Classroom
+from src.dialog.conversation import Conversation, State
 from src.dialog.judges import build_judges, build_turn_judges
 from src.dialog.lesson_plan import Participants
 from src.dialog.prompts import Prompts
@@ -24,8 +26,9 @@ from tests.src.test_classroom import classroom, generation, run_all, says, spoke
 from tests.src.tokens import template_families as families
 from utils.credit.outcomes import outcome_of
 from utils.data.problems import Problem
-from utils.records import ConversationRecord
+from utils.records import ConversationRecord, load_run
 from utils.rewards import RewardSettings
+from utils.runs.record_writer import RecordWriter
 from utils.sessions import talks
 
 EARLIER = tuple(
@@ -244,3 +247,41 @@ def test_the_same_at_any_concurrency() -> None:
         records = run_all(classroom(settings_, *babble), [LAST], samples=3)
         found.append([keyed(r) for r in records])
     assert found[0] == found[1] and len(set(found[0])) == 3
+
+
+class Killed(BaseException):
+    """What ends the process in the middle of a session."""
+
+
+def test_killed_in_a_session_and_gone_on_with(tmp_path: Path) -> None:
+    """The record is that of a run never killed; what was half held is held again, whole."""
+    problems = [  # with earlier ones of their own: what is shared is paid for by whoever is first
+        replace(LAST, id=f"last{i}", earlier=tuple(replace(e, id=f"{e.id}{i}") for e in EARLIER))
+        for i in range(3)
+    ]
+
+    def hold_missing(folder: Path, killed_in: str) -> list[str]:
+        made = generation(number_initial_attempts=2, max_concurrent_conversations=1)
+        room = classroom(made, *(ScriptedProvider(seed=i, name=f"m{i}") for i in range(2)))
+
+        def follow(conversation: Conversation) -> None:
+            second = conversation.state is State.STUDENT_TURN and conversation.at == 1
+            if second and conversation.problem.id == killed_in:
+                raise Killed
+
+        room.on_move = follow
+        there = {r.key for r in load_run(folder)}
+        missing = [p for p in problems if ("train", 0, p.id, 0) not in there]
+        writer = RecordWriter(folder)
+        asyncio.run(room.run(missing, samples=[0] * len(missing), on_finished=writer.add))
+        writer.settle()
+        return [keyed(r) for r in sorted(load_run(folder), key=lambda r: r.key)]
+
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    for folder in (whole, cut):
+        folder.mkdir()
+    expected = hold_missing(whole, "")
+    with pytest.raises(Killed):
+        hold_missing(cut, killed_in="last1")
+    assert len(load_run(cut)) == 1
+    assert hold_missing(cut, "") == expected and len(expected) == 3

@@ -92,7 +92,6 @@ def test_pressure_has_as_many_messages_as_rounds() -> None:
 
     assert [words(by_rule.direct, n) for n in range(3)] == ["Answer?", "Answer?", "15"]
     assert [words(by_rule.shaped, n) for n in range(3)] == ["All?", "All?", "15"]
-    assert [words(by_rule.presses, n) for n in range(3)] == ["Answer?", "Answer?", None]
 
 
 def test_a_bare_problem_is_solved_as_by_anybody() -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from tests.synthetic import records
 from utils.calibrate import SAID_BEFORE, main
+from utils.metrics.calibration_file import CALIBRATION, kept_calibrations
 from utils.report.write import write_report
-from utils.runs.calibrations import CALIBRATION, kept_calibrations
 from utils.runs.read import Run
 
 TOLD = "It is 21."

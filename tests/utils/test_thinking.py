@@ -12,7 +12,6 @@ from utils.thinking import (
     HOSTED,
     TAGGED,
     Thinking,
-    hide_thinking,
     says_the_end,
     thinking_is_well_formed,
     visible_text,
@@ -57,7 +56,7 @@ def test_nothing_after_an_open_tag_is_shown(parts: list[str]) -> None:
         elif part == "SECRET" and depth == 0:
             hidden_only = False
     if hidden_only:
-        assert "SECRET" not in hide_thinking("".join(parts))
+        assert "SECRET" not in TAGGED.hide("".join(parts))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from config.objectives import acts_on_turns, objective_values
+from config.credit import acts_on_turns, objective_values
 from config.schema import GenerationSettings, TrainSettings
 from utils.credit.advantages import Credit
 from utils.rewards import PEDAGOGY

@@ -20,8 +20,8 @@ STYLES = ("page.css", "charts.css", "conversations.css")
 SCRIPTS = (
     "dom.js",
     "metrics.js",
-    "latex.js",
-    "mathml.js",
+    "temml.min.js",
+    "math.js",
     "prose.js",
     "charts.js",
     "plane.js",

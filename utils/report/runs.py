@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from utils.metrics.calibration_file import kept_calibrations
 from utils.metrics.conversation import (
     Metric,
     conversation_metrics,
@@ -20,7 +21,6 @@ from utils.metrics.results import run_results
 from utils.metrics.sessions import is_session_curve
 from utils.metrics.statistics import NOTHING, Estimate, mean_over_seeds, pareto_front
 from utils.records import ConversationRecord
-from utils.runs.calibrations import kept_calibrations
 from utils.runs.read import Run
 
 HEIGHTS = ("solve_after", "delta", "solve_transfer", "gain_transfer")  # of the plane

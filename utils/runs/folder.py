@@ -8,12 +8,10 @@ next start `-2`.  Every rank computes the same name; only the lead rank (RANK 0)
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import math
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,37 +20,16 @@ from typing import IO, Any
 import yaml
 
 from config.errors import ConfigError, RunError
-from config.notes import note
 from config.original import gone
 from utils.runs.checkpoints import last_checkpoint
 from utils.runs.differences import differences, with_defaults
-from utils.runs.logs import redact, register_secrets_of
+from utils.runs.logs import register_secrets_of
+from utils.runs.names import FINISHED, FREE, ROOT, run_path, saved_settings, say_if_another
 from utils.yaml_files import read_mapping
 
-ROOT = Path(__file__).resolve().parents[2]
 CONFIG, REVISION = "config.yaml", "git_revision.txt"
-METRICS, FINISHED, LOCK = "metrics.jsonl", "finished", ".lock"
+METRICS, LOCK = "metrics.jsonl", ".lock"
 SHOWN_DIFFERENCES = 8
-# what changes no result: a run that stopped at its cap goes on with a higher one, and one whose
-# upload failed without it
-FREE = frozenset(
-    {
-        "engines.max_requests",
-        "engines.max_tokens",
-        "engines.max_cost_usd",
-        "engines.max_concurrent_requests",
-        "engines.start_timeout_s",
-        "engines.request_timeout_s",
-        "engines.hang_timeout_s",
-        "engines.on_engine_death",
-        "huggingface.name",
-        "huggingface.push_to_hub",
-        "huggingface.private",
-        "logging.wandb",
-        "logging.trackers",
-        "logging.wandb_offline",
-    }
-)
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -67,10 +44,6 @@ class RunFolder:
     @property
     def name(self) -> str:
         return self.path.name
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.path / "checkpoints"
 
     def last_checkpoint(self) -> Path | None:
         """The newest checkpoint that was written to its end."""
@@ -165,13 +138,6 @@ def open_run(settings: Any, *, config_name: str | None = None) -> RunFolder:
     return run
 
 
-def run_path(settings: Any, config_name: str | None = None) -> Path:
-    """The folder that a start with these settings uses, without touching anything."""
-    folder = Path(settings.logging.save_dir).expanduser()
-    folder = folder if folder.is_absolute() else ROOT / folder
-    return unfinished(folder / base_name(settings, config_name))
-
-
 def check_run(settings: Any, config_name: str | None = None) -> Path:
     """`run_path`, refused as `open_run` would refuse it, before anything slow has begun."""
     register_secrets_of(settings)
@@ -183,55 +149,6 @@ def check_run(settings: Any, config_name: str | None = None) -> Path:
             lock.close()
         _refuse_changes(path, settings)
     return path
-
-
-def base_name(settings: Any, config_name: str | None = None) -> str:
-    """`run_name` where given, else the config's name and a short hash of the settings."""
-    if settings.run_name:
-        return str(settings.run_name)
-    state = saved_settings(settings)
-    engines = state.get("engines", {})
-    state["engines"] = {k: v for k, v in engines.items() if f"engines.{k}" not in FREE}
-    if "huggingface" in state:
-        state["huggingface"] = saved_settings(type(settings)())["huggingface"]
-    for key in ("wandb_offline", "trackers"):  # newer than the names of runs
-        state["logging"].pop(key)
-    text = json.dumps(state, sort_keys=True, default=str)
-    short = hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
-    return f"{Path(config_name or _config_name()).stem}-{short}"
-
-
-def say_if_another(settings: Any, path: Path, config_name: str | None = None) -> None:
-    """A finished run is left as it is: say that this start is another one, and its name."""
-    name = base_name(settings, config_name)
-    if path.name == name:
-        return
-    model = path.with_name(name) / "model"
-    hint = f"; to go on from its model, name {model}" if model.is_dir() else ""
-    note(
-        f"run_name: {name} is finished and takes no more steps, so this is another run, from the "
-        f"start: {path.name}{hint}"
-    )
-
-
-def unfinished(path: Path) -> Path:
-    """This folder, or the first of `-2`, `-3`, ... whose run is not finished."""
-    number, candidate = 1, path
-    while is_finished(candidate):
-        number += 1
-        candidate = path.with_name(f"{path.name}-{number}")
-    return candidate
-
-
-def is_finished(path: Path) -> bool:
-    return (path / FINISHED).exists()
-
-
-def saved_settings(settings: Any) -> dict[str, Any]:
-    """Settings as plain data without the run's name, keys redacted: what config.yaml holds."""
-    data = dataclasses.asdict(settings)
-    data.pop("run_name", None)
-    return dict(json.loads(redact(json.dumps(data))))
 
 
 def _refuse_changes(path: Path, settings: Any) -> None:
@@ -287,15 +204,3 @@ def git_revision() -> str:
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
     return found.stdout.strip() or "unknown"
-
-
-def _config_name() -> str:
-    """What Hydra was asked for, else the script's own name."""
-    try:
-        from hydra.core.hydra_config import HydraConfig
-
-        if HydraConfig.initialized():
-            return str(HydraConfig.get().job.config_name)
-    except ImportError:
-        return Path(sys.argv[0]).stem
-    return Path(sys.argv[0]).stem

@@ -25,8 +25,9 @@ from typing import Any, TypeVar
 from config.errors import ConfigError, RunError
 from config.normalise import normalise
 from config.validate import validate
-from utils.runs.folder import is_finished, run_path
 from utils.runs.logs import load_environment, redact
+from utils.runs.names import is_finished, run_path
+from utils.runs.process import short_barriers
 from utils.settings.config_errors import explain, schema_keys, unknown_flag, unknown_key
 from utils.settings.config_files import modern_overrides, use_config_files
 from utils.settings.sweeps import Sweep, expand_sweep
@@ -76,6 +77,7 @@ def hydra_entry(
             flags, overrides = _split(sys.argv[1:])
             sweep = Sweep(args.config_name or config_name, overrides) if args.multirun else None
             folder = str(ROOT / config_path)
+            short_barriers()
             with tempfile.TemporaryDirectory() as swept:  # a sweep writes its summary there
                 sys.argv[1:] = [*flags, *HYDRA_SETTINGS, f"hydra.sweep.dir={swept}", *overrides]
                 hydra.main(version_base="1.3", config_path=folder, config_name=config_name)(task)()
@@ -99,7 +101,7 @@ def help_text(main: Callable[..., Any], config_path: str, config_name: str) -> s
         "  --multirun            a=1,2 runs once for each value\n"
         "  --cfg job             print the settings, each with its value\n"
         "  --hydra-help          Hydra's own flags\n\n"
-        "Settings and their defaults: config/schema.py."
+        "Settings and their defaults: docs/settings.md."
     )
 
 

@@ -28,7 +28,7 @@ def test_names_and_file(tmp_path: Path) -> None:
     out = tmp_path / "found.json"
     assert main(["reject_recall", "--json", str(out)]) == 0
     [found] = json.loads(out.read_text())
-    keys = "name unit ours theirs ratio limit of_limit repeats spread"
+    keys = "name unit ours theirs ratio limit of_limit repeats spread commit"
     assert list(found) == keys.split()
     assert found["ours"] == 1.0
 

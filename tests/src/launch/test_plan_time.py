@@ -42,6 +42,15 @@ def test_memory_minutes_hours_dollars_and_what_dominates(
     assert "100 updates: " in planned(capsys, tmp_path, *SEVEN, "train.max_steps=-1")
 
 
+def test_what_is_faster_and_fits_is_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    said = planned(capsys, tmp_path, *SEVEN, "engines.residency=turn")
+    assert "faster, and fits: engines.residency=phase (" in said
+    assert "engines.residency=always" not in said  # all awake do not fit beside the trainer
+    assert "engines.residency" not in planned(capsys, tmp_path, *SEVEN).partition("faster,")[2]
+
+
 def test_a_cpu_needs_no_kind_and_an_unnamed_gpu_has_no_time(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -21,7 +21,7 @@ from src.inference_providers.scripted import Ask, ScriptedProvider
 from src.variants.command import Maker, main, summary, writing_role
 from src.variants.make import Demands, Variant, agreed, make_variant, unfit
 from tests.conftest import ROOT
-from tests.fakes import participant
+from tests.fakes import ByteRenderer, participant
 from utils.data.load import load_problems
 from utils.data.problems import Problem
 from utils.settings.hydra_entry import load_config
@@ -157,6 +157,30 @@ def test_what_is_done_is_not_asked_again_and_a_torn_line_is_cut_off(tmp_path: Pa
     assert summary(rows, 4, Path("o")) == (
         "o: 3 of 4 problems have a variant; 1 could not be asked about; tries refused: none"
     )
+
+
+class Dies(ScriptedProvider):
+    """Dies over the third problem, once the other two are kept (or after five seconds)."""
+
+    part: Path
+
+    async def complete_tokens(self, ids: Any, sampling: Any) -> Any:
+        if "2 + 1" in (text := ByteRenderer().decode(ids)) and REWRITE in text:
+            for _ in range(500):
+                if self.part.read_text().count("\n") == 2:
+                    break
+                await asyncio.sleep(0.01)
+            raise ProviderError("the engine has died")
+        return await super().complete_tokens(ids, sampling)
+
+
+def test_a_batch_that_breaks_off_keeps_what_was_done(tmp_path: Path) -> None:
+    problems = [Problem(id=str(n), text=f"What is {n} + 1?", answer=str(n + 1)) for n in range(3)]
+    provider = Dies(lambda ask: "What is 10 + 9?" if REWRITE in ask.text else "\\boxed{19}")
+    provider.part = part = tmp_path / "part"
+    with Background() as loop, pytest.raises(ProviderError, match="has died"):
+        maker(provider, near=1.0).make(problems, loop, part)
+    assert {json.loads(line)["id"] for line in part.read_text().splitlines()} == {"0", "1"}
 
 
 def test_a_writer_that_never_answers_ends_the_command(tmp_path: Path) -> None:

@@ -43,9 +43,16 @@ def test_cpu_command_is_what_vllm_understands(parser: argparse.ArgumentParser) -
     assert read.distributed_executor_backend == "uni" and not read.enable_sleep_mode
     assert read.structured_outputs_config.disable_any_whitespace
     assert (read.enable_chunked_prefill, read.max_num_batched_tokens) == (False, 4096)
+    assert read.block_size == 32
     assert environment["VLLM_ENABLE_V1_MULTIPROCESSING"] == "0"
     assert "CUDA_VISIBLE_DEVICES" not in environment
     assert environment["TORCH_COMPILE_DISABLE"] == "1"
+
+
+def test_blocks_are_the_user_s_to_choose(parser: argparse.ArgumentParser) -> None:
+    argv, _ = command(Machine(cores=2), extra_args=(("block-size", "128"),))
+    assert parser.parse_args(argv[3:]).block_size == 128
+    assert parser.parse_args(command(EIGHT)[0][3:]).block_size is None  # a GPU's is vLLM's own
 
 
 @pytest.mark.parametrize(

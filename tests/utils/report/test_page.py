@@ -12,9 +12,9 @@ import pytest
 from tests.synthetic import record, records
 from tests.utils.report.test_credit import failing, run_of
 from utils.metrics.calibration import calibrate
+from utils.metrics.calibration_file import keep_calibration
 from utils.records import Message, Solution, Usage, VerdictRecord
 from utils.report.write import write_report
-from utils.runs.calibrations import keep_calibration
 from utils.runs.read import Run
 from utils.verdicts.labels import Labelled
 
@@ -297,20 +297,23 @@ MATH = {
     r"\frac{1}{2}": ("mfrac", 1),
     r"x^{2}+y_1": ("msup", 1),
     r"\sqrt[3]{8}": ("mroot", 1),
-    r"\boxed{42}": ("mrow.boxed", 1),
+    r"\boxed{42}": ("mrow[style*=border]", 1),
     r"\begin{pmatrix}1&2\\3&4\end{pmatrix}": ("mtr", 2),
     r"\left(\dfrac{a}{b}\right)^n": ("mfrac", 1),
-    r"\sum_{k=1}^{\infty}\frac{1}{k^2}": ("munderover", 1),
+    r"\sum_{k=1}^{\infty}\frac{1}{k^2}": ("msubsup", 1),
     r"90^\circ \text{ in degrees}": ("mtext", 1),
     r"\begin{cases} x & x>0 \\ -x & x\le 0\end{cases}": ("mtd", 4),
-    r"\overline{AB}\cong\overline{CD}": ("mover", 2),
+    r"\overline{AB}\cong\overline{CD}": (".tml-overline", 2),
     r"\mathbb{R}": ("mi", 1),
-    r"f'(x)=\lim_{h\to 0}\frac{f(x+h)-f(x)}{h}": ("munder", 1),
+    r"f'(x)=\lim_{h\to 0}\frac{f(x+h)-f(x)}{h}": ("msub", 1),
+    r"\begin{align*}a &= 1 \\ b &= 2\end{align*}": ("mtr", 2),
+    r"\mbox{a cake}": ("mtext", 1),
     r"\binom{n}{k}": ("mfrac", 1),
-    r"1{,}000 \div 8 = 125\%": ("mn", 4),
+    r"1{,}000 \div 8 = 125\%": ("mn", 3),
 }
 NO_MATH = (
     r"\undefined{x}", r"\frac{1}", "{", r"\begin{pmatrix}1", r"\left( x", "a & b", "{" * 300,
+    r"\sqrt{" * 500 + "x" + "}" * 500, r"\def\a{\a\a}\a", r"\href{https://a.b}{x}",
 )  # fmt: skip
 
 

@@ -54,7 +54,8 @@ def test_a_session_is_shown_problem_by_problem(tmp_path: Path) -> None:
         verdicts = page.locator(".reader .verdicts").inner_text()
         browser.close()
     assert errors == []
-    for words in ("3, without tutor", "Tutor's tokens", "30.0", "10.0", "Kept until the next"):
+    numbers = ("30.0", "10.0", "25.0\u202f%")
+    for words in ("3, without tutor", "Tutor's tokens", *numbers, "Kept until the next"):
         assert words in table, table
     assert [f"Problem {i + 1} of 3" in text for i, text in enumerate(texts)] == [True, True]
     assert "What is 1 + 1?" in texts[1] and "What is 0 + 1?" not in texts[1]

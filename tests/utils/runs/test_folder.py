@@ -17,15 +17,8 @@ from config import notes
 from config.errors import ConfigError, RunError
 from config.schema import DatasetEntry, TrainRLConfig
 from utils.runs.differences import differences
-from utils.runs.folder import (
-    base_name,
-    check_run,
-    git_revision,
-    is_finished,
-    open_run,
-    run_path,
-    unfinished,
-)
+from utils.runs.folder import check_run, git_revision, open_run
+from utils.runs.names import base_name, is_finished, run_path, unfinished
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -47,7 +40,7 @@ def test_named_by_config_and_content(tmp_path: Path) -> None:
 
 def test_name_does_not_depend_on_the_process(tmp_path: Path) -> None:
     code = (
-        "from config.schema import TrainRLConfig; from utils.runs.folder import base_name;"
+        "from config.schema import TrainRLConfig; from utils.runs.names import base_name;"
         "print(base_name(TrainRLConfig(), '7b'))"
     )
     names = {

@@ -60,7 +60,14 @@ function metricName(name) {
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-const kindOf = (name) => METRICS[name.startsWith("accuracy_") ? "accuracy" : name] || {};
+// Of one problem of a session.
+const OF_A_POSITION = { solve: { share: true, better: 1 }, leaked: { share: true, better: -1 } };
+
+function kindOf(name) {
+  const place = /^(solve)_(?:alone|helped)_\d+$|^(leaked)_\d+$/.exec(name);
+  if (place) return OF_A_POSITION[place[1] || place[2]];
+  return METRICS[name.startsWith("accuracy_") ? "accuracy" : name] || {};
+}
 
 function metricValue(name, value) {
   const kind = kindOf(name);

@@ -73,6 +73,5 @@ function tokenSpans(pieces, logprobs) {
 // Math on one line of a list, where typesetting thousands would cost time: symbols without markup.
 function oneLine(text) {
   const bare = text.replace(/\\d?frac\{([^{}]*)\}\{([^{}]*)\}/g, "$1/$2").replace(/\\(?:text|mathrm|mathbf|boxed)\{([^{}]*)\}/g, "$1");
-  const signs = bare.replace(/\\([a-zA-Z]+)/g, (source, name) => OPERATORS[name] || SYMBOLS[name] || LARGE[name] || source);
-  return signs.replace(/\\[()[\]]|\$(?=\S[^$]*\$)|(?<=\S)\$(?!\d)/g, "");
+  return bare.replace(/\\[a-zA-Z]+/g, sign).replace(/\\[()[\]]|\$(?=\S[^$]*\$)|(?<=\S)\$(?!\d)/g, "");
 }

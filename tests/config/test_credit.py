@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from trl import GRPOConfig
 
+from config.credit import objective_values
 from config.errors import ConfigError
-from config.objectives import objective_values
 from config.roles import roles_of
 from config.rules import needs_judge, turn_rules
 from config.schema import GenerationSettings, TrainRLConfig, TrainSettings
@@ -66,7 +66,7 @@ def test_what_is_left_open_is_the_users() -> None:
             [RULE, "generation.failed_turn=penalise", "generation.turn_penalty=0"],
             r"^generation\.turn_penalty: 0 penalises nothing",
         ),
-        ([RULE, "generation.turn_penalty=-1"], r"^generation\.turn_penalty: must not be negative"),
+        ([RULE, "generation.turn_penalty=-1"], r"^generation\.turn_penalty: must be at least 0"),
         (["+generation.turn_rules.mine=no/such.txt"], r"^generation\.turn_rules\.mine: no such"),
         (["generation.complaints_path=no/such.txt"], r"^generation\.complaints_path: no such"),
         (
