@@ -10,7 +10,7 @@ from config.errors import ConfigError
 from config.roles import roles_of
 from config.schema import EvalConfig, TrainRLConfig
 from config.students import students_of
-from src.memory_plan.advice import _with
+from src.memory_plan.advice import with_changes
 from src.vllm.spec import plan_engines
 from utils.settings.hydra_entry import load_config
 
@@ -72,7 +72,7 @@ def test_student_model_needs_no_name_where_it_plays_nobody() -> None:
 def test_advice_changes_a_model_that_several_share() -> None:
     own = "model: {model_name_or_path: org/other}"
     cfg = load(f"a={{{FILE}, {own}}}", f"b={{{FILE}, {own}}}")
-    other = _with(cfg, {"generation.students.a.model.vllm.max_length": 99})
+    other = with_changes(cfg, {"generation.students.a.model.vllm.max_length": 99})
     assert [r.model.vllm.max_length for r in roles_of(other).values()] == [1024, 99]
     assert [r.model.vllm.max_length for r in roles_of(cfg).values()] == [1024, 1024]
 
