@@ -121,10 +121,25 @@ class Classroom:
             accepted_only=not self.limits.solve_rejected,
             solves=self.limits.sample_solutions,
         )
-        slots = asyncio.Semaphore(
-            self.plan.settings.max_concurrent_conversations or len(pairs) or 1
-        )
+        # the two last are as long as the first, or endless
+        entries = zip(pairs, students or repeat(None), given or repeat(None), strict=False)
+        records = await self._hold(list(entries), batch, on_finished)
+        for participant in self._asked():
+            participant.refuse_silence()
+        return records
 
+    async def _hold(
+        self,
+        entries: Sequence[tuple[tuple[Problem, int], str | None, Given | None]],
+        batch: Batch,
+        on_finished: Callable[[ConversationRecord], None] | None,
+    ) -> list[ConversationRecord]:
+        """All conversations, as many at once as the settings say.
+
+        At a cap none is begun any more; those in progress end, and then BudgetReached is raised.
+        """
+        most = self.plan.settings.max_concurrent_conversations or len(entries) or 1
+        slots = asyncio.Semaphore(most)
         capped: list[BudgetReached] = []
 
         async def one(
@@ -134,7 +149,7 @@ class Classroom:
                 if capped:
                     return None
                 try:
-                    conversation = self._begin(*pair, epoch, student, words)
+                    conversation = self._begin(*pair, batch.epoch, student, words)
                     record = await self._run_one(conversation, batch)
                 except BudgetReached as error:
                     capped.append(error)
@@ -145,16 +160,11 @@ class Classroom:
 
         self.states.clear()
         try:
-            entries = zip(
-                pairs, students or repeat(None), given or repeat(None), strict=False
-            )  # the two last are as long as the first, or endless
             records = await gather_or_cancel([one(*entry) for entry in entries])
         finally:
             batch.cancel()
         if capped:
             raise capped[0]
-        for participant in self._asked():
-            participant.refuse_silence()
         return [record for record in records if record is not None]
 
     async def close(self) -> None:

@@ -54,11 +54,7 @@ class Prompts:
         return cls(
             teacher=Prompt(NO_PROMPT, "", "generation.teacher_prompt_path")
             if own
-            else load(
-                "teacher_prompt_path",
-                TUTOR_VARIABLES,
-                "problem",
-            ),
+            else load("teacher_prompt_path", TUTOR_VARIABLES, "problem"),
             tutor_opening=load("tutor_opening_prompt_path", student, *["problem"] * own),
             personas={
                 name: persona(policy.student.persona, policy.student.setting, policy.told)

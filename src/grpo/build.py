@@ -54,15 +54,7 @@ def build_trainer(
     `lead` is None on ranks that do not lead their node.  `trained` is told the trainer's module.
     `sampler`: who receives new weights (none given: as the settings say).
     """
-    lora, deepspeed = cfg.teacher_model.lora, arguments.deepspeed_plugin is not None
-    arguments.model_init_kwargs = {
-        "dtype": weights_dtype(cfg.train.dtype, adapters=lora.enable, deepspeed=deepspeed),
-        "revision": cfg.teacher_model.revision,
-        "use_safetensors": True,
-        "device_map": None,
-    }
-    # without ranks TRL would split the model over all GPUs, and transformers copy it to each
-    arguments._n_gpu = min(arguments.n_gpu, 1)
+    _place_weights(cfg, arguments)
     data = Dataset.from_dict(
         {"prompt": [p.id for p in problems], "index": list(range(len(problems)))}
     )
@@ -85,7 +77,7 @@ def build_trainer(
         credit=token_credit(cfg),
         train_dataset=data,
         processing_class=tokenizer,
-        peft_config=lora_config(lora),
+        peft_config=lora_config(cfg.teacher_model.lora),
         callbacks=[
             MetricsFile(folder),
             StepLine(),
@@ -99,6 +91,19 @@ def build_trainer(
         evaluator.start = trainer.evaluate
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def _place_weights(cfg: TrainRLConfig, arguments: GRPOConfig) -> None:
+    """In which dtype the weights are, and where: as one whole on each rank's device."""
+    lora, deepspeed = cfg.teacher_model.lora, arguments.deepspeed_plugin is not None
+    arguments.model_init_kwargs = {
+        "dtype": weights_dtype(cfg.train.dtype, adapters=lora.enable, deepspeed=deepspeed),
+        "revision": cfg.teacher_model.revision,
+        "use_safetensors": True,
+        "device_map": None,
+    }
+    # without ranks TRL would split the model over all GPUs, and transformers copy it to each
+    arguments._n_gpu = min(arguments.n_gpu, 1)
 
 
 def _rollout(

@@ -52,16 +52,21 @@ def train(cfg: TrainRLConfig) -> int:
         return 1
 
 
-def _train(cfg: TrainRLConfig) -> int:
+def _check(cfg: TrainRLConfig) -> None:
+    """Raises ConfigError for what cannot be trained, before anything slow."""
     lora = cfg.teacher_model.lora
     if lora.enable and lora.bias != "none" and cfg.engines.backend == "vllm":
         raise ConfigError("teacher_model.lora.bias: vLLM serves adapters without biases: none")
     check_trackers(cfg.logging)
     check_start(cfg)
     check_classroom(cfg)
-    set_up_logging()
     if cfg.train.eval_steps:
         check_best_metric(cfg)
+
+
+def _train(cfg: TrainRLConfig) -> int:
+    _check(cfg)
+    set_up_logging()
     problems, held_out = training_problems(cfg), held_out_problems(cfg)
     say_shared(problems, held_out)
     for line in student_warnings(cfg):

@@ -17,6 +17,7 @@ from torch import Tensor
 from src.grpo.loss import packing
 from src.grpo.loss.credit import TokenCredit
 from src.grpo.loss.first_pass import Correction, FirstPass
+from src.grpo.loss.reward_functions import reward_functions
 from src.grpo.offload import at_rest, fused_adam
 from src.grpo.order import EpochSampler, Order
 from src.grpo.rollouts.prefetch import Batch
@@ -41,33 +42,6 @@ class SharedWeights:
 
     def sync_weights(self) -> None:
         return None
-
-
-def reward_functions(names: Sequence[str]) -> list[Any]:
-    """`total`, which alone trains, and its parts, which are only logged.
-
-    All of them say None for a conversation that is left out, which is how TRL is told to keep it
-    out of its group's baseline.
-    """
-
-    def named(name: str) -> Callable[..., list[float | None]]:
-        def reward(outcome: Sequence[dict[str, float]], **_: Any) -> list[float | None]:
-            return [each.get(name) for each in outcome]
-
-        reward.__name__ = name
-        return reward
-
-    def total(
-        outcome: Sequence[dict[str, float]],
-        rollout_metrics: Sequence[dict[str, float]],
-        log_metric: Callable[[str, float], None],
-        **_: Any,
-    ) -> list[float | None]:
-        for name, value in rollout_metrics[0].items():
-            log_metric(name, value)
-        return [each.get("total") for each in outcome]
-
-    return [total, *map(named, names)]
 
 
 class ClassroomGRPOTrainer(StopsAtLastStep, GRPOTrainer):
