@@ -66,7 +66,7 @@ WRONG = [
     ("logging.wandb_tags=x", "logging.wandb_tags:", "a list"),
     ("generation.judges_rules_prompts_paths=x", "generation.judges", "NAME=VALUE"),
     # ranges
-    ("generation.extra_penalty_for_rejected_judges=-1", "generation.extra_penalty", "negative"),
+    ("generation.extra_penalty_for_rejected_judges=-1", "generation.extra_penalty", "at least 0"),
 ]
 
 
