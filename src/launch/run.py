@@ -16,6 +16,7 @@ import psutil
 
 from config.errors import RunError
 from config.notes import QUIET
+from src.stale_builds import drop_stale_locks
 from src.launch.jobs import Job, with_manifest
 from src.launch.ranks import shell_code
 from src.launch.reaper import JOB, end_training, kill_members
@@ -59,6 +60,8 @@ class Signals:
 
 def run_job(job: Job, signals: Signals, grace_s: float) -> int:
     """The training's exit code, or 128 + n where signal n ended the launcher."""
+    for lock in drop_stale_locks(shared=job.ranks is not None and job.ranks.machines > 1):
+        say(f"{lock}: left by a start that was killed while it compiled; removed")
     token = f"job-{uuid.uuid4().hex}"
     signals.token = token
     os.environ[JOB] = token  # engines inherit it

@@ -20,6 +20,7 @@ from src.models.trackers import check_trackers, prepare_trackers
 from src.models.training import load_tokenizer, save_model
 from src.sft.data import load_sets
 from src.sft.trainers import build_trainer
+from src.stale_builds import drop_stale_locks
 from utils.runs.checkpoints import refuse_other_ranks
 from utils.runs.folder import RunFolder, open_run
 from utils.runs.logs import set_up_logging
@@ -40,10 +41,13 @@ def train(cfg: TrainSFTConfig) -> int:
     check_trackers(cfg.logging)
     check_start(cfg)
     disable_progress_bar()  # one for every file that is read or written
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    for lock in drop_stale_locks(shared=ranks > int(os.environ.get("LOCAL_WORLD_SIZE", ranks))):
+        log.info("%s: left by a start that was killed while it compiled; removed", lock)
     tokenizer = load_tokenizer(cfg.model)
     sets = load_sets(cfg, tokenizer)  # before there is a run: what is wrong here can be mended
     with open_run(cfg) as run:
-        refuse_other_ranks(run.path, int(os.environ.get("WORLD_SIZE", "1")))
+        refuse_other_ranks(run.path, ranks)
         set_up_logging(file=run.path / "log.txt")
         log.info("%d rows to train on, %d held out", len(sets.train), len(sets.held_out or ()))
         if run.lead:
