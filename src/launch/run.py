@@ -16,10 +16,10 @@ import psutil
 
 from config.errors import RunError
 from config.notes import QUIET
-from src.stale_builds import drop_stale_locks
 from src.launch.jobs import Job, with_manifest
 from src.launch.ranks import shell_code
 from src.launch.reaper import JOB, end_training, kill_members
+from src.stale_builds import drop_stale_locks
 from src.vllm.control import EngineDied
 from src.vllm.engines import EngineSet
 from src.vllm.spec import plan_engines
