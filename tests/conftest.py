@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings as hypothesis_settings
 
+from utils.runs.process import short_barriers
+
 os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when the hub's library is imported
+short_barriers()  # of torch's threads: tests share their cores with engines, ranks and browsers
 
 ROOT = Path(__file__).resolve().parents[1]
 LEFT_OUT = (
