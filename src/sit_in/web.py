@@ -27,11 +27,13 @@ HOST = "127.0.0.1"
 OWN = Path(__file__).parent / "assets"
 SCRIPTS = (
     "dom.js",
+    "meaning.js",
     "metrics.js",
     "temml.min.js",
     "math.js",
     "prose.js",
     "charts.js",
+    "sessions.js",
     "conversation.js",
 )
 POLL_S = 20.0

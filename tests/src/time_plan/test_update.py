@@ -38,7 +38,7 @@ def planned(
 @pytest.mark.parametrize(
     ("config", "changes", "conversations", "logprobs", "gradients", "hand_over"),
     [  # docs/benchmarks.md: `update_smollm2`, `..._uneven`, and the toy's without overlap
-        ("smollm2", (), 46.0, 10.7, 20.2, 2.1),
+        ("smollm2", ("generation.max_tokens_per_turn=48",), 46.0, 10.7, 20.2, 2.1),
         (
             "smollm2",
             (

@@ -118,7 +118,7 @@ async def hold(
     seen: set[tuple[str, frozenset[str]]] = set()
     providers = {role: ResidentProvider(Watched(role, engines, seen), manager) for role in ROLES}
     room = build_classroom(cfg, providers, evaluation=False, budget=Budget())
-    problems = load_problems(cfg.dataset.train_datasets, seed=cfg.seed, limit=3)
+    problems = load_problems(cfg.dataset.train_datasets, seed=cfg.seed)[:3]
     records: list[ConversationRecord] = []
     for step, (tutor, version) in enumerate(versions):
         path = publish(tutor.state_dict().items(), engines.weights_folder, version)
