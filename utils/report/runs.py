@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from config.schema import EvalConfig, TrainRLConfig
 from utils.metrics.calibration_file import kept_calibrations
 from utils.metrics.conversation import (
     Metric,
@@ -21,12 +23,15 @@ from utils.metrics.results import run_results
 from utils.metrics.sessions import is_session_curve
 from utils.metrics.statistics import NOTHING, Estimate, mean_over_seeds, pareto_front
 from utils.records import ConversationRecord
+from utils.runs.differences import with_defaults
 from utils.runs.read import Run
 
 HEIGHTS = ("solve_after", "delta", "solve_transfer", "gain_transfer")  # of the plane
 PAPER_FILE = Path(__file__).parent / "assets" / "paper_points.json"
 #: Settings that make no other experiment: repetitions of one setting differ in these.
 _NO_EXPERIMENT = {"seed", "run_name", "logging", "engines", "huggingface"}
+#: Which section of a config says whose settings it has.
+_KEYS: dict[type[Any], tuple[str]] = {TrainRLConfig: ("train",), EvalConfig: ("eval",)}
 _LAMBDA = "generation.extra_penalty_for_rejected_judges"
 _SOFT = "generation.ignore_rejected_judge"
 _BY_STEP = (
@@ -58,9 +63,25 @@ def flat(config: Mapping[str, Any], at: str = "") -> dict[str, Any]:
 
 
 def experiment(run: Run) -> dict[str, Any]:
-    """The settings that make a run the experiment it is; by name where it kept no config."""
+    """The settings that make a run the experiment it is; by name where it kept no config.
+
+    A setting that the run's version did not have counts as its default.
+    """
     kept = {k: v for k, v in run.config.items() if k not in _NO_EXPERIMENT}
+    schema = next((s for s in (TrainRLConfig, EvalConfig) if set(_KEYS[s]) & kept.keys()), None)
+    if schema is not None:
+        whole = with_defaults(run.config, schema())
+        kept = {k: _plain(v) for k, v in whole.items() if k not in _NO_EXPERIMENT}
     return flat(kept) or {"run": run.name}
+
+
+def _plain(value: Any) -> Any:
+    """A setting as YAML has it."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    return list(value) if isinstance(value, tuple) else value
 
 
 def labels(runs: Sequence[Run]) -> list[str]:
