@@ -29,10 +29,10 @@ from src.dialog.conversation import (
 )
 from src.dialog.lesson import Lesson
 from src.dialog.lesson_plan import Batch, Participants, Plan
-from src.dialog.participants import Participant
 from src.dialog.prompts import Prompts
 from src.dialog.session import taught_problems
 from src.dialog.students import load_students
+from src.dialog.views.participants import Participant
 from src.inference_providers.base import GaveUp
 from src.inference_providers.budget import BudgetReached
 from src.together import gather_or_cancel

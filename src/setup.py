@@ -13,8 +13,8 @@ from config.schema import ModelSettings
 from src.classroom import Classroom
 from src.dialog.judges import build_judges, build_turn_judges, load_rules
 from src.dialog.lesson_plan import Participants
-from src.dialog.participants import Participant
 from src.dialog.prompts import Prompts
+from src.dialog.views.participants import Participant
 from src.embedded import resolve_model
 from src.inference_providers.base import Provider
 from src.inference_providers.budget import Budget

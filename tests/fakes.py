@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from src.dialog.participants import Participant
+from src.dialog.views.participants import Participant
 from src.inference_providers.base import ChatMessage
 from src.inference_providers.scripted import ByteCodec, ScriptedProvider
 from utils.thinking import TAGGED

@@ -23,8 +23,8 @@ from rich.console import Console
 
 from config.errors import ConfigError
 from utils.answers.said.leaks import match_leak
-from utils.metrics.calibration import Calibration, calibrate
-from utils.metrics.calibration_file import keep_calibration
+from utils.metrics.judges.calibration import Calibration, calibrate
+from utils.metrics.judges.calibration_file import keep_calibration
 from utils.report.terminal import calibration_table, plain
 from utils.verdicts.judging import Verdict
 from utils.verdicts.labels import Labelled, Labels, Turns, read_labels

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from src.classroom import Classroom
 from src.dialog.judges import ModelJudge
-from src.dialog.participants import Participant, Renderer
 from src.dialog.solutions import graded
+from src.dialog.views.participants import Participant, Renderer
 from src.inference_providers.base import ChatMessage, Completion
 from utils.data.problems import Problem
 from utils.records import ConversationRecord, Message, Trajectory, VerdictRecord

@@ -16,8 +16,8 @@ from config.functions import call_function, load_function
 from config.rules import Rule, active_rules, turn_rules
 from config.schema import GenerationSettings
 from src.dialog.conversation import Conversation
-from src.dialog.participants import Participant
-from src.dialog.views import open_view
+from src.dialog.views.open_view import open_view
+from src.dialog.views.participants import Participant
 from src.inference_providers.base import Completion, GaveUp
 from src.together import gather_or_cancel
 from utils.answers.said.leaks import match_leak, match_leak_in_last_turn

@@ -14,7 +14,7 @@ from src.dialog.post_tests import PostTests
 from src.dialog.session import go_on
 from src.dialog.speakers import Speakers
 from src.dialog.turn_rules import complain, judge_last_turn
-from src.dialog.view import Turn
+from src.dialog.views.view import Turn
 from src.together import gather_or_cancel
 from utils.records import ConversationRecord
 from utils.rewards import exclusion, is_rejected, rewards

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 from config.schema import GenerationSettings
 from src.dialog.judges import Judge
-from src.dialog.participants import Participant
 from src.dialog.prompts import Prompts
 from src.dialog.solutions import Scorer
 from src.dialog.students import StudentPolicy
-from src.dialog.view import Turn
+from src.dialog.views.participants import Participant
+from src.dialog.views.view import Turn
 from utils.records import Solution, Split
 from utils.rewards import RewardSettings
 

@@ -11,8 +11,8 @@ from src.dialog.lesson_plan import Plan
 from src.dialog.prompts import Prompts
 from src.dialog.solutions import graded, solution_ending
 from src.dialog.students import StudentPolicy
-from src.dialog.view import Turn, View
-from src.dialog.views import open_view
+from src.dialog.views.open_view import open_view
+from src.dialog.views.view import Turn, View
 from src.inference_providers.base import ChatMessage, Completion
 from utils.data.problems import Problem
 from utils.prompts import Prompt

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from config.schema import GenerationSettings
-from src.dialog.view import Ending
+from src.dialog.views.view import Ending
 from src.inference_providers.base import Completion
 from utils.answers.equality import is_correct, last_boxed
 from utils.data.problems import Problem

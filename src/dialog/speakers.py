@@ -8,10 +8,10 @@ from typing import Literal
 from src.dialog.conversation import Conversation
 from src.dialog.judges import spend
 from src.dialog.lesson_plan import Plan
-from src.dialog.participants import Participant
 from src.dialog.pupil import Pupil
-from src.dialog.view import Turn, View
-from src.dialog.views import open_view
+from src.dialog.views.open_view import open_view
+from src.dialog.views.participants import Participant
+from src.dialog.views.view import Turn, View
 from src.inference_providers.base import ChatMessage
 from utils.prompts import Prompt, thinking_values
 from utils.seeding import keyed_seed

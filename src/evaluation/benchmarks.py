@@ -11,8 +11,8 @@ from typing import Any
 from config.roles import roles_of
 from config.schema import EvalConfig
 from src.background import Background
-from src.dialog.participants import Participant
-from src.dialog.views import open_view
+from src.dialog.views.open_view import open_view
+from src.dialog.views.participants import Participant
 from src.evaluation.completions import TextModel
 from src.evaluation.items import Item, reasoning_items
 from src.evaluation.tutor_tasks import tutor_items

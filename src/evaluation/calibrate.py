@@ -25,12 +25,12 @@ from config.schema import EvalConfig
 from src.background import Background
 from src.dialog.conversation import Conversation
 from src.dialog.judges import Judge, build_judges, load_rules
-from src.dialog.participants import Participant
+from src.dialog.views.participants import Participant
 from src.inference_providers.base import Provider
 from src.together import gather_or_cancel
 from utils.calibrate import show
 from utils.data.problems import Problem
-from utils.metrics.calibration import Calibration, calibrate
+from utils.metrics.judges.calibration import Calibration, calibrate
 from utils.records import Message, Usage, VerdictRecord
 from utils.report.terminal import plain
 from utils.runs.logs import load_environment, redact, set_up_logging

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from config.errors import ConfigError
 from config.roles import Role
-from src.dialog.participants import Participant
+from src.dialog.views.participants import Participant
 from src.inference_providers.base import ChatMessage, Completion, GaveUp, Provider
 from src.setup import build_participant, load_tokenizer, more_stop_ids
 from src.tokens.text_codec import TextCodec

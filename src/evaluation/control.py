@@ -15,7 +15,7 @@ from config.schema import EvalConfig
 from src.background import Background
 from src.classroom import Classroom
 from src.dialog.solutions import graded, solution_ending
-from src.dialog.views import open_view
+from src.dialog.views.open_view import open_view
 from src.inference_providers.base import ChatMessage, Completion, GaveUp
 from src.together import gather_or_cancel
 from utils.data.problems import Problem

@@ -33,12 +33,12 @@ from config.roles import Role, roles_of
 from config.schema import TrainRLConfig
 from config.students import Student
 from src.background import Background
-from src.dialog.participants import Participant
 from src.dialog.prompts import Prompts
 from src.dialog.pupil import bare_problem
 from src.dialog.solutions import graded, solution_ending
 from src.dialog.students import StudentPolicy, load_students
-from src.dialog.views import open_view
+from src.dialog.views.open_view import open_view
+from src.dialog.views.participants import Participant
 from src.inference_providers.base import GaveUp
 from utils.data.load import load_problems
 from utils.data.problems import Problem

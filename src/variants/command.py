@@ -29,8 +29,8 @@ from config.errors import ConfigError, RunError
 from config.roles import Role, roles_of
 from config.schema import TrainRLConfig
 from src.background import Background
-from src.dialog.participants import Participant
 from src.dialog.prompts import Prompts
+from src.dialog.views.participants import Participant
 from src.evaluation.measure_solve_rate import Asked, kept_rows, part_file, row_of, solve_rate
 from src.inference_providers.base import GaveUp, Provider
 from src.together import gather_or_cancel

@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from config.schema import GenerationSettings
-from src.dialog.participants import Participant
 from src.dialog.solutions import solution_ending
-from src.dialog.views import open_view
+from src.dialog.views.open_view import open_view
+from src.dialog.views.participants import Participant
 from utils.answers.equality import equal, last_boxed
 from utils.data.problems import Problem
 from utils.data.rows.bad_rows import BadRow

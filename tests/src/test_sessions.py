@@ -21,7 +21,7 @@ from src.dialog.lesson_plan import Participants
 from src.dialog.prompts import Prompts
 from src.inference_providers.scripted import Ask, ScriptedProvider
 from tests.fakes import END, participant
-from tests.src.dialog.test_trajectory import FAMILIES
+from tests.src.dialog.views.test_trajectory import FAMILIES
 from tests.src.test_classroom import classroom, generation, run_all, says, spoken
 from tests.src.tokens import template_families as families
 from utils.credit.outcomes import outcome_of

@@ -9,7 +9,7 @@ import pytest
 
 from tests.synthetic import records
 from utils.calibrate import SAID_BEFORE, main
-from utils.metrics.calibration_file import CALIBRATION, kept_calibrations
+from utils.metrics.judges.calibration_file import CALIBRATION, kept_calibrations
 from utils.report.write import write_report
 from utils.runs.read import Run
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from config.schema import EvalConfig, TrainRLConfig
-from utils.metrics.calibration_file import kept_calibrations
 from utils.metrics.conversation import (
     Metric,
     conversation_metrics,
@@ -18,6 +17,7 @@ from utils.metrics.conversation import (
     is_signed,
     named_mean,
 )
+from utils.metrics.judges.calibration_file import kept_calibrations
 from utils.metrics.monitors import MONITORS
 from utils.metrics.results import run_results
 from utils.metrics.sessions import is_session_curve

@@ -16,7 +16,7 @@ from verifiers.v1.utils.loaders import resolve_env_config
 
 from config.schema import TrainRLConfig, TutorSettings
 from src.classroom import Classroom
-from src.dialog.participants import Attendance
+from src.dialog.views.participants import Attendance
 from src.inference_providers.budget import Budget
 from src.inference_providers.scripted import ScriptedProvider
 from src.local_models import open_local_models

@@ -11,8 +11,8 @@ from config.schema import GenerationSettings, RewardModelSettings
 from src.classroom import Classroom
 from src.dialog.judges import build_judges
 from src.dialog.lesson_plan import Participants
-from src.dialog.participants import Participant
 from src.dialog.prompts import Prompts
+from src.dialog.views.participants import Participant
 from src.inference_providers.scripted import ScriptedProvider
 from src.tokens.chat_template import ChatRenderer
 from tests.src.tokens import template_families as families

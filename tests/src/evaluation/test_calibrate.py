@@ -13,7 +13,7 @@ import pytest
 from src.evaluation.calibrate import main
 from tests.conftest import ROOT
 from tests.fault_server import Behaviour, FaultServer, ok
-from utils.metrics.calibration_file import kept_calibrations
+from utils.metrics.judges.calibration_file import kept_calibrations
 
 RULE = "does_not_leak_answer"
 PROMPT = f"generation.judges_rules_prompts_paths.{RULE}=prompt_templates/judges/{RULE}.txt"

@@ -11,8 +11,8 @@ import pytest
 
 from tests.synthetic import record, records
 from tests.utils.report.test_credit import failing, run_of
-from utils.metrics.calibration import calibrate
-from utils.metrics.calibration_file import keep_calibration
+from utils.metrics.judges.calibration import calibrate
+from utils.metrics.judges.calibration_file import keep_calibration
 from utils.records import Message, Solution, Usage, VerdictRecord
 from utils.report.write import write_report
 from utils.runs.read import Run

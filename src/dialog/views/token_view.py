@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from src.dialog.participants import Participant, Renderer
-from src.dialog.trajectory import TokenLedger
-from src.dialog.view import Ending, Turn, as_heard, independent, joined, together, turn_of
+from src.dialog.views.participants import Participant, Renderer
+from src.dialog.views.trajectory import TokenLedger
+from src.dialog.views.view import Ending, Turn, as_heard, independent, joined, together, turn_of
 from src.inference_providers.base import ChatMessage, Completion, ProviderError, Sampling
 from utils.records import Trajectory
 

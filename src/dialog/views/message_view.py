@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from src.dialog.participants import Participant
-from src.dialog.view import Ending, Turn, as_heard, independent, joined, together, turn_of
+from src.dialog.views.participants import Participant
+from src.dialog.views.view import Ending, Turn, as_heard, independent, joined, together, turn_of
 from src.inference_providers.base import ChatMessage, Completion, Sampling
 from utils.records import Trajectory
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from utils.metrics.calibration import Calibration
+from utils.metrics.judges.calibration import Calibration
 
 CALIBRATION = "calibration.json"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from src.dialog.message_view import MessageView
-from src.dialog.participants import Participant
-from src.dialog.token_view import TokenView
-from src.dialog.view import View
+from src.dialog.views.message_view import MessageView
+from src.dialog.views.participants import Participant
+from src.dialog.views.token_view import TokenView
+from src.dialog.views.view import View
 from src.inference_providers.base import ChatMessage
 
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.dialog.participants import Participant
-from src.dialog.trajectory import TokenLedger
-from src.dialog.view import Turn
-from src.dialog.views import open_view
+from src.dialog.views.open_view import open_view
+from src.dialog.views.participants import Participant
+from src.dialog.views.trajectory import TokenLedger
+from src.dialog.views.view import Turn
 from src.inference_providers.base import ChatMessage, Completion, Sampling
 from tests.src.tokens import template_families as families
 

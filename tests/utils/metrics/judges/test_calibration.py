@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from utils.metrics.calibration import calibrate, decided
+from utils.metrics.judges.calibration import calibrate, decided
 from utils.records import Usage
 from utils.verdicts.labels import Labelled
 

@@ -1,0 +1,1 @@
+"""What each participant sees: ids or messages, and the ledger that becomes the training row."""
