@@ -21,21 +21,10 @@ from src.sit_in.seat import Left, Said, Seat, Wanted, others_turn
 from utils.data.problems import Problem
 from utils.records import ConversationRecord
 from utils.report.conversations import body, index, solutions
-from utils.report.page import ASSETS, STYLES, document
+from utils.report.page import ASSETS, CONVERSATION_SCRIPTS, STYLES, document
 
 HOST = "127.0.0.1"
 OWN = Path(__file__).parent / "assets"
-SCRIPTS = (
-    "dom.js",
-    "meaning.js",
-    "metrics.js",
-    "temml.min.js",
-    "math.js",
-    "prose.js",
-    "charts.js",
-    "sessions.js",
-    "conversation.js",
-)
 POLL_S = 20.0
 MOST_WRITTEN = 20_000  # characters of one message
 HEADERS = {
@@ -164,7 +153,7 @@ class Page:
         text = document(
             f"Sit in as the {self.seat}",
             [*(ASSETS / name for name in STYLES), OWN / "sit_in.css"],
-            [*(ASSETS / name for name in SCRIPTS), OWN / "sit_in.js"],
+            [*(ASSETS / name for name in CONVERSATION_SCRIPTS), OWN / "sit_in.js"],
             '<div id="app"><noscript>This page needs its own script.</noscript></div>\n',
             served=True,
         )

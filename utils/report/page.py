@@ -17,21 +17,25 @@ from typing import Any
 
 ASSETS = Path(__file__).parent / "assets"
 STYLES = ("page.css", "charts.css", "conversations.css")
-SCRIPTS = (
+#: What a conversation's view calls, in this page and wherever one is shown alone.
+CONVERSATION_SCRIPTS = (
     "dom.js",
+    "meaning.js",
     "metrics.js",
     "temml.min.js",
     "math.js",
     "prose.js",
     "charts.js",
+    "sessions.js",
+    "conversation.js",
+)
+SCRIPTS = (
+    *CONVERSATION_SCRIPTS,
     "plane.js",
     "overview.js",
     "students.js",
-    "sessions.js",
-    "meaning.js",
     "learning.js",
     "store.js",
-    "conversation.js",
     "browser.js",
     "main.js",
 )

@@ -91,7 +91,7 @@ def awake(engines: EngineSet) -> frozenset[str]:
     return frozenset(name for name, control in controls.items() if not control.is_sleeping())
 
 
-def settings(engines: EngineSet, folder: Path) -> TrainRLConfig:
+def settings(engines: EngineSet, folder: Path, *more: str) -> TrainRLConfig:
     rule = folder / "rule.txt"
     rule.write_text("{{ problem }} {{ transcript }} Fine?")
     models = [
@@ -105,7 +105,7 @@ def settings(engines: EngineSet, folder: Path) -> TrainRLConfig:
     ]
     rules = f"+generation.judges_rules_prompts_paths.fine={rule}"
     return load_config(
-        "config/train_rl", TrainRLConfig, "smollm2", [*models, *SMALL, rules, "seed=5"]
+        "config/train_rl", TrainRLConfig, "smollm2", [*models, *SMALL, rules, "seed=5", *more]
     )
 
 
@@ -179,7 +179,11 @@ async def test_each_residency_holds_the_same_conversations(
 async def test_a_wake_without_new_weights_is_noticed(
     engines: EngineSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The proof that the test above can fail: what slept at level 2, before training, is gone."""
+    """The proof that the test above can fail: what slept at level 2, before training, is gone.
+
+    Without judges the tutor is awake to the end of a phase, so it is before training that it falls
+    asleep; within a rollout it sleeps at level 1 and keeps its weights.
+    """
     load = Residency._load
     tutor = transformers_model(engines, "teacher", moved_by=7)
     loaded = []
@@ -192,6 +196,7 @@ async def test_a_wake_without_new_weights_is_noticed(
     monkeypatch.setattr(Residency, "_load", once)
     engines.settings = replace(engines.settings, on_engine_death="stop")
     with pytest.raises(ProviderError, match="teacher"):
-        await hold(engines, settings(engines, tmp_path), "turn", [(tutor, 40), (tutor, 41)])
+        cfg = settings(engines, tmp_path, "generation.number_judge_attempts=0")
+        await hold(engines, cfg, "phase", [(tutor, 40), (tutor, 41)])
     assert len(loaded) >= 2
     assert "slept weights were used" in engines.engines["teacher"].log.read_text()
