@@ -10,10 +10,10 @@ from typing import Any
 
 from config.functions import load_function
 from config.students import SETTING
+from utils.metrics.agreement import agreements
 from utils.metrics.benchmark_metrics import benchmark_metrics
 from utils.metrics.comparable import notes, ped_rm_note
 from utils.metrics.conversation import conversation_metrics, mean_of, stop_reasons
-from utils.metrics.judges.agreement import agreements
 from utils.metrics.metric_groups import to_json
 from utils.metrics.monitors import readings
 from utils.metrics.statistics import paired_difference

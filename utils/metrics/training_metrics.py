@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
+from utils.metrics.agreement import agreement_shares
 from utils.metrics.conversation import measure, summarise
-from utils.metrics.judges.agreement import agreement_shares
 from utils.metrics.metric_groups import by_student
 from utils.metrics.monitors import MONITORS
 from utils.metrics.sessions import is_session_curve

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.synthetic import records
-from utils.metrics.judges.agreement import agreements
+from utils.metrics.agreement import agreements
 from utils.metrics.monitors import (
     MONITORS,
     distinct_openings,

@@ -1,1 +1,1 @@
-"""How good a judge is: against people, and against another judge."""
+"""How good a judge is, against people."""
