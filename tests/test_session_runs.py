@@ -7,56 +7,20 @@ import sys
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file
 
-from tests.test_train_rl import ROOT, _kill_after_checkpoint, run
+from tests.killed_runs import SLOW, killed_and_whole
+from tests.test_train_rl import run
 from utils.gains import solve_rate
-from utils.records import check, load_run
+from utils.records import load_run
 from utils.runs.folder import read_metrics
 
-TRAINED = (
-    "--config-name=toy_sessions",
-    "engines.backend=transformers",
-    "run_name=run",
-    "train.number_of_problems_per_batch=2",
-    "train.num_samples_per_problem=4",
-    "train.per_device_train_batch_size=8",
-    "train.max_steps=3",
-    "train.eval_steps=3",
-    "train.best_metric=solve_alone_3",
-    "dataset.max_val_examples=3",
-    "logging.save_steps=1",
-    "generation.number_student_attempts=2",
-    "generation.number_initial_attempts=2",
-    # answers that are computed together differ in the last bits from answers computed alone
-    "teacher_model.vllm.max_num_seqs=1",
-)
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(1800),
-    pytest.mark.skipif(not (ROOT / "toy/checkpoints/tutor").exists(), reason="no toy is built"),
-]
-
-
-def command(runs: Path, *more: str) -> list[str]:
-    return [sys.executable, "train_rl.py", *TRAINED, f"logging.save_dir={runs}", *more]
+TRAINED = ("--config-name=toy_sessions", "train.best_metric=solve_alone_3")
+pytestmark = SLOW
 
 
 def test_killed_in_a_session_and_gone_on_with(tmp_path: Path) -> None:
     """It ends with the weights and the record of a run never killed."""
-    folder, whole = (tmp_path / name / "run" for name in ("killed", "whole"))
-    _kill_after_checkpoint(command(folder.parent), folder, step=1)
-    assert "goes on from" in run(command(folder.parent), timeout=800)
-    run(command(whole.parent), timeout=800)
-    assert check(folder / "conversations.jsonl") == []
-    found, expected = (
-        [r.model_dump(exclude={"timing"}) for r in sorted(load_run(f), key=lambda r: r.key)]
-        for f in (folder, whole)
-    )
-    assert found == expected and len(found) == 3 * 8 + 2 * 3
-    weights, others = (load_file(f / "model" / "model.safetensors") for f in (folder, whole))
-    assert all(weights[name].equal(others[name]) for name in others)
-
+    folder, _ = killed_and_whole(tmp_path, *TRAINED)
     for record in load_run(folder):
         assert len(record.session) == 2 and {m.problem for m in record.messages} == {0, 1}
         before, after = solve_rate(record.initial_solutions), solve_rate(record.solutions)

@@ -7,60 +7,27 @@ import sys
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file
 
-from tests.test_train_rl import ROOT, _kill_after_checkpoint, run
+from tests.killed_runs import SLOW, killed_and_whole
+from tests.test_train_rl import run
 from utils.gains import normalised_gain, solve_rate
-from utils.records import check, load_run
+from utils.records import load_run
 from utils.runs.folder import read_metrics
 
 HIDDEN = ("engines.backend=transformers", "generation.gain=normalised", "run_name=run")
 TRAINED = (
     "--config-name=toy",
-    *HIDDEN,
+    "generation.gain=normalised",
     "generation.post_test=transfer",
-    "train.number_of_problems_per_batch=2",
-    "train.num_samples_per_problem=4",
-    "train.per_device_train_batch_size=8",
-    "train.max_steps=3",
-    "train.mu=1",
-    "train.eval_steps=3",
     "train.best_metric=gain_transfer",
-    "dataset.max_val_examples=3",
-    "logging.save_steps=1",
-    "generation.number_student_attempts=2",
-    "generation.number_initial_attempts=2",
-    # answers that are computed together differ in the last bits from answers computed alone
-    "teacher_model.vllm.max_num_seqs=1",
-    "student_model.vllm.max_num_seqs=1",
 )
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(1800),
-    pytest.mark.skipif(not (ROOT / "toy/checkpoints/tutor").exists(), reason="no toy is built"),
-]
-
-
-def command(runs: Path, *more: str) -> list[str]:
-    return [sys.executable, "train_rl.py", *TRAINED, f"logging.save_dir={runs}", *more]
+pytestmark = SLOW
 
 
 def test_killed_and_gone_on_with(tmp_path: Path) -> None:
     """It ends with the weights and the record of a run never killed."""
-    folder, whole = (tmp_path / name / "run" for name in ("killed", "whole"))
-    _kill_after_checkpoint(command(folder.parent), folder, step=1)
-    assert "goes on from" in run(command(folder.parent), timeout=800)
-    said = run(command(whole.parent), timeout=800)
+    folder, said = killed_and_whole(tmp_path, *TRAINED)
     assert "another problem, after" in said
-    assert check(folder / "conversations.jsonl") == []
-    found, expected = (
-        [r.model_dump(exclude={"timing"}) for r in sorted(load_run(f), key=lambda r: r.key)]
-        for f in (folder, whole)
-    )
-    assert found == expected and len(found) == 3 * 8 + 2 * 3
-    weights, others = (load_file(f / "model" / "model.safetensors") for f in (folder, whole))
-    assert all(weights[name].equal(others[name]) for name in others)
-
     for record in load_run(folder):
         other = record.transfer
         assert other is not None and other.tutor_hidden and not record.solutions
