@@ -44,7 +44,7 @@ def killed_and_whole(runs: Path, *settings: str) -> tuple[Path, str]:
 
     def command(parent: Path) -> list[str]:
         where = f"logging.save_dir={parent}"
-        return [sys.executable, "train_rl.py", *SMALL, *settings, where]
+        return [sys.executable, "train_rl.py", *settings, *SMALL, where]
 
     _kill_after_checkpoint(command(folder.parent), folder, step=1)
     assert "goes on from" in run(command(folder.parent), timeout=800)
