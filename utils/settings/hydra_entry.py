@@ -225,7 +225,7 @@ def hydra_parser() -> Any:
 
 def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     """Hydra's flags with their values, and the overrides in today's terms."""
-    overrides = hydra_parser().parse_known_args(list(argv))[0].overrides
+    overrides = hydra_parser().parse_known_intermixed_args(list(argv))[0].overrides
     left = list(overrides)
     flags = []
     for argument in argv:
@@ -238,7 +238,7 @@ def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _check(argv: Sequence[str], config_path: str, schema: type[Any], config_name: str) -> None:
     """Compose and validate on trial what is about to run."""
-    args, unknown = hydra_parser().parse_known_args(list(argv))
+    args, unknown = hydra_parser().parse_known_intermixed_args(list(argv))
     if unknown:
         raise ConfigError(unknown_flag(unknown[0], schema, hydra_parser()))
     if args.hydra_help or args.shell_completion or args.experimental_rerun:

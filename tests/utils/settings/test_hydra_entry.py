@@ -12,7 +12,7 @@ import pytest
 
 from config.errors import ConfigError
 from config.schema import DatasetEntry, TrainRLConfig
-from utils.settings.hydra_entry import load_config
+from utils.settings.hydra_entry import _check, _split, load_config
 from utils.settings.sweeps import expand_sweep
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -239,3 +239,14 @@ def test_hydra_shows_a_config(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "mu: 4" in done.stdout
     assert "main" not in done.stdout
+
+
+def test_flags_and_settings_come_in_any_order() -> None:
+    typed = ["train.mu=1", "--config-name", "toy", "seed=2", "--cfg", "job", "run_name=x"]
+    assert _split(typed) == (
+        ["--config-name", "toy", "--cfg", "job"],
+        ["train.mu=1", "seed=2", "run_name=x"],
+    )
+    _check(typed, "config/train_rl", TrainRLConfig, "toy")
+    with pytest.raises(ConfigError, match="--confg-name: no such flag"):
+        _check(["train.mu=1", "--confg-name", "toy"], "config/train_rl", TrainRLConfig, "toy")
