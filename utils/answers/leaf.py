@@ -24,7 +24,7 @@ from utils.answers.reading.units import MONTH, split_unit
 
 MIN_DIGITS = 6  # of a decimal that stands for a value it only rounds
 _DECIMAL = re.compile(r"[-+]?(\d*)\.(\d+)")
-_BASE = re.compile(r"[(⟨\s]*([0-9A-Fa-f]+)[)⟩\s]*_(?:\{\s*)?(\d+|⟨[a-z]+⟩)(?:\s*\})?")
+_BASE = re.compile(r"[(⟨\s]*([0-9A-Fa-f]+)[)⟩\s]*_(?:\{\s*)?(\d+|⟨?[a-z]{3,}⟩?)(?:\s*\})?")
 _CLOCK = re.compile(r"([01]?\d|2[0-4])\s*:\s*([0-5]\d)(?:\s*:\s*([0-5]\d))?")
 _HOUR = re.compile(r"1[0-2]|0?\d")
 _RATIO = re.compile(r"\s*:\s*")

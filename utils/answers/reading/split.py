@@ -11,7 +11,11 @@ _AND = re.compile(
     r"\s*(?:⟨(?:and|or)⟩|\\(?:vee|lor)(?![a-z])|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z]))\s*"
 )
 _IS = r"(?:[<>]|\\[lg]e(?![a-z]))"
-_BOTH = re.compile(rf"{_IS}[^,;]*(?:(?<![A-Za-z\\])and(?![A-Za-z])|\\(?:wedge|land))[^,;]*{_IS}")
+_BOTH = re.compile(  # two bounds of one unknown
+    rf"(?=.*{_IS}.*{_IS})(?<![A-Za-z\\])(?P<one>[A-Za-z])(?![A-Za-z])[^,;]*?"
+    r"(?:(?<![A-Za-z\\])and(?![A-Za-z])|\\(?:wedge|land)(?![a-z]))[^,;]*"
+    r"(?<![A-Za-z\\])(?P=one)(?![A-Za-z])"
+)
 
 
 def listed(text: str) -> list[str]:
