@@ -9,10 +9,7 @@ from typing import Any
 import pytest
 
 from config.errors import RunError
-from config.schema import (
-    RewardEntry,
-    paper_rewards,
-)
+from config.schema import RewardEntry, paper_rewards
 from src.inference_providers.base import Completion, GaveUp, ProviderError
 from src.inference_providers.budget import BudgetReached
 from src.inference_providers.scripted import Ask, Latency, ScriptedProvider

@@ -78,7 +78,7 @@ def test_a_function_that_judges_badly_is_named(problem: str, words: str) -> None
     assert words in str(caught.value)
 
 
-@pytest.mark.parametrize("source", ["tests.src.scripted_classroom:JUDGED", ":f", "no.such:f", "json:x"])
+@pytest.mark.parametrize("source", ["tests.fakes:SYSTEM", ":f", "no.such:f", "json:x"])
 def test_what_is_no_function_is_refused(source: str) -> None:
     with pytest.raises(ConfigError, match=r"^generation\.judges_rules_prompts_paths\.mine: "):
         build_judges(generation(judges_rules_prompts_paths={"mine": source}), None)
