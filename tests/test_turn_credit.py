@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from tests.conftest import ROOT
 from tests.killed_runs import SLOW, killed_and_whole
-from tests.test_train_rl import ROOT, _kill_after_checkpoint, run
+from tests.train_runs import kill_after_checkpoint, run
 from utils.records import check, load_run
 from utils.report.conversations import body
 from utils.report.credit import turn_credit
@@ -74,7 +75,7 @@ def test_killed_and_gone_on_with_on_engines(
         "train.number_of_problems_per_batch=2", "train.num_samples_per_problem=4",
         f"train.max_steps={STEPS}", "train.mu=1", "train.eval_steps=0", "logging.save_steps=1",
     ]  # fmt: skip
-    _kill_after_checkpoint(command, folder, step=1)
+    kill_after_checkpoint(command, folder, step=1)
     before = {r.key: r for r in load_run(folder) if r.step == 0}
     assert "goes on from checkpoint of step" in run(command, timeout=900)
     assert check(folder / "conversations.jsonl") == []
