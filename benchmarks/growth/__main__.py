@@ -1,8 +1,9 @@
 """What a rollout costs us as work grows: more conversations, more nodes, longer conversations.
 
-    python -m benchmarks.growth [conversations] [whole] [nodes] [lengths] [--json FILE] [--svg FILE]
+    python -m benchmarks.growth [PART ...] [--json FILE] [--svg FILE]
 
-Without names, all.  What FILE already holds of the others stays in it.
+PART: conversations (small ones), pieces (what a batch shares), whole (the paper's 7B config),
+nodes, lengths; none named: all.  What FILE already holds of the others stays in it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from utils.runs.folder import git_revision
 from utils.runs.process import short_barriers
 
 SIZES, WHOLE_SIZES, NODES = (1024, 4096, 16384, 65536), (64, 256), (1, 4, 16, 64)
-PARTS = ("conversations", "whole", "nodes", "lengths")
+PARTS = ("conversations", "pieces", "whole", "nodes", "lengths")
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
@@ -32,6 +33,11 @@ def measure(part: str, sizes: Sequence[int] = ()) -> Any:
         from benchmarks.growth.lengths import sweep
 
         return _said({name: sweep(name) for name in ("messages", "tokens")})
+    if part == "pieces":
+        from benchmarks.growth.pieces import cost
+
+        cost(8)  # what is done once, is done
+        return [_said(asdict(cost(size))) for size in sizes or SIZES]
     from benchmarks.growth.rollouts import SMALL, WHOLE, alone
 
     kind, usual = (SMALL, SIZES) if part == "conversations" else (WHOLE, WHOLE_SIZES)

@@ -30,6 +30,7 @@ SLOTS = 512  # max_num_seqs of config/train_rl/7b.yaml
 TOKEN_S = 0.015  # a step of a full 7B engine on 4 A100-80, computed as `--plan` does
 SIGMA = 0.5  # of the log-normal lengths
 WORD = " step"
+STEP = 8  # lengths are multiples of it, so that few bodies have to be made
 PHASES: Mapping[str, frozenset[Phase]] = {
     "teacher": frozenset({"turns"}),
     "student": frozenset({"turns", "solving"}),
@@ -115,7 +116,7 @@ class TracedAnswers(EngineProvider):
         elif self.role == "teacher" and rng.random() < self.texts.farewells:
             kind = "farewell"
         tokens = round(mean * rng.lognormvariate(-(SIGMA**2) / 2, SIGMA))
-        return kind, max(1, min(tokens, max_tokens))
+        return kind, max(1, min(-(-tokens // STEP) * STEP, max_tokens))
 
 
 class AtOnce:

@@ -40,10 +40,6 @@ class NodeCost:
     outcomes_ms: float
     files: int
 
-    def pulse_share(self, pulse_s: float) -> float:
-        """Of a lead's time."""
-        return self.pulse_ms / 1e3 / pulse_s
-
 
 def _spent(work: Callable[[], object], times: int = 1) -> float:
     dist.barrier()  # all begin together, so that nobody's waiting is another one's start
@@ -80,5 +76,15 @@ def among(nodes: int) -> NodeCost:
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(nodes, context) as pool:
         parts = [pool.submit(_lead, rank, nodes, f"{folder}/store") for rank in range(nodes)]
         found = [part.result() for part in parts]
-    means = {name: statistics.mean(each[name] for each in found) for name in found[0]}
-    return NodeCost(nodes=nodes, **means | {"files": max(int(each["files"]) for each in found)})
+
+    def mean(name: str) -> float:
+        return statistics.mean(each[name] for each in found)
+
+    return NodeCost(
+        nodes=nodes,
+        groups_ms=mean("groups_ms"),
+        pulse_ms=mean("pulse_ms"),
+        evaluation_ms=mean("evaluation_ms"),
+        outcomes_ms=mean("outcomes_ms"),
+        files=max(int(each["files"]) for each in found),
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.growth import engines, nodes, rollouts
+from benchmarks.growth import engines, nodes, pieces, rollouts
 from src.time_plan.assumed import Assumed
 
 
@@ -55,3 +55,9 @@ def test_leads_of_two_nodes_meet() -> None:
     alone, two = nodes.among(1), nodes.among(2)
     assert two.nodes == 2 and two.pulse_ms > 0
     assert two.files > alone.files  # connections between them
+
+
+def test_what_a_batch_shares_is_measured() -> None:
+    found = pieces.cost(16)
+    assert found.conversations == 16
+    assert min(found.gate_us, found.record_us, found.rows_us) > 0
