@@ -1,7 +1,9 @@
 """The toy classroom under four kinds of credit: how soon it learns, and what; three seeds each.
 
-    python -m benchmarks.credit_sweep [OVERRIDE ...] [--json FILE] [--seeds 1 2 3]
+    python -m benchmarks.credit_sweep --json docs/credit_sweep.json \\
+        --picture docs/images/credit_sweep.svg [--jobs 2] [OVERRIDE ...]
 
+The student is the toy's, by rule: he believes every question, at exact rates (toy/by_rule.py).
 "Conversations until" is when the mean reward of three batches in a row first reaches a mark.
 The rest comes from the last evaluation on held-out problems.
 """
@@ -10,13 +12,19 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
 from statistics import fmean
 
-from benchmarks.sweep import Row, Setting, Sweep, main
+from benchmarks.sweep import IN_PROCESS, Row, Setting, Sweep, curves, main
 from toy.world import teaches
 from utils.metrics.conversation import leaked, mean_of, solve_after
 from utils.runs.read import Run
 
+STUDENT = (
+    "+generation.students.plain.persona=prompt_templates/toy/student.txt",
+    "+generation.students.plain.replies=toy.by_rule:plain",
+)
 RULES = ("+generation.turn_rules.leak=matcher", "generation.failed_turn=penalise")
 KINDS: dict[str, tuple[str, ...]] = {
     "conversation": (),
@@ -67,6 +75,17 @@ def measure(run: Run) -> list[Row]:
     ]
 
 
+def draw(rows: Sequence[Row], path: Path) -> None:
+    """What was learnt under each kind of credit, a panel for each length of conversation."""
+    lines = {"solve": "solved", "leak": "leaked", "real_teaching": "taught for real"}
+    points = [
+        (f"{(row['messages'] + 1) // 2} tutor turns", name, row["kind"], row[column])
+        for row in rows
+        for column, name in lines.items()
+    ]
+    curves(points, path, "credit", "share of conversations")
+
+
 SWEEP = Sweep(
     name="credit_sweep",
     title=f"toy classroom: conversations until reward {MARK}, and what was learnt",
@@ -83,6 +102,8 @@ SWEEP = Sweep(
     facts=("messages", "kind"),
     columns=("until", "solve", "leak", "real_teaching", "tutor_turns"),
     digits={"until": 0},
+    overrides=(IN_PROCESS, *STUDENT, "train.eval_steps=100"),
+    draw=draw,
 )
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Locks of half-built operators: a start that was killed while it compiled must not stop the next.
+"""Operators that are compiled at first use, and locks that a killed start leaves of it.
 
 torch compiles DeepSpeed's operators at their first use, in one process, and the others wait for its
 lock file.  A process that is killed leaves the file, and then everybody waits for ever.
@@ -32,6 +32,11 @@ def drop_stale_locks(*, shared: bool = False) -> list[Path]:
             path.unlink(missing_ok=True)
             dropped.append(path)
     return dropped
+
+
+def nothing_built() -> bool:
+    """Whether the first operator is still to be compiled, which takes a minute on two cores."""
+    return not any(_folder().glob("**/*.so"))
 
 
 def _folder() -> Path:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from tests.test_train_rl import ROOT, _kill_after_checkpoint, run
+from tests.conftest import ROOT
+from tests.train_runs import kill_after_checkpoint, run
 from utils.records import check, load_run
 
 SMALL = (
@@ -46,7 +47,7 @@ def killed_and_whole(runs: Path, *settings: str) -> tuple[Path, str]:
         where = f"logging.save_dir={parent}"
         return [sys.executable, "train_rl.py", *settings, *SMALL, where]
 
-    _kill_after_checkpoint(command(folder.parent), folder, step=1)
+    kill_after_checkpoint(command(folder.parent), folder, step=1)
     assert "goes on from" in run(command(folder.parent), timeout=800)
     said = run(command(whole.parent), timeout=800)
     assert check(folder / "conversations.jsonl") == []

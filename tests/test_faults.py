@@ -21,11 +21,12 @@ import psutil
 import pytest
 
 from src.vllm.shared_memory import held_by
-from tests.test_train_rl import COIN, ROOT, environment, launcher, rollout_rows
-from tests.tiny import save_tiny_model
+from tests.conftest import ROOT
+from tests.train_runs import COIN, environment, launcher, model, rollout_rows
 from utils.records import check, load_run
 from utils.runs.folder import read_metrics
 
+__all__ = ["model"]  # the fixture
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 STEPS = 6
@@ -38,11 +39,6 @@ SLOW_AND_SAVED = (  # rollouts that last, and a checkpoint after each update
     "generation.max_tokens_per_turn=40",
 )
 PATIENCE_S = 400.0
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny_model(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="module")

@@ -12,14 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.src.models.test_services import WRITER, Answer, Service
-from tests.test_train_rl import python, run
-from tests.tiny import save_tiny_model
+from tests.train_runs import model, python, run
 from utils.runs.folder import read_metrics
 
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny_model(tmp_path_factory.mktemp("tiny"))
+__all__ = ["model"]  # the fixture
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_train_rl import python, rollout_rows, run
 from tests.tiny import save_tiny_model
+from tests.train_runs import python, rollout_rows, run
 from utils.records import load_run
 
 CODE = """

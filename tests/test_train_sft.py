@@ -231,7 +231,7 @@ def test_killed_run_goes_on_from_its_checkpoint(model: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_random_weights_of_a_seed(model: Path, tmp_path: Path) -> None:
+def test_random_weights_of_a_seed(model: Path, caplog: pytest.LogCaptureFixture) -> None:
     from config.schema import SftModelSettings
     from src.models.training import load_model
 
@@ -241,3 +241,4 @@ def test_random_weights_of_a_seed(model: Path, tmp_path: Path) -> None:
 
     assert (weights(1) == weights(1)).all()
     assert (weights(1) != weights(2)).any()
+    assert f"model.init_seed=1: random weights, not those of {model}" in caplog.text

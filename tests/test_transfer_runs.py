@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.killed_runs import SLOW, killed_and_whole
-from tests.test_train_rl import run
+from tests.train_runs import run
 from utils.gains import normalised_gain, solve_rate
 from utils.records import load_run
 from utils.runs.folder import read_metrics

@@ -19,7 +19,7 @@ from config.notes import QUIET
 from src.launch.jobs import Job, with_manifest
 from src.launch.ranks import shell_code
 from src.launch.reaper import JOB, end_training, kill_members
-from src.stale_builds import drop_stale_locks
+from src.stale_builds import drop_stale_locks, nothing_built
 from src.vllm.control import EngineDied
 from src.vllm.engines import EngineSet
 from src.vllm.spec import plan_engines
@@ -62,6 +62,8 @@ def run_job(job: Job, signals: Signals, grace_s: float) -> int:
     """The training's exit code, or 128 + n where signal n ended the launcher."""
     for lock in drop_stale_locks(shared=job.ranks is not None and job.ranks.machines > 1):
         say(f"{lock}: left by a start that was killed while it compiled; removed")
+    if job.ranks is not None and nothing_built():
+        say("first start in this environment: DeepSpeed may compile first, about a minute")
     token = f"job-{uuid.uuid4().hex}"
     signals.token = token
     os.environ[JOB] = token  # engines inherit it

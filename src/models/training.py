@@ -56,6 +56,9 @@ def load_model(settings: SftModelSettings, *, packing: bool, deepspeed: bool) ->
             return AutoModelForCausalLM.from_pretrained(
                 path, revision=settings.revision, dtype=dtype, use_safetensors=True, **attention
             )
+        if any(Path(path).glob("*.safetensors")):
+            seed = settings.init_seed
+            log.warning("model.init_seed=%d: random weights, not those of %s", seed, path)
         set_seed(settings.init_seed)
         config = AutoConfig.from_pretrained(path, revision=settings.revision)
         return AutoModelForCausalLM.from_config(config, dtype=dtype, **attention)

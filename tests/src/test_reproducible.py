@@ -14,7 +14,7 @@ from src.dialog.conversation import Conversation
 from src.inference_providers.base import Completion
 from src.inference_providers.scripted import Ask, Latency, ScriptedProvider
 from tests.conftest import ROOT
-from tests.src.test_classroom import JUDGED, PROBLEMS, classroom, generation
+from tests.src.scripted_classroom import JUDGED, PROBLEMS, classroom, generation
 from utils.records import load_run
 from utils.runs.record_writer import RecordWriter
 from utils.seeding import keyed_rng

@@ -22,7 +22,7 @@ from src.dialog.prompts import Prompts
 from src.inference_providers.scripted import Ask, ScriptedProvider
 from tests.fakes import END, participant
 from tests.src.dialog.views.test_trajectory import FAMILIES
-from tests.src.test_classroom import classroom, generation, run_all, says, spoken
+from tests.src.scripted_classroom import classroom, generation, run_all, says, spoken
 from tests.src.tokens import template_families as families
 from utils.credit.outcomes import outcome_of
 from utils.data.problems import Problem

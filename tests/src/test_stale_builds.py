@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from src.stale_builds import OLD_S, drop_stale_locks
+from src.stale_builds import OLD_S, drop_stale_locks, nothing_built
 
 TORCH = find_spec("torch")
 HOLD = """
@@ -65,3 +65,9 @@ def test_in_a_shared_folder_it_must_be_old_too(lock: Path) -> None:
 def test_without_the_folder_there_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_EXTENSIONS_DIR", "/nowhere")
     assert drop_stale_locks() == []
+
+
+def test_what_is_built_is_seen(lock: Path) -> None:
+    assert nothing_built()
+    lock.with_name("deepspeed_shm_comm.so").touch()
+    assert not nothing_built()

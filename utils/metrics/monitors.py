@@ -73,23 +73,29 @@ def own_numbers(records: Records) -> Estimate:
 
 
 def fits_its_problem(records: Records) -> Estimate:
-    """How much better a tutor turn's numbers fit its own problem than another one.
+    """How much more often a tutor turn's numbers fit its own problem than another one.
 
-    A turn's fit to a problem: the share of its numbers that the problem or its answer holds, as a
-    number or as a digit of one.  Own fit less the fit to the next problem, over turns with
-    numbers; 0: what is said of the problem could as well be said of any other.
+    They fit a problem that holds each of them, as a number or as a digit of one; what somebody else
+    has said before fits too.  The answer is not counted: telling would fit best.  Nor are 0 and 1,
+    which every carry has.  Own share less that of the other problems, over turns with numbers; 0:
+    what is said of the problem could as well be said of any other.
     """
     each = list(all_talks(records))
-    order = sorted({r.problem_id for r in each})
-    following = dict(zip(order, [*order[1:], *order[:1]], strict=True))
-    held = {r.problem_id: _digits_too(f"{r.problem} {r.answer}") for r in each}
+    held = {r.problem_id: _digits_too(r.problem) for r in each}
+    fitting: dict[frozenset[Any], int] = {}  # how many problems hold all of these
     values: list[tuple[str, float]] = []
-    for record in each if len(order) > 1 else ():
-        own, other = held[record.problem_id], held[following[record.problem_id]]
-        for turn in tutor_turns(record):
-            if said := set(numbers_in(turn)):
-                fit = (len(said & own) - len(said & other)) / len(said)
-                values.append((record.problem_id, fit))
+    for record in each if len(held) > 1 else ():
+        known = {*numbers_in(record.answer), 0, 1}
+        for message in record.messages:
+            said = frozenset(numbers_in(message.visible)) - known
+            if message.role != "teacher":
+                known |= said
+            elif message.heard and said:
+                if said not in fitting:
+                    fitting[said] = sum(said <= own for own in held.values())
+                fits = said <= held[record.problem_id]
+                others = (fitting[said] - fits) / (len(held) - 1)
+                values.append((record.problem_id, fits - others))
     return clustered_mean(values, signed=True)
 
 
@@ -165,7 +171,7 @@ MONITORS = (
         name="fits_its_problem",
         means="the tutor's numbers fit another problem as well as their own",
         value=fits_its_problem,
-        shrinks=0.35,
+        shrinks=0.8,
     ),
     Monitor(
         name="turn_length",

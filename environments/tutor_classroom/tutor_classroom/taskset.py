@@ -75,6 +75,7 @@ class ClassroomTasksetConfig(vf.TasksetConfig):
     def settings(self) -> EvalConfig | TrainRLConfig:
         """The classroom's settings.  Raises ConfigError."""
         folder, _, name = self.config.rpartition("/")
+        schema: type[EvalConfig | TrainRLConfig]
         schema = TrainRLConfig if folder == "train_rl" else EvalConfig
         return load_config(f"config/{folder or 'eval'}", schema, name, self.overrides)
 

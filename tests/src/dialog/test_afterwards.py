@@ -9,7 +9,7 @@ import pytest
 
 from src.inference_providers.scripted import Ask, ScriptedProvider
 from tests.fakes import SYSTEM, USER
-from tests.src.test_classroom import PROBLEMS, classroom, generation, run_all, says
+from tests.src.scripted_classroom import PROBLEMS, classroom, generation, run_all, says
 
 FILES = {
     "student_final_system_prompt_path": "EXAM",

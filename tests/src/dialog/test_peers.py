@@ -10,7 +10,7 @@ from config.errors import ConfigError
 from config.schema import TrainRLConfig
 from config.validate import validate
 from src.inference_providers.scripted import Ask, ScriptedProvider
-from tests.src.test_classroom import PROBLEMS, classroom, generation, run_all, says, spoken
+from tests.src.scripted_classroom import PROBLEMS, classroom, generation, run_all, says, spoken
 from utils.records import ConversationRecord
 
 PERSONA = "prompt_templates/personas/simple_student.txt"

@@ -13,7 +13,7 @@ from src.inference_providers.base import GaveUp
 from src.inference_providers.scripted import Ask, ScriptedProvider
 from tests.fakes import SYSTEM, USER
 from tests.src.dialog.test_afterwards import FILES
-from tests.src.test_classroom import classroom, generation, run_all, says
+from tests.src.scripted_classroom import classroom, generation, run_all, says
 from utils.data.problems import Problem
 from utils.students.moment import Moment
 

@@ -9,7 +9,7 @@ import pytest
 from config.schema import GenerationSettings
 from src.dialog.judges import load_rules
 from src.inference_providers.scripted import ScriptedProvider
-from tests.src.test_classroom import PROBLEMS, classroom, generation, run_all, says
+from tests.src.scripted_classroom import PROBLEMS, classroom, generation, run_all, says
 from utils.prompts import Prompt
 from utils.verdicts.transcript import indented_messages
 

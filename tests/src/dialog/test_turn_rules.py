@@ -13,7 +13,7 @@ from src.dialog.judges import build_turn_judges, load_rules
 from src.grpo.held_out import check_best_metric
 from src.inference_providers.base import GaveUp
 from src.inference_providers.scripted import Ask, ScriptedProvider
-from tests.src.test_classroom import PROBLEMS, classroom, generation, run_all, says, spoken
+from tests.src.scripted_classroom import PROBLEMS, classroom, generation, run_all, says, spoken
 from utils.answers.said.leaks import match_leak_in_last_turn
 from utils.credit.outcomes import outcome_of
 from utils.data.problems import Problem

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from tests.fault_server import FaultServer
-from tests.src.evaluation.test_run import answer, command, finished, problems
+from tests.src.evaluation.hosted_runs import answer, command, finished, problems
 from utils.records import check, load_run
 
 __all__ = ["problems"]  # the fixture

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from src.inference_providers.base import ChatMessage, Sampling
 from src.inference_providers.openai_compatible import OpenAICompatibleProvider
 from tests.fault_server import FaultServer, Script
@@ -14,6 +16,11 @@ CHAT: list[ChatMessage] = [
     {"role": "system", "content": "be kind"},
     {"role": "user", "content": "2+2?"},
 ]
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEST_API_KEY", KEY)
 
 
 def provider(server: FaultServer, **changes: Any) -> OpenAICompatibleProvider:

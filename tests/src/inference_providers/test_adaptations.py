@@ -12,12 +12,9 @@ from src.inference_providers.base import GaveUp, ProviderError, Sampling
 from src.inference_providers.budget import Budget
 from src.inference_providers.openai_compatible import OpenAICompatibleProvider
 from tests.fault_server import FaultServer, Script, ok, raw, status
-from tests.src.inference_providers.hosted_calls import CHAT, KEY, SAMPLING, ask, provider
+from tests.src.inference_providers.hosted_calls import CHAT, SAMPLING, ask, key, provider
 
-
-@pytest.fixture(autouse=True)
-def key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TEST_API_KEY", KEY)
+__all__ = ["key"]  # the fixture
 
 
 def refuses(message: str, unless: Callable[[dict[str, Any]], bool], **error: Any) -> Script:

@@ -3,60 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
 from config.errors import ConfigError
 from config.schema import ModelSettings
-from src.inference_providers import transformers_local
 from src.inference_providers.base import Completion, GaveUp, ProviderError, Sampling
 from src.inference_providers.transformers_local import TransformersProvider, load_transformers
-from tests.src.inference_providers.tiny import byte_tokenizer, save_checkpoint, tiny_model
+from tests.src.inference_providers.local_sampling import (
+    GREEDY,
+    HOT,
+    TOKENIZER,
+    ask_all,
+    one_thread,
+    plain_logprobs,
+    prompts,
+    provider,
+)
+from tests.src.inference_providers.tiny import save_checkpoint, tiny_model
 
-HOT = Sampling(temperature=1.0, max_tokens=12, seed=1, logprobs=True)
-GREEDY = replace(HOT, temperature=0.0)
-TOKENIZER = byte_tokenizer()
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Beside the worker, the plain passes of these tests gain nothing from more."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
-async def provider() -> AsyncIterator[TransformersProvider]:
-    made = TransformersProvider(tiny_model(), TOKENIZER, name="tiny")
-    yield made
-    await made.close()
-
-
-def prompts(n: int, seed: int = 0) -> list[list[int]]:
-    rng = random.Random(seed)
-    return [[rng.randrange(250) for _ in range(rng.randint(1, 60))] for _ in range(n)]
-
-
-async def ask_all(
-    provider: TransformersProvider, asked: Sequence[tuple[list[int], Sampling]]
-) -> list[Completion]:
-    return list(await asyncio.gather(*(provider.complete_tokens(p, s) for p, s in asked)))
-
-
-def plain_logprobs(model: Any, prompt: list[int], ids: Sequence[int], temperature: float) -> Any:
-    """[tokens, vocabulary] by one forward pass over the whole row."""
-    with torch.no_grad():
-        logits = model(torch.tensor([[*prompt, *ids]])).logits[0, len(prompt) - 1 : -1]
-    return (logits / temperature).log_softmax(-1)
+__all__ = ["one_thread", "provider"]  # the fixtures
 
 
 async def test_logprobs_equal_those_of_a_plain_forward_pass(provider: Any) -> None:
@@ -81,21 +51,6 @@ async def test_greedy_equals_generate(provider: Any) -> None:
             eos_token_id=None,
         )  # fmt: skip
         assert answer.token_ids == tuple(generated[0, len(prompt) :].tolist())
-
-
-async def test_a_row_says_the_same_whatever_the_batch(provider: Any) -> None:
-    asked = [
-        (prompt, replace(HOT, seed=i, temperature=0.3 + i % 3, top_k=(0, 5)[i % 2]))
-        for i, prompt in enumerate(prompts(40))
-    ]
-    together = await ask_all(provider, asked)
-    alone = [await provider.complete_tokens(*one) for one in asked[:10]]
-    order = random.Random(1).sample(range(40), 40)
-    shuffled = await ask_all(provider, [asked[i] for i in order])
-    for i, one in enumerate(alone):
-        assert one.token_ids == together[i].token_ids
-    for i, one in zip(order, shuffled, strict=True):
-        assert one.token_ids == together[i].token_ids
 
 
 async def test_seeds_differ_and_no_seed_means_a_fresh_one(provider: Any) -> None:
@@ -204,159 +159,6 @@ async def test_a_full_context_ends_the_row_and_a_full_prompt_is_refused() -> Non
     await provider.close()
 
 
-async def test_requests_that_come_together_run_together(monkeypatch: Any, provider: Any) -> None:
-    sizes: list[int] = []
-    run = provider._run
-    monkeypatch.setattr(provider, "_run", lambda batch: (sizes.append(len(batch)), run(batch)))
-    await ask_all(provider, [(p, HOT) for p in prompts(30)])
-    assert sizes == [30]
-    await ask_all(provider, [(p, HOT) for p in prompts(130)])
-    assert sizes == [30, 64, 64, 2]
-    provider._max_tokens = 10 * 72  # ten rows of at most 60 + 12 tokens
-    await ask_all(provider, [([1] * 60, HOT)] * 25)
-    assert sizes[4:] == [10, 10, 5]
-
-
-async def test_what_arrives_while_a_batch_runs_forms_the_next_one(
-    monkeypatch: Any, provider: Any
-) -> None:
-    sizes: list[int] = []
-    run = provider._run
-    monkeypatch.setattr(provider, "_run", lambda batch: (sizes.append(len(batch)), run(batch)))
-    with provider._busy:  # the first batch waits at the model's door
-        first = asyncio.create_task(provider.complete_tokens([1], HOT))
-        while not sizes:
-            await asyncio.sleep(0.001)
-        later = []
-        for i in range(5):
-            later.append(asyncio.create_task(provider.complete_tokens([i], HOT)))
-            await asyncio.sleep(0.001)
-    await asyncio.gather(first, *later)
-    assert sizes == [1, 5]
-
-
-async def test_a_prompt_that_rows_share_is_read_once(provider: Any) -> None:
-    shapes: list[tuple[int, ...]] = []
-    provider.model.register_forward_pre_hook(
-        lambda _module, _args, more: shapes.append(tuple(more["input_ids"].shape)),
-        with_kwargs=True,
-    )
-    asked = [([7] * n, replace(HOT, seed=s, max_tokens=2 + s)) for n in (3, 9) for s in range(8)]
-    together = await ask_all(provider, asked)
-    assert shapes[0] == (2, 9) and shapes[1] == (16, 1)
-    # rows that have ended leave together, when they are a quarter
-    assert [rows for rows, _ in shapes[1:]] == [16, 16, 12, 12, 8, 6, 4, 2][: len(shapes) - 1]
-    for (prompt, sampling), answer in zip(asked, together, strict=True):
-        alone = await provider.complete_tokens(prompt, sampling)
-        assert alone.token_ids == answer.token_ids
-        assert len(alone.token_ids) == sampling.max_tokens
-
-
-async def test_models_of_one_process_take_turns(monkeypatch: Any, provider: Any) -> None:
-    other = TransformersProvider(tiny_model(), TOKENIZER, name="other")
-    begun: list[str] = []
-    for one in (provider, other):
-        run = one._run
-        monkeypatch.setattr(
-            one,
-            "_run",
-            lambda batch, run=run, name=one.name: (
-                begun.append(f"{name} {len(batch)}"),
-                run(batch),
-            ),
-        )
-    with provider._busy:  # it is its turn, and takes long
-        first = asyncio.create_task(provider.complete_tokens([1], HOT))
-        while not begun:
-            await asyncio.sleep(0.001)
-        later = []
-        for i in range(5):
-            later.append(asyncio.create_task(other.complete_tokens([i], HOT)))
-            await asyncio.sleep(0.001)
-    await asyncio.gather(first, *later)
-    assert begun == ["tiny 1", "other 5"]
-    await other.close()
-
-
-async def test_the_module_is_given_back_as_it_was() -> None:
-    model = tiny_model(attention_dropout=0.5)
-    model.gradient_checkpointing_enable()
-    model.config.use_cache = False  # as trainers set it
-    model.train()
-    model.model.layers[0].eval()
-    before = [(name, module.training) for name, module in model.named_modules()]
-    provider = TransformersProvider(model, TOKENIZER)
-    answers = await ask_all(provider, [([1, 2, 3], HOT)] * 2)
-    assert answers[0] == answers[1]  # no dropout
-    assert [(name, module.training) for name, module in model.named_modules()] == before
-    ids = torch.tensor([[1, 2, 3, *answers[0].token_ids]])
-    model(ids, labels=ids).loss.backward()  # and trains on as if nothing had been
-    assert all(p.grad is not None for p in model.parameters())
-    assert torch.is_grad_enabled()
-    await provider.close()
-
-
-async def test_who_has_all_answers_finds_the_module_given_back(monkeypatch: Any) -> None:
-    model = tiny_model().train()
-    provider, modes = TransformersProvider(model, TOKENIZER), []
-    succeed = transformers_local._succeed
-    monkeypatch.setattr(
-        transformers_local,
-        "_succeed",
-        lambda *one: (modes.append(model.training), succeed(*one)),
-    )
-    await ask_all(provider, [([1], HOT), ([2], HOT), ([3], replace(HOT, max_tokens=3))])
-    assert modes == [False, False, True]
-    await provider.close()
-
-
-async def test_an_update_of_the_shared_module_is_sampled_at_once(provider: Any) -> None:
-    before = await provider.complete_tokens([1, 2], GREEDY)
-    with torch.no_grad():
-        provider.model.model.layers[0].mlp.down_proj.weight.mul_(-3)
-    after = await provider.complete_tokens([1, 2], GREEDY)
-    assert before.token_ids != after.token_ids
-
-
-async def test_new_weights_in_place(provider: Any, tmp_path: Path) -> None:
-    other = tiny_model(seed=9)
-    other.save_pretrained(tmp_path)
-    file = tmp_path / "model.safetensors"
-    assert "lm_head.weight" not in load_file(file)  # tied
-    provider.load_state(file)
-    expected = await TransformersProvider(other, TOKENIZER).complete_tokens([1, 2], HOT)
-    assert (await provider.complete_tokens([1, 2], HOT)).token_ids == expected.token_ids
-    provider.load_state(tmp_path)  # a folder will do
-
-
-@pytest.mark.parametrize(
-    ("damage", "says"),
-    [
-        ("missing", "is missing"),
-        ("extra", "no weight surprise"),
-        ("shape", r"is \[3\], not \[64\]"),
-    ],
-)
-async def test_weights_that_do_not_fit_leave_the_model_as_it_was(
-    provider: Any, tmp_path: Path, damage: str, says: str
-) -> None:
-    weights = {n: t.clone() * 2 for n, t in provider.model.state_dict().items()}
-    del weights["lm_head.weight"]
-    if damage == "missing":
-        del weights["model.norm.weight"]
-    elif damage == "extra":
-        weights["surprise"] = torch.zeros(1)
-    else:
-        weights["model.norm.weight"] = torch.zeros(3)
-    save_file(weights, tmp_path / "w.safetensors")
-    before = await provider.complete_tokens([1, 2], HOT)
-    with pytest.raises(ValueError, match=says):
-        provider.load_state(tmp_path / "w.safetensors")
-    assert await provider.complete_tokens([1, 2], HOT) == before
-    with pytest.raises(ValueError, match="no safetensors file"):
-        provider.load_state(tmp_path / "..")
-
-
 async def test_a_schema_is_left_out_and_noted_once(provider: Any) -> None:
     for _ in range(2):
         await provider.complete_tokens([1], replace(HOT, json_schema={"type": "object"}))
@@ -396,17 +198,6 @@ def test_a_provider_serves_one_event_loop_after_the_other() -> None:
     answers = [asyncio.run(provider.complete_tokens([1, 2], HOT)) for _ in range(3)]
     assert answers[0] == answers[1] == answers[2]
     asyncio.run(provider.close())
-
-
-async def test_lora_wrapped_models_are_sampled_too() -> None:
-    from peft import LoraConfig, get_peft_model
-
-    base = tiny_model()
-    expected = await TransformersProvider(base, TOKENIZER).complete_tokens([1, 2], HOT)
-    wrapped = get_peft_model(base, LoraConfig(target_modules="all-linear"))
-    provider = TransformersProvider(wrapped, TOKENIZER)
-    assert (await provider.complete_tokens([1, 2], HOT)).token_ids == expected.token_ids
-    await provider.close()
 
 
 async def test_a_role_s_settings_become_a_provider(tmp_path: Path) -> None:

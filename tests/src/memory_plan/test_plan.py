@@ -1,46 +1,22 @@
-"""Plans of shipped configs on machines that are not there, and what is refused."""
+"""Plans of shipped configs on machines that are not there: who is awake, what lies where."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from config.errors import ConfigError
-from config.schema import TrainRLConfig
 from src.launch.arguments import parse
-from src.launch.jobs import plan_jobs
-from src.launch.plan import describe, print_plans, training_of
-from src.memory_plan.parts import Plan, total
-from src.memory_plan.plan import plan_memory, price, update_load
-from src.vllm.server import GIB, Machine
-from utils.settings.hydra_entry import load_config
+from src.memory_plan.parts import total
+from src.vllm.server import GIB
+from tests.src.memory_plan.planned import Planned, planned
 
+__all__ = ["planned"]  # the fixture
 ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = sorted(p.stem for p in (ROOT / "config/train_rl").glob("*.yaml"))
 # batches too small for four ranks
 ON_ONE = {"debug", "toy", "toy_gpu", "toy_hacking", "toy_think"}
-
-Planned = Callable[..., tuple[Plan, str]]
-
-
-@pytest.fixture
-def planned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Planned:
-    def run(
-        config: str, *argv: str, gpus: int = 4, memory: int = 80, ram: int = 512
-    ) -> tuple[Plan, str]:
-        machine = ("--gpus", str(gpus), "--gpu-memory", str(memory), "--ram", str(ram))
-        typed = [*machine, "--config-name", config, f"logging.save_dir={tmp_path}", *argv]
-        arguments = parse(["--plan", *typed], config_name="none")
-        described = describe(arguments, Machine(cores=2))
-        (job,), _ = plan_jobs(arguments, described.gpus, 1)
-        print_plans([job], described)
-        plan = plan_memory(job.settings, described, training_of(job, described))
-        return plan, capsys.readouterr().out
-
-    return run
 
 
 @pytest.mark.parametrize("config", SHIPPED)
@@ -56,89 +32,6 @@ def test_adapters_fit_one_gpu_where_whole_weights_do_not(planned: Planned) -> No
     assert planned("small_lora_1gpu", gpus=1, memory=24)[0].fits
     with pytest.raises(ConfigError, match=r"^[\w.]+: GPU 0 would hold"):
         planned("7b_lora_1gpu", "teacher_model.lora.enable=false", gpus=1, memory=120)
-
-
-@pytest.mark.parametrize(
-    ("argv", "setting"),
-    [
-        (("engines.residency=always",), "engines.residency"),
-        (
-            ("student_model.vllm.gpu_memory_utilization=0.05",),
-            "student_model.vllm.gpu_memory_utilization",
-        ),
-        (("train.per_device_train_batch_size=32",), "train.per_device_train_batch_size"),
-        (("train.gradient_checkpointing=false",), "train.gradient_checkpointing"),
-    ],
-)
-def test_what_is_proposed_would_fit(planned: Planned, argv: tuple[str, ...], setting: str) -> None:
-    with pytest.raises(ConfigError) as refused:
-        planned("7b", *argv)
-    said = str(refused.value)
-    assert said.startswith(f"{setting}: ") and "\n" not in said
-    found = re.search(r"; (\S+)=(\S+) would fit \(", said)
-    assert found is not None and found[1] == setting
-    kept = [override for override in argv if not override.startswith(setting)]
-    assert planned("7b", *kept, f"{setting}={found[2]}")[0].fits
-
-
-@pytest.mark.parametrize(
-    ("config", "machine", "argv", "first"),
-    [
-        ("7b", {"gpus": 1}, (), "teacher_model.vllm.number_of_gpus_per_instance: 4 GPUs are ask"),
-        ("7b", {"gpus": 3}, (), "teacher_model.vllm.number_of_gpus_per_instance: 4 GPUs are ask"),
-        (
-            "7b",
-            {"gpus": 4},
-            ("judge_model.vllm.number_of_gpus_per_instance=3",),
-            "judge_model.vllm.number_of_gpus_per_instance: 3 GPUs cannot share 40 attention heads",
-        ),
-        ("7b_lora_1gpu", {"gpus": 8, "memory": 28}, (), "engines.residency: the teacher engine's"),
-    ],
-)
-def test_two_changes_are_proposed_where_one_is_not_enough(
-    planned: Planned, config: str, machine: dict[str, int], argv: tuple[str, ...], first: str
-) -> None:
-    """All settings that are named, typed as they stand there, make it fit."""
-    with pytest.raises(ConfigError) as refused:
-        planned(config, *argv, **machine)
-    said = str(refused.value)
-    assert said.startswith(first) and "\n" not in said
-    found = re.search(r"; ((?:\S+=\S+ )+)would fit \(", said)
-    assert found is not None, said
-    assert planned(config, *argv, *found[1].split(), **machine)[0].fits
-
-
-def test_nothing_is_proposed_that_a_run_would_refuse(planned: Planned) -> None:
-    """`train.overlap` needs engines that stay awake: to let them sleep is no way out."""
-    with pytest.raises(ConfigError) as refused:
-        planned("7b", "train.overlap=true", "engines.residency=always")
-    assert "engines.residency=phase" not in str(refused.value)
-    assert "engines.residency=turn" not in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
-        ({"engines.residency": "turn"}, "speed only"),
-        ({"engines.residency": "turn", "teacher_model.vllm.max_length": "2048"}, "what is learnt"),
-        ({"teacher_model.lora.enable": "true"}, "train.learning_rate of ten times"),
-    ],
-)
-def test_what_a_proposal_costs_is_said(changes: dict[str, str], says: str) -> None:
-    assert says in price(changes)
-
-
-def test_little_ram_is_enough_for_one_process(planned: Planned) -> None:
-    with pytest.raises(
-        ConfigError, match=r"^engines\.backend: .*=transformers would fit \(speed only"
-    ):
-        planned("toy", gpus=0, ram=4)
-    assert planned("toy", "engines.backend=transformers", gpus=0, ram=4)[0].fits
-
-
-def test_what_nothing_can_make_fit_says_so(planned: Planned) -> None:
-    with pytest.raises(ConfigError, match=r"^\S+: .* smaller model or a larger machine$"):
-        planned("7b", gpus=1, memory=16)
 
 
 def test_who_is_awake_when(planned: Planned) -> None:
@@ -265,44 +158,6 @@ def test_nothing_to_offload_is_said_at_once(
 ) -> None:
     with pytest.raises(ConfigError, match=rf"^train\.offload_during_rollouts: .*{words}"):
         planned("7b", "train.offload_during_rollouts=true", *argv)
-
-
-def test_one_update_of_7b(tmp_path: Path) -> None:
-    arguments = parse([f"logging.save_dir={tmp_path}"], config_name="7b")
-    load = update_load(plan_jobs(arguments, 4, 1)[0][0].settings)
-    assert load["tutor"].requests == 128 * 8
-    assert load["judge"].requests == 128 * 2 * 2
-    assert load["student's solutions"].requests == 128 * 8 + 16  # and opening attempts
-    assert load["training"].tokens == 128 * 2 * 8192
-
-
-def test_rules_of_turns_are_asked_at_every_turn() -> None:
-    rule = "+generation.turn_rules.guides=prompt_templates/judges/turn_guides.txt"
-    more = [rule, "+generation.turn_rules.leak=matcher", "generation.max_turns=12"]
-    arguments = parse(["--config-name", "7b", "logging.save_dir=x", *more], config_name="none")
-    load = update_load(plan_jobs(arguments, 4, 1)[0][0].settings)
-    assert load["judge"].requests == 128 * (2 * 2 + 6)
-    assert load["judge"].tokens == load["judge"].requests * 2048
-
-
-def test_both_post_tests_are_solved_before_and_after() -> None:
-    made = ["generation.number_initial_attempts=4", "generation.number_student_attempts=8"]
-
-    def solutions(test: str) -> int:
-        cfg = load_config(
-            "config/train_rl", TrainRLConfig, "toy", [*made, f"generation.post_test={test}"]
-        )
-        return update_load(cfg)["student's solutions"].requests
-
-    assert solutions("same") == solutions("transfer") == 64 * 8 + 8 * (4 + 1)
-    assert solutions("both") == 64 * 16 + 8 * (8 + 1)
-
-
-def test_a_session_has_talks_and_what_is_solved_between_them() -> None:
-    cfg = load_config("config/train_rl", TrainRLConfig, "toy_sessions", [])
-    load = update_load(cfg)
-    assert load["tutor"].requests == 64 * 2 * 3 and load["tutor"].tokens == 64 * 2 * 3 * 24
-    assert load["student's solutions"].requests == 64 * 4 * 4 + 8 * (2 * 4 + 1)
 
 
 def test_without_gpus_all_lies_in_ram(planned: Planned) -> None:

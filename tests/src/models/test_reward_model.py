@@ -18,7 +18,7 @@ from src.inference_providers.base import ChatMessage, ProviderError
 from src.inference_providers.scripted import Ask, ScriptedProvider
 from src.models.reward_model import SolutionScorer, check_reward_model, load_scorer
 from tests.fakes import participant
-from tests.src.test_classroom import PROBLEMS, generation, says
+from tests.src.scripted_classroom import PROBLEMS, generation, says
 from tests.tiny import save_tiny_classifier, save_tiny_model
 from utils.data.problems import Problem
 from utils.records import ConversationRecord

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -21,24 +20,13 @@ from tests.fault_server import FaultServer, ok
 from tests.src.sit_in.hosted import PROBLEMS
 from utils.records import load_run
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-if CHROMIUM is None:
-    pytest.skip("no chromium on this machine (apt-get install chromium)", allow_module_level=True)
 
 HOSTILE = "<img src=x onerror=\"document.title='taken'\"> </script><script>alert(1)</script>"
 TUTOR = [
     ok(f"<think>They forget to carry.</think>What are the ones? {HOSTILE}"),
     ok("It is 85. <end_of_conversation>"),
 ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield running
-        running.close()
 
 
 @pytest.fixture

@@ -53,13 +53,23 @@ def test_own_numbers_in_any_spelling_and_none_without_numbers() -> None:
 
 
 def test_numbers_fit_their_own_problem_better_than_another() -> None:
-    own = [talk("47", "What is 7+0?"), talk("38", "What is 8+0?")]
-    assert fits_its_problem(own).mean == 0.5  # 0 is in both problems
+    own = [talk("47", "What is 7+4?"), talk("38", "What is 8+0?"), talk("74", "Hm.")]
+    # 7 and 4 are all of 74's too; 8 is in no other
+    assert fits_its_problem(own).mean == (0.5 + 1.0) / 2
     same = [talk("47", "What is 3+9?"), talk("38", "What is 3+9?"), talk("69", "What is 3+9?")]
     assert fits_its_problem(same).mean == 0.0
-    told = [talk("47", "It is 57.").model_copy(update={"answer": "57"}), talk("38", "Hm.")]
-    assert (fits_its_problem(told).mean, fits_its_problem(told).n) == (1.0, 1)
+    half = [talk("47", "What is 7+9?"), talk("38", "What is 8+9?")]
+    assert fits_its_problem(half).mean == 0.0
     assert fits_its_problem(own[:1]).n == 0
+
+
+def test_what_was_told_or_said_by_others_says_nothing_of_the_fit() -> None:
+    told = [talk("47", "It is 57.").model_copy(update={"answer": "57"}), talk("38", "Hm.")]
+    assert fits_its_problem(told).n == 0
+    answered = talk("47", "7 and 4?", "Right, 11: 11 and 4?")
+    student = Message(role="student", content="11", visible="11")
+    answered.messages.insert(1, student)
+    assert fits_its_problem([answered, talk("38", "Hm.")]).mean == 1.0
 
 
 def test_turns_are_measured_as_the_student_sees_them() -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
-
-import pytest
+from typing import Any
 
 from tests.utils.metrics.test_sessions import session
+from tests.utils.report.pages import errors, open_page
 from utils.records import VerdictRecord
 from utils.report.sessions import taught_problems, taught_solutions
 from utils.report.write import write_report
 from utils.runs.read import Run
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+__all__ = ["errors"]  # the fixture
 
 
 def held(tokens: list[list[int]], sample: int = 0):  # type: ignore[no-untyped-def]
@@ -33,26 +32,20 @@ def test_what_the_page_is_told_of_a_session() -> None:
     assert [len(t["alone"]) + len(t["helped"]) for t in solved] == [8, 8]
 
 
-def test_a_session_is_shown_problem_by_problem(tmp_path: Path) -> None:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine (apt-get install chromium)")
+def test_a_session_is_shown_problem_by_problem(
+    browser: Any, tmp_path: Path, errors: list[str]
+) -> None:
     records = [held([[30, 10], [5]], sample=0), held([[20], [15]], sample=1)]
     run = Run(folder=tmp_path, name="s", records=records, config={})
     path = write_report([run], tmp_path / "report.html")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page, errors = browser.new_page(), list[str]()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(path.as_uri())
-        page.wait_for_selector("html[data-ready=yes]")
-        table = page.locator("#sessions table").inner_text()
-        page.locator(".list [role=option]").first.click()
-        page.wait_for_selector(".reader .taught")
-        taught = page.locator(".reader .taught")
-        texts = [taught.nth(i).inner_text() for i in range(taught.count())]
-        verdicts = page.locator(".reader .verdicts").inner_text()
-        browser.close()
+    page = open_page(browser, path, errors)
+    table = page.locator("#sessions table").inner_text()
+    page.locator(".list [role=option]").first.click()
+    page.wait_for_selector(".reader .taught")
+    taught = page.locator(".reader .taught")
+    texts = [taught.nth(i).inner_text() for i in range(taught.count())]
+    verdicts = page.locator(".reader .verdicts").inner_text()
+    page.close()
     assert errors == []
     numbers = ("30.0", "10.0", "25.0\u202f%")
     for words in ("3, without tutor", "Tutor's tokens", *numbers, "Kept until the next"):

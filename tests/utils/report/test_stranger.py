@@ -7,7 +7,6 @@ import json
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,7 @@ from tests.synthetic import records
 from utils.report.write import write_report
 from utils.runs.read import Run
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-if CHROMIUM is None:
-    pytest.skip("no chromium on this machine (apt-get install chromium)", allow_module_level=True)
 
 AXE = "axe-core@4.14.1"
 FINDINGS = """axe.run(document, {resultTypes: ["violations"]}).then(found => found.violations
@@ -53,14 +49,6 @@ def axe() -> str:
             kept.write_bytes(script.read())
         packed.unlink()
     return kept.read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
-
-import pytest
+from typing import Any
 
 from tests.synthetic import records
+from tests.utils.report.pages import errors, open_page
 from utils.records import Solution, TransferTest
 from utils.report.conversations import index
 from utils.report.write import write_report
 from utils.runs.read import Run
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-if CHROMIUM is None:
-    pytest.skip("no chromium on this machine (apt-get install chromium)", allow_module_level=True)
+__all__ = ["errors"]  # the fixture
 
 
 def run(folder: Path, name: str, right: int) -> Run:
@@ -32,26 +28,21 @@ def run(folder: Path, name: str, right: int) -> Run:
 
 
 def test_both_results_stand_beside_a_conversation_and_the_plane_has_their_height(
-    tmp_path: Path,
+    browser: Any, tmp_path: Path, errors: list[str]
 ) -> None:
     runs = [run(tmp_path, "a", 1), run(tmp_path, "b", 3)]
     path = write_report(runs, tmp_path / "report.html")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page, errors = browser.new_page(), list[str]()
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(path.as_uri())
-        page.wait_for_selector("html[data-ready=yes]")
-        numbers = page.locator("#headline table").first.inner_text()
-        page.click("#plane button:has-text('Another problem')")
-        axis = page.locator("#plane svg").text_content()
-        page.locator(".list [role=option]").first.click()
-        page.wait_for_selector(".reader .tests")
-        sections = page.locator(".reader .tests section")
-        shown = [sections.nth(i).inner_text() for i in range(sections.count())]
-        forged = page.locator(".reader .tests b:text('another')").count()
-        scores = page.locator(".reader .scores").inner_text()
-        browser.close()
+    page = open_page(browser, path, errors)
+    numbers = page.locator("#headline table").first.inner_text()
+    page.click("#plane button:has-text('Another problem')")
+    axis = page.locator("#plane svg").text_content()
+    page.locator(".list [role=option]").first.click()
+    page.wait_for_selector(".reader .tests")
+    sections = page.locator(".reader .tests section")
+    shown = [sections.nth(i).inner_text() for i in range(sections.count())]
+    forged = page.locator(".reader .tests b:text('another')").count()
+    scores = page.locator(".reader .scores").inner_text()
+    page.close()
     assert errors == []
     assert "Another problem, after" in numbers and "25" in numbers and "75" in numbers
     assert "solve rate of another problem" in axis

@@ -40,7 +40,7 @@ const METRICS = {
   control_difference: { name: "Tutor over control", says: "The gain with the tutor less the gain of trying again without one.", share: true, signed: true, better: 1 },
   distinct_openings: { name: "Distinct openings", says: "How often two different problems are opened with different words; 0: all get the same opening.", share: true },
   own_numbers: { name: "Uses the problem's numbers", says: "Share of tutor turns that hold a number of their own problem; some classrooms never repeat them.", share: true },
-  fits_its_problem: { name: "Fits its own problem", says: "How much better a turn's numbers fit its own problem than another one; 0: they fit any problem." },
+  fits_its_problem: { name: "Fits its own problem", says: "How much more often a turn's numbers (but for the answer) fit its own problem than another one; 0: they fit any problem." },
   question_share: { name: "Turns that ask", says: "Share of tutor turns with a question mark.", share: true },
   turn_length: { name: "Words in a tutor turn", says: "Words in a tutor turn, as the student sees it." },
   repeated_turns: { name: "Repeated turns", says: "Share of tutor turns that repeat an earlier turn of the same conversation word for word.", share: true },

@@ -11,9 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.conftest import ROOT
 from tests.src.grpo.rollouts.test_nodes import two_nodes
-from tests.test_train_rl import COIN, ROOT, environment, launcher, run
 from tests.tiny import save_tiny_model
+from tests.train_runs import COIN, environment, launcher, run
 from utils.records import ConversationRecord, read
 from utils.runs.folder import read_metrics
 

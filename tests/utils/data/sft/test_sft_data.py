@@ -9,12 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from config.errors import ConfigError
-from utils.data.rows.bad_rows import BadRow, Sieve
 from utils.data.sft import sft_data
 from utils.data.sft.chat_rows import read_chat, read_pair
-from utils.data.sft.mathdial import read_mathdial
-from utils.data.sft.tutor_prompt import TutorPrompt
 from utils.records import ConversationRecord, Message, Solution, VerdictRecord
 from utils.runs.read import Run, open_run
 from utils.runs.record_writer import RecordWriter
@@ -62,9 +58,6 @@ def run_of(folder: Path, records: list[ConversationRecord], **generation: Any) -
 
 def rewarded(total: float) -> dict[str, float]:
     return {"total": total}
-
-
-# -- accepted --------------------------------------------------------------------------------
 
 
 def test_an_accepted_conversation_as_the_tutor_saw_it(tmp_path: Path) -> None:
@@ -151,9 +144,6 @@ def test_the_same_conversation_is_one_row(tmp_path: Path) -> None:
     assert harvest.dropped == {"repetitions": 1}
 
 
-# -- pairs -----------------------------------------------------------------------------------
-
-
 def test_pairs_of_a_group_by_hand(tmp_path: Path) -> None:
     """Rewards 0.9, 0.5, 0.5, -0.75: the first beats three, each of the middle ones the last."""
     rejected = {"leak": [REJECT], "values": [OK]}
@@ -183,9 +173,6 @@ def test_pairs_of_a_group_by_hand(tmp_path: Path) -> None:
 def test_groups_are_of_one_step(tmp_path: Path) -> None:
     rows = [record("3+4", 0), record("3+4", 1, step=2, rewards=rewarded(0.1))]
     assert not sft_data.pairs([run_of(tmp_path, rows)]).rows
-
-
-# -- the command -----------------------------------------------------------------------------
 
 
 def test_groups_are_of_one_student_and_of_the_tutors_own_words(tmp_path: Path) -> None:
@@ -218,96 +205,3 @@ def test_command_says_when_nothing_is_left(
     assert "no row is left; left out: 1 rejected by a judge" in capsys.readouterr().err
     assert not out.exists()
     assert sft_data.main([str(tmp_path / "none"), "--pairs", "--out", str(out)]) == 2
-
-
-# -- MathDial --------------------------------------------------------------------------------
-
-
-def test_all_of_mathdial_converts(shared_data: Path) -> None:
-    path = shared_data / "mathdial-test-200.jsonl"
-    rows, dropped = read_mathdial(path)
-    assert len(rows) == 200
-    assert not dropped
-    for row in rows:
-        read_chat(row)
-    text = json.dumps([m for row in rows for m in row["messages"]])
-    assert "|EOM|" not in text
-    assert not any(f'"({move})' in text for move in ("focus", "probing", "generic", "telling"))
-    first = rows[0]["messages"]
-    assert first[2] == {
-        "role": "assistant",
-        "content": "Hi Mariana, please talk me through your solution",
-    }
-    assert first[-1]["content"] == "Yes, that's it"
-    assert "So Julia bought a package of 4 spoons." in first[1]["content"]
-    assert rows[0]["answer"] == "10"
-
-
-def test_mathdial_of_another_shape_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "m.jsonl"
-    path.write_text('{"qid": 1, "question": "?"}\n')
-    with pytest.raises(ConfigError, match=r"m\.jsonl:1: no column ground_truth"):
-        read_mathdial(path)
-
-
-# -- rows ------------------------------------------------------------------------------------
-
-USER, TUTOR = {"role": "user", "content": "u"}, {"role": "assistant", "content": "a"}
-SYSTEM = {"role": "system", "content": "s"}
-
-
-@pytest.mark.parametrize(
-    ("messages", "reason", "detail"),
-    [
-        ([USER, TUTOR, USER], "ends with the student", "ends with the student"),
-        ([USER], "no tutor turn", "says nothing"),
-        ([USER, TUTOR, TUTOR], "two tutor turns in a row", "messages 2 and 3"),
-        ([USER, SYSTEM, TUTOR], "malformed", "message 2 is a system message"),
-        ([USER, {"role": "teacher", "content": "a"}], "unexpected role", "message 2 .*'teacher'"),
-        ([USER, {"role": "assistant", "content": " "}], "empty message", "message 2"),
-        ([USER, {"said": "a"}], "malformed", "message 2 has no role"),
-        ("just text", "malformed", "not a list"),
-        ([], "malformed", "not a list"),
-    ],
-)
-def test_bad_conversations(messages: Any, reason: str, detail: str) -> None:
-    with pytest.raises(BadRow, match=detail) as caught:
-        read_chat({"messages": messages})
-    assert caught.value.reason == reason
-
-
-def test_good_conversations() -> None:
-    assert read_chat({"messages": [TUTOR]}).messages == (TUTOR,)
-    as_text = {"messages": json.dumps([SYSTEM, USER, TUTOR]), "opening": "o"}
-    assert read_chat(as_text).messages == (SYSTEM, USER, TUTOR)
-    assert read_chat(as_text).opening == "o"
-
-
-@pytest.mark.parametrize(
-    ("pair", "detail"),
-    [
-        ({"prompt": [TUTOR], "chosen": [TUTOR], "rejected": [TUTOR]}, "prompt: holds a tutor"),
-        ({"prompt": [USER], "chosen": [USER, TUTOR], "rejected": [TUTOR]}, "chosen: does not beg"),
-        ({"prompt": [USER], "chosen": [TUTOR], "rejected": [TUTOR, USER]}, "rejected: ends with"),
-        ({"prompt": [], "chosen": [TUTOR], "rejected": [TUTOR]}, "are the same"),
-    ],
-)
-def test_bad_pairs(pair: dict[str, Any], detail: str) -> None:
-    with pytest.raises(BadRow, match=detail):
-        read_pair(pair)
-
-
-def test_sieve_stops_or_counts() -> None:
-    def bad() -> int:
-        raise BadRow("over-long", "9 tokens")
-
-    with pytest.raises(ConfigError, match=r"^dataset\.x: f:3: 9 tokens .*dataset\.bad_rows=drop"):
-        Sieve(drop=False, setting="dataset.x")(bad, "f:3")
-    sieve = Sieve(drop=True, setting="dataset.x")
-    assert [sieve(bad, "f:3"), sieve(lambda: 1, "f:4"), sieve(bad, "f:5")] == [None, 1, None]
-    assert sieve.summary() == "2 over-long (first: f:3: 9 tokens)"
-
-
-def test_a_tutor_whose_prompt_is_its_own_trains_no_other() -> None:
-    with pytest.raises(ConfigError, match=r"^generation\.teacher_prompt_path: none: "):
-        TutorPrompt.of({"teacher_prompt_path": "none"})
