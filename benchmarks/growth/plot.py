@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,5 +45,7 @@ def _line(panel: Any, sizes: Sequence[int], values: Sequence[float], label: str)
 def _axes(panel: Any, x: str, y: str, ticks: Sequence[int]) -> None:
     panel.set(xlabel=x, ylabel=y)
     panel.minorticks_off()
+    low, high = map(math.log10, panel.get_ylim())
+    panel.set_ylim(10 ** math.floor(low), 10 ** math.ceil(high))
     panel.set_xticks(ticks, [f"{size:,}" for size in ticks])
     panel.legend(fontsize="small")
