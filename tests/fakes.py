@@ -36,6 +36,12 @@ class ByteRenderer(ByteCodec):
         return self.encode(text)
 
 
+def as_text(ids: Sequence[int]) -> str:
+    """A prompt to be read: roles are <s> and <u>, other marks |."""
+    marks = {SYSTEM: "<s>", USER: "<u>"}
+    return "".join(marks.get(i, chr(i) if i < 256 else "|") for i in ids)
+
+
 def participant(role: str, provider: ScriptedProvider, **changes: Any) -> Participant:
     values: dict[str, Any] = {
         "role": role,

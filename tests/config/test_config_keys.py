@@ -6,7 +6,6 @@ this one (tests/oracle.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,12 @@ import yaml
 
 from config import notes
 from config.original import GONE, PROMPTS, gone
-from config.schema import EvalConfig, TrainRLConfig, TrainSFTConfig
 from tests import oracle
+from tests.config.scripts import SCHEMAS, nothing_said
 from utils.settings.hydra_entry import load_config
 
-SCHEMAS: dict[str, type[Any]] = {
-    "train_rl": TrainRLConfig,
-    "eval": EvalConfig,
-    "train_sft": TrainSFTConfig,
-}
+__all__ = ["nothing_said"]  # the fixture
+
 SAME = {"dataset.max_train_examples": -1, "dataset.max_val_examples": -1}  # null there
 # What a key cannot be without, there and here.
 BESIDE = {"generation.force_thinking": {"use_thinking": True}}
@@ -38,13 +34,6 @@ OTHER_DEFAULTS = {
     "train_rl": _BOTH | {"teacher_model.vllm.top_k": "off in training"},
     "eval": _BOTH,
 }
-
-
-@pytest.fixture(autouse=True)
-def _nothing_said(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    notes._said.clear()
-    monkeypatch.delenv(notes.QUIET, raising=False)
-    yield
 
 
 def nested(key: str, value: Any) -> dict[str, Any]:

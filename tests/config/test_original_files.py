@@ -9,28 +9,24 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from config import notes
 from config.errors import ConfigError
-from config.schema import EvalConfig, GenerationSettings, TrainRLConfig, TrainSFTConfig
+from config.schema import GenerationSettings
 from src.dialog.judges import load_rules
 from src.dialog.prompts import Prompts
 from src.launch.arguments import Arguments, plan_ranks
+from tests.config.scripts import SCHEMAS, nothing_said
 from utils.prompts import Prompt
 from utils.settings.hydra_entry import load_config
+
+__all__ = ["nothing_said"]  # the fixture
 
 FOLDER = Path(os.environ.get("PEDAGOGICAL_RL", "no checkout"))
 pytestmark = pytest.mark.skipif(
     "PEDAGOGICAL_RL" not in os.environ, reason="no checkout of the paper's code: PEDAGOGICAL_RL"
 )
-SCHEMAS: dict[str, type[Any]] = {
-    "train_rl": TrainRLConfig,
-    "eval": EvalConfig,
-    "train_sft": TrainSFTConfig,
-}
 FILES = [(g, p.name) for g in SCHEMAS for p in sorted((FOLDER / "config" / g).glob("*.yaml"))]
 
 
@@ -38,7 +34,6 @@ FILES = [(g, p.name) for g in SCHEMAS for p in sorted((FOLDER / "config" / g).gl
 def test_a_config_is_read(
     group: str, name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    notes._said.clear()
     folder = FOLDER / "config" / group
     if group == "train_sft":
         with pytest.raises(ConfigError, match=rf"{name}:15:21: a quote is opened here .* 16:15$"):

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from config.schema import EvalConfig, TrainRLConfig, TrainSFTConfig
+from config.schema import TrainRLConfig
 from src.memory_plan.arithmetic import BUCKET, LIVE_PARAMETERS, SUB_GROUP
+from tests.config.scripts import SCHEMAS
 from utils.settings.hydra_entry import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
-SCHEMAS: dict[str, type[Any]] = {
-    "train_rl": TrainRLConfig,
-    "train_sft": TrainSFTConfig,
-    "eval": EvalConfig,
-}
 SHIPPED = [(f, p.name) for f in SCHEMAS for p in sorted((ROOT / "config" / f).glob("*.yaml"))]
 ACCELERATE = sorted((ROOT / "config/deepspeed").glob("*.yaml"))
 

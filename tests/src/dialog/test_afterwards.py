@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from src.inference_providers.scripted import Ask, ScriptedProvider
-from tests.fakes import SYSTEM, USER
+from tests.fakes import as_text
 from tests.src.scripted_classroom import PROBLEMS, classroom, generation, run_all, says
 
 FILES = {
@@ -25,9 +25,7 @@ def final_prompt(tmp_path: Path, kind: str, tutor: str = "Go on.", **changes: An
     asked: list[str] = []
 
     def answer(ask: Ask) -> str:
-        marks = {SYSTEM: "<s>", USER: "<u>"}
-        ids = ask.prompt_ids or ()
-        asked.append("".join(marks.get(i, chr(i) if i < 256 else "|") for i in ids))
+        asked.append(as_text(ask.prompt_ids or ()))
         return "I see."
 
     paths: dict[str, Any] = {}

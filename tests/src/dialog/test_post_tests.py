@@ -11,7 +11,7 @@ from config.errors import ConfigError
 from config.schema import StudentEntry
 from src.inference_providers.base import GaveUp
 from src.inference_providers.scripted import Ask, ScriptedProvider
-from tests.fakes import SYSTEM, USER
+from tests.fakes import as_text
 from tests.src.dialog.test_afterwards import FILES
 from tests.src.scripted_classroom import classroom, generation, run_all, says
 from utils.data.problems import Problem
@@ -43,9 +43,7 @@ def views(made: Any, tutor: str = "Go on.", **room: Any) -> list[str]:
     asked: list[str] = []
 
     def answer(ask: Ask) -> str:
-        marks = {SYSTEM: "<s>", USER: "<u>"}
-        ids = ask.prompt_ids or ()
-        asked.append("".join(marks.get(i, chr(i) if i < 256 else "|") for i in ids))
+        asked.append(as_text(ask.prompt_ids or ()))
         return "\\boxed{5}" if "SOLVE" in asked[-1] or "NEW" in asked[-1] else "I see."
 
     run_all(classroom(made, says(tutor), ScriptedProvider(answer), **room), [PAIR], samples=1)

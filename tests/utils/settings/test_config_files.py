@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +10,13 @@ import pytest
 
 from config import notes
 from config.errors import ConfigError
-from config.schema import EvalConfig, TrainRLConfig, TrainSFTConfig
+from config.schema import TrainRLConfig
+from tests.config.scripts import SCHEMAS, nothing_said
 from utils.settings.hydra_entry import load_config
 
+__all__ = ["nothing_said"]  # the fixture
+
 Load = Callable[..., Any]
-SCHEMAS: dict[str, type[Any]] = {
-    "train_rl": TrainRLConfig,
-    "eval": EvalConfig,
-    "train_sft": TrainSFTConfig,
-}
-
-
-@pytest.fixture(autouse=True)
-def _nothing_said(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    notes._said.clear()
-    monkeypatch.delenv(notes.QUIET, raising=False)
-    yield
 
 
 @pytest.fixture
