@@ -90,14 +90,14 @@ ORDERS = {
 }
 
 
-async def _here(function: Callable[..., Any], *arguments: Any) -> Any:
+async def here(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
 
 
 def share_of_bound(slots: int, trace: Trace, order: type[TracedEngine]) -> float:
     """M* over the makespan: 1 is the best there could be."""
     with (
-        patch.object(asyncio, "to_thread", _here),
+        patch.object(asyncio, "to_thread", here),
         asyncio.Runner(loop_factory=JumpingLoop) as runner,
     ):
         began = runner.get_loop().time()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from config.roles import Phase
 
@@ -14,6 +15,7 @@ class Ticket:
     """One request's place at the gate; compared by identity."""
 
     engine: str
+    number: int  # how many asked before
 
 
 @dataclass(slots=True)
@@ -23,36 +25,44 @@ class Gate:
     `groups` are the sets of engines that may be awake together; engines in none of them are
     always awake.  The caller moves it on: `ask`, `leave`, and, whenever something changed,
     `admit` and `next_group`; it sleeps and wakes the engines itself and then calls `switched`.
+    Each of these looks at every engine, and at no request but those that it lets through: whoever
+    asks or leaves moves the gate on, so that anything more would cost the square of their number.
     """
 
     groups: Sequence[frozenset[str]]
     current: frozenset[str] = frozenset()  # the group that is awake
-    waiting: list[Ticket] = field(default_factory=list)
+    # by engine, each in the order they came; an engine that nobody waits for is not in it
+    waiting: dict[str, dict[Ticket, None]] = field(default_factory=dict)
     active: Counter[str] = field(default_factory=Counter)
     switching: bool = False
+    asked: int = 0
 
     def is_gated(self, engine: str) -> bool:
         return any(engine in group for group in self.groups)
 
     def ask(self, engine: str) -> Ticket:
         """Queue one request; it may start when `admit` returns its ticket."""
-        ticket = Ticket(engine)
-        self.waiting.append(ticket)
+        ticket = Ticket(engine, self.asked)
+        self.asked += 1
+        self.waiting.setdefault(engine, {})[ticket] = None
         return ticket
 
     def admit(self) -> list[Ticket]:
         """The requests that start now, in the order they came."""
-        admitted = [t for t in self.waiting if self._open(t.engine)]
-        self.waiting = [t for t in self.waiting if not self._open(t.engine)]
+        opened = [self.waiting.pop(engine) for engine in list(self.waiting) if self._open(engine)]
+        admitted = sorted(chain.from_iterable(opened), key=lambda ticket: ticket.number)
         self.active.update(t.engine for t in admitted)
         return admitted
 
     def leave(self, ticket: Ticket) -> None:
         """A request has ended, or is no longer wanted."""
-        if ticket in self.waiting:
-            self.waiting.remove(ticket)
+        queue = self.waiting.get(ticket.engine, {})
+        if ticket not in queue:
+            self.active[ticket.engine] -= 1
             return
-        self.active[ticket.engine] -= 1
+        del queue[ticket]
+        if not queue:
+            del self.waiting[ticket.engine]
 
     def next_group(self) -> frozenset[str] | None:
         """The group to wake now: the one most waited for, once the awake one is idle.
@@ -62,11 +72,14 @@ class Gate:
         """
         if self.switching or not self.waiting or self._busy():
             return None
-        if any(self._open(t.engine) for t in self.waiting):
+        if any(self._open(engine) for engine in self.waiting):
             return None
-        wanted = Counter(g for t in self.waiting for g in self.groups if t.engine in g)
-        first = self.waiting[0].engine
-        return max(self.groups, key=lambda g: (wanted[g], first in g))
+        first = min(self.waiting, key=lambda engine: next(iter(self.waiting[engine])).number)
+
+        def wanted(group: frozenset[str]) -> tuple[int, bool]:
+            return sum(len(self.waiting.get(engine, ())) for engine in group), first in group
+
+        return max(self.groups, key=wanted)
 
     def switch(self) -> None:
         """A switch begins: nobody passes to a gated engine until `switched`."""

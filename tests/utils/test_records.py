@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from tests.synthetic import record
 from utils.records import ConversationRecord, Usage, check, load_run, main, read
+from utils.runs import record_writer
 from utils.runs.record_writer import RecordWriter, spending
 
 
@@ -41,6 +43,37 @@ def test_a_torn_line_is_held_again(tmp_path: Path) -> None:
         writer.settle()
         assert [r.problem_id for r in read(writer.record)] == ["p00000", "p00001"]
         writer.record.unlink()
+
+
+def test_a_batch_is_settled_with_one_conversation_in_memory(tmp_path: Path) -> None:
+    writer = RecordWriter(tmp_path)
+    one = record(0, tokens=True)
+    for number in range(64):
+        writer.add(one.model_copy(update={"problem_id": f"p{number}", "source": "x" * 100_000}))
+    lines = writer.journal.read_bytes().splitlines(keepends=True)
+    tracemalloc.start()
+    writer.settle()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 * len(lines[0])
+    assert sorted(writer.record.read_bytes().splitlines(keepends=True)) == sorted(lines)
+
+
+def test_a_torn_tail_is_found_from_the_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record_writer, "PIECE", 7)
+    path = tmp_path / "conversations.journal.jsonl"
+    for before, after in (
+        (b"", b""),
+        (b"whole\n", b"whole\n"),
+        (b"whole\nand a torn line", b"whole\n"),
+        (b"whole\ntorn", b"whole\n"),
+        (b"nothing but a torn line", b""),
+    ):
+        path.write_bytes(before)
+        RecordWriter(tmp_path)
+        assert path.read_bytes() == after
 
 
 def test_rewound_to_what_a_checkpoint_had_seen(tmp_path: Path) -> None:

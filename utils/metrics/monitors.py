@@ -171,7 +171,7 @@ MONITORS = (
         name="fits_its_problem",
         means="the tutor's numbers fit another problem as well as their own",
         value=fits_its_problem,
-        shrinks=0.8,
+        shrinks=0.85,
     ),
     Monitor(
         name="turn_length",

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from utils.records import ConversationRecord, Usage, load_run, read
 
 CONTROL_FOLDER, FORKS_FOLDER = "control", "forks"  # records of a run beside its own
+Key = tuple[str, int, str, int]  # as `ConversationRecord.key`
 FORGOTTEN_NAME = "forgotten.jsonl"  # usage by role of conversations that a resumed run holds again
+
+PIECE = 1 << 20  # bytes of a record that are looked at in one go
 
 
 class RecordWriter:
@@ -24,7 +28,7 @@ class RecordWriter:
         folder.mkdir(parents=True, exist_ok=True)
         own = f"conversations.node{node}" if node else "conversations"
         self.record, self.journal = folder / f"{own}.jsonl", folder / f"{own}.journal.jsonl"
-        self._known: set[tuple[str, int, str, int]] | None = None  # keys in the record, once read
+        self._known: set[Key] | None = None  # keys in the record, once read
         _drop_torn_tail(self.journal)  # half a line of a killed process: the next begins anew
 
     def add(self, conversation: ConversationRecord) -> None:
@@ -38,17 +42,19 @@ class RecordWriter:
         Killed between the append and the unlink, the next `settle` appends nothing twice: what
         the record already holds is skipped.
         """
-        waiting = list(read(self.journal, torn_tail=True)) if self.journal.exists() else []
+        waiting = _places(self.journal) if self.journal.exists() else {}
         if not waiting:
             return
         if self._known is None:
             settled = read(self.record, torn_tail=True) if self.record.exists() else ()
             self._known = {c.key for c in settled}
             _drop_torn_tail(self.record)
-        fresh = {c.key: c for c in waiting if c.key not in self._known}
-        with self.record.open("a", encoding="utf-8") as file:
+        fresh = {key: place for key, place in waiting.items() if key not in self._known}
+        with self.journal.open("rb") as journal, self.record.open("ab") as file:
             for key in sorted(fresh):
-                file.write(fresh[key].to_json() + "\n")
+                at, length = fresh[key]
+                journal.seek(at)
+                file.write(journal.read(length))
         self._known |= fresh.keys()
         self.journal.unlink()
 
@@ -79,14 +85,32 @@ class RecordWriter:
                 file.write("\n")
 
 
+def _places(path: Path) -> dict[Key, tuple[int, int]]:
+    """Where each conversation's line begins and how many bytes it has; in memory one at a time."""
+    places: dict[Key, tuple[int, int]] = {}
+    at = 0
+    with path.open("rb") as file:
+        for conversation, line in zip(read(path, torn_tail=True), file, strict=False):
+            places[conversation.key] = (at, len(line))
+            at += len(line)
+    return places
+
+
 def _drop_torn_tail(path: Path) -> None:
     """Cut a last line that a killed process left without its end."""
     if not path.exists():
         return
-    data = path.read_bytes()
-    if data and not data.endswith(b"\n"):
-        with path.open("r+b") as file:
-            file.truncate(data.rfind(b"\n") + 1)
+    with path.open("r+b") as file:
+        end = size = file.seek(0, os.SEEK_END)
+        while end:  # from the back, since a record may be larger than memory
+            begin = max(0, end - PIECE)
+            file.seek(begin)
+            found = file.read(end - begin).rfind(b"\n") + 1
+            end = begin + found
+            if found:
+                break
+        if end < size:
+            file.truncate(end)
 
 
 def spending(folder: Path) -> Iterator[Mapping[str, Usage]]:

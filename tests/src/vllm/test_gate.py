@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,6 +86,44 @@ def test_a_request_that_is_no_longer_wanted_neither_waits_nor_works() -> None:
     gate.leave(running)
     gate.ask("student")
     assert step(gate) == ["student"]
+
+
+class Counted(list[frozenset[str]]):
+    """Groups that count how often they are looked through."""
+
+    looks = 0
+
+    def __iter__(self) -> Iterator[frozenset[str]]:
+        self.looks += 1
+        return super().__iter__()
+
+
+def test_a_request_costs_the_same_however_many_wait() -> None:
+    def looks(waiting: int) -> int:
+        groups = Counted(groups_of("turn", PHASES))
+        gate = Gate(groups, current=frozenset({"tutor"}))
+        running = [gate.ask("tutor") for _ in range(3)]
+        for _ in range(waiting):
+            gate.ask("judge")
+        assert gate.admit() == running
+        groups.looks = 0
+        for ticket in running:
+            gate.leave(ticket)
+            gate.ask("student")
+            assert gate.admit() == []
+            gate.next_group()
+        return groups.looks
+
+    assert looks(1000) == looks(1)
+
+
+def test_requests_of_several_engines_pass_in_the_order_they_came() -> None:
+    gate = Gate(groups_of("phase", PHASES), current=frozenset({"tutor", "student"}))
+    gate.switch()
+    asked = [gate.ask(engine) for engine in ("tutor", "student", "tutor", "free", "student")]
+    assert gate.admit() == [asked[3]]
+    gate.switched(frozenset({"tutor", "student"}))
+    assert gate.admit() == [*asked[:3], asked[4]]
 
 
 @given(

@@ -1,19 +1,12 @@
-"""What a rollout costs us as work grows: more conversations, longer ones, more tokens in each.
-
-    python -m benchmarks.growth [--svg FILE]
-
-CPU seconds of the classroom and its record with engines that answer at once; the slope is that of
-the last doublings, on logarithmic axes: 1 is linear.
-"""
+"""What longer conversations cost us: more messages, more tokens; engines answer at once."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import math
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from config.schema import GenerationSettings, RewardModelSettings
@@ -27,9 +20,6 @@ from tests.fakes import ByteRenderer
 from utils.data.problems import Problem
 from utils.rewards import RewardSettings
 from utils.runs.record_writer import RecordWriter
-
-SVG = Path(__file__).resolve().parents[1] / "docs" / "growth.svg"
-Sweep = tuple[str, Sequence[int], Callable[[int], float]]
 
 
 class Instant:
@@ -104,58 +94,24 @@ def cpu_seconds(conversations: int = 64, turns: int = 6, tokens: int = 40) -> fl
         return time.process_time() - began
 
 
-SWEEPS: list[Sweep] = [
-    ("conversations", [2**n for n in range(5, 13)], lambda n: cpu_seconds(conversations=n)),
-    ("messages a conversation", [2, 4, 8, 16, 32], lambda n: cpu_seconds(turns=n)),
-    (
-        "tokens a conversation",
+SWEEPS: dict[str, tuple[Sequence[int], Callable[[int], float]]] = {
+    "messages": ([2, 4, 8, 16, 32], lambda n: cpu_seconds(turns=n)),
+    "tokens": (
         [100, 250, 500, 1000, 2000, 4000, 8000],
-        lambda n: cpu_seconds(conversations=16, turns=4, tokens=n // 4),
+        lambda n: cpu_seconds(conversations=16, turns=4, tokens=n // 4) * 4,
     ),
-]
+}
 
 
-def slope(sizes: Sequence[int], costs: Sequence[float]) -> float:
-    """The exponent between the third largest size and the largest."""
-    return math.log(costs[-1] / costs[-3]) / math.log(sizes[-1] / sizes[-3])
-
-
-def plot(found: Sequence[tuple[str, Sequence[int], Sequence[float]]], path: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams |= {"svg.hashsalt": "growth", "svg.fonttype": "none"}
-    from matplotlib import pyplot
-
-    figure, panels = pyplot.subplots(1, len(found), figsize=(4 * len(found), 3.2))
-    for panel, (name, sizes, costs) in zip(panels, found, strict=True):
-        panel.loglog(sizes, costs, "o-", label=f"measured, slope {slope(sizes, costs):.2f}")
-        linear = [costs[-1] * size / sizes[-1] for size in sizes]
-        panel.loglog(sizes, linear, ":", color="gray", label="linear")
-        panel.set(xlabel=name, ylabel="CPU seconds")
-        panel.minorticks_off()
-        panel.set_xticks(sizes[::2], [f"{size:,}" for size in sizes[::2]])
-        panel.legend(fontsize="small")
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
-    parser.add_argument("--svg", type=Path, default=SVG)
-    options = parser.parse_args()
+def sweep(name: str) -> dict[int, float]:
+    """CPU seconds of 64 conversations by their messages, or their tokens; the better of two."""
+    sizes, cost = SWEEPS[name]
     cpu_seconds(conversations=8)  # what is done once, is done
-    found = []
-    for name, sizes, cost in SWEEPS:
-        costs = [min(cost(size) for _ in range(2)) for size in sizes]
-        found.append((name, sizes, costs))
-        each = ", ".join(
-            f"{size}: {seconds:.3f}" for size, seconds in zip(sizes, costs, strict=True)
-        )
-        print(f"{name}: slope {slope(sizes, costs):.2f}; seconds: {each}", flush=True)
-    plot(found, options.svg)
-    print(f"plot: {options.svg}")
+    return {size: min(cost(size) for _ in range(2)) for size in sizes}
 
 
-if __name__ == "__main__":
-    main()
+def slope(costs: Mapping[int, float]) -> float:
+    """The exponent between the third largest size and the largest: 1 is linear."""
+    sizes = sorted(costs)
+    first, last = sizes[-3], sizes[-1]
+    return math.log(costs[last] / costs[first]) / math.log(last / first)
