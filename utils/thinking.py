@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from utils.thinking_formats import FINAL_RESPONSE, KNOWN, TAGS, ThinkingFormat, marker_pattern
+from utils.thinking_formats import (
+    AROUND_ANSWERS,
+    FINAL_RESPONSE,
+    KNOWN,
+    TAGS,
+    ThinkingFormat,
+    marker_pattern,
+)
 
 END_TAG = "<end_of_conversation>"
 THINK_OPEN, THINK_CLOSE = TAGS.begin, TAGS.end
@@ -99,7 +106,7 @@ class Thinking:
 
 TAGGED = Thinking()
 # A hosted model's template is not ours to read: whatever can only be a marker is hidden.
-HOSTED = Thinking([*(each for each in KNOWN if not each.words), FINAL_RESPONSE])
+HOSTED = Thinking([*(each for each in KNOWN if not each.words), FINAL_RESPONSE], AROUND_ANSWERS)
 
 
 def visible_text(text: str) -> str:

@@ -68,6 +68,9 @@ KNOWN = (
     ThinkingFormat(  # K2-Horizon: <ifm|think_fast>
         "<ifm|think>", "</ifm|think>", r"<ifm\|think\w*>", r"</ifm\|think\w*>"
     ),
+    ThinkingFormat(  # LongCat: <longcat_think>
+        "<x_think>", "</x_think>", r"<\s*\w+_think\s*>", r"<\s*/\s*\w+_think\s*>"
+    ),
     ThinkingFormat("<thinking>", "</thinking>"),
     ThinkingFormat("<thought>", "</thought>"),  # EXAONE
     ThinkingFormat("<reasoning>", "</reasoning>"),

@@ -18,7 +18,7 @@ _NEEDED = {"model", "messages", ITS_OTHER_NAME}  # nothing can be asked without
 _JOINT = "\n\n"
 
 _CALLED = {  # by words of its own, or by its name, which is no common word
-    "response_format": r"response_?format|json_?schema|structured.?outputs?|guided|grammar",
+    "response_format": r"response_?format|json.?(?:schema|mode)|structured.?out|guided|grammar",
     TOKEN_LIMIT: r"\bmax_?(?:output_?)?tokens\b",
     ITS_OTHER_NAME: r"\bmax_?completion_?tokens\b",
     "temperature": r"\btemperature\b",
@@ -28,10 +28,13 @@ _CALLED = {  # by words of its own, or by its name, which is no common word
 }
 _SYSTEM = re.compile(
     r"\b(?:system|developer)\b[^.]{0,40}\b(?:role|instruction|message|prompt)"
-    r"|\brole\b[^.]{0,40}\b(?:system|developer)\b|does not support ['\"`]?(?:system|developer)",
+    r"|\broles?\b[^.]{0,60}\b(?:system|developer|alternate)\b|should be ['\"`]user['\"`] or|"
+    r"does not support ['\"`]?(?:system|developer)",
     re.IGNORECASE,
 )
-_TOO_MUCH = re.compile(r"too (?:large|high|big|small|low)|exceed|at (?:most|least)|between", re.I)
+_TOO_MUCH = re.compile(
+    r"too (?:large|high|big|small|low)|exceed|at (?:most|least)|between|below|minimum", re.I
+)
 _THIS_PROMPT = re.compile(
     r"context.{0,12}(?:length|window|size|holds|limit)|\btoo (?:long|many)\b|reduce (?:the|your)\b"
     r"|prompt.{0,40}exceed|content.?(?:filter|policy|management)|moderation|safety|flagged"

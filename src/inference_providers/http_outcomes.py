@@ -33,6 +33,9 @@ _STATUS_WORDS = {  # in place of a number, as OpenAI and Google say it
     "invalid_request": 400,
     "context_length": 400,
 }
+_PASSING = (408, 409, 425, 498, 499)
+_NO_CREDIT = re.compile(r"credit balance|(?:insufficient|no) (?:credit|funds|balance)", re.I)
+_NO_MODEL = re.compile(r"not a valid model|\bmodel\b.{0,80}(?:does not exist|not found)", re.I)
 _BAD_KEY = re.compile(r"api.?key.{0,40}(valid|expired|missing)", re.IGNORECASE)
 
 
@@ -95,7 +98,8 @@ class Endpoint:
         key_name = self.key.variable or "no key is set: name its variable in api_key_env"
         if status == 401 or bad_key:
             return ProviderError(f"{self.who}: {status}, the key was refused ({key_name})")
-        if status == 402 or _field(body, "code") == "insufficient_quota":
+        no_credit = status == 400 and _NO_CREDIT.search(message)  # as Anthropic says it
+        if status == 402 or no_credit or _field(body, "code") == "insufficient_quota":
             return ProviderError(f"{self.who}: {status}, no credit is left on the key ({key_name})")
         if status == 403 and _flagged(body):
             return GaveUp(f"{self.who}: the endpoint's moderation refused the prompt: {message}")
@@ -107,7 +111,7 @@ class Endpoint:
         if status == 429:
             wait = _retry_after(headers, body)
             return Transient(f"429 {message}", throttled=True, retry_after_s=wait)
-        if status == 408 or status >= 500:
+        if status in _PASSING or status >= 500:
             wait = _retry_after(headers, body)
             return Transient(f"{status} {message}", retry_after_s=wait, lost=status in (408, 504))
         if status in (400, 422):
@@ -130,6 +134,8 @@ class Endpoint:
                 return ProviderError(f"{self.who}: {status}, {what}: {message}")
             if fields:
                 return FieldRefused(fields, message)
+            if _NO_MODEL.search(message):
+                return ProviderError(f"{self.who}: {status}, no such model: {message}")
         return GaveUp(f"{self.who}: {status}, the request was refused: {message}")
 
     @property

@@ -15,14 +15,18 @@ from functools import lru_cache
 from utils.answers import symbolic
 from utils.answers.forms import equal_forms
 from utils.answers.reading.unfinished import is_unfinished
+from utils.thinking import HOSTED
 
 MAX_LENGTH = 1000  # characters of an answer; longer ones are compared as they stand
 _BOX = re.compile(
-    r"(?:\\f?box(?:ed)?|\\Boxed|(?:\x08|(?<![A-Za-z\\]))oxed(?=\s*\{))(?![a-zA-Z])\s*"
+    r"(?:\\(?:f|frame)?box(?:ed)?|\\Boxed|(?:\x08|(?<![A-Za-z\\]))oxed(?=\s*\{))(?![a-zA-Z])\s*"
 )
 _BARE_END = re.compile(r"\$|\\\)|\\\]|\n|[.,;](?:\s|$)")
 _DENIED = re.compile(
     r"(?:\bnot|n't|\bcannot be|\bnever)(?:\s+(?:be|equal(?: to)?))?[\s:$*({\[\\]*$"
+)
+_TAKEN_BACK = re.compile(
+    r"\}?[\s$*)\]\\]*(?:text\{\s*)?(?:is|was)\s+(?:wrong|incorrect|not\s+(?:right|correct|the\s+(?:\w+\s+)?answer))\b"
 )
 _log = logging.getLogger(__name__)
 
@@ -33,7 +37,7 @@ def last_boxed(text: str) -> str | None:
     Braces nest and escaped ones are text.  `\boxed 5` holds what follows up to the end of the
     formula, line or clause.  A last box that is empty or cut off only repeats an earlier one if it
     begins as that one does; otherwise there is none.  Neither is there one that the text denies
-    (it is not \boxed{5}).
+    (it is not \boxed{5}; \boxed{5} is wrong).
     """
     boxes = list(_BOX.finditer(text))
     if not boxes:
@@ -44,7 +48,8 @@ def last_boxed(text: str) -> str | None:
         return before if before and before.startswith(held) else None
     if not whole or _DENIED.search(text, max(0, boxes[-1].start() - 40), boxes[-1].start()):
         return None
-    return held
+    after = text[boxes[-1].end() :].partition(held)[2] if held else ""
+    return None if _TAKEN_BACK.match(after) else held
 
 
 def _held(text: str, start: int) -> tuple[str, bool]:
@@ -75,7 +80,7 @@ def _unclosed(text: str) -> tuple[str, bool]:
 
 
 def is_correct(solution: str, answer: str) -> bool:
-    """Whether the solution's own last box holds the answer.
+    """Whether the solution's own last box holds the answer; what it only thinks does not count.
 
     Where the answer is a number, work still to be done is not one: a student who boxes the question
     of "What is 4 * 4?" has not solved it, though 4 * 4 equals 16 (`reading.unfinished`).
@@ -83,7 +88,7 @@ def is_correct(solution: str, answer: str) -> bool:
     May take as long as `symbolic.WALL_LIMIT_S` (plus waiting for a free slot); call it through
     `asyncio.to_thread` from a loop.
     """
-    boxed = last_boxed(solution)
+    boxed = last_boxed(HOSTED.hide(solution))
     if boxed is None or not equal(boxed, answer):
         return False
     return boxed == answer.strip() or not is_unfinished(boxed, answer)

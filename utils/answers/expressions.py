@@ -30,6 +30,7 @@ _SPELLING = NormalizationConfig(
     equations=False,
 )  # fmt: skip
 _CONVERSION = ConversionConfig(lowercase_symbols=False)
+_DEGREES = re.compile(r"(\d+(?:\.\d+)?)\s*\^\s*(?:\{\s*\\circ\s*\}|\\circ)")
 # where unknowns are tried: of both signs, no simple ratio between any two
 _POINTS = (
     ("1.3719", "0.4283", "2.1937", "0.7741", "3.0353"),
@@ -56,6 +57,7 @@ def _parsed(text: str) -> Any:
     text = text.replace("⦃", r"\\{").replace("⦄", r"\\}").replace("⟨", r"\text{").replace("⟩", "}")
     if ":" in text:  # a ratio, which the parser takes for a division
         return None
+    text = _DEGREES.sub(r"(\1\\cdot\\frac{\\pi}{180})", text)
     text = re.sub(r"\^(\d{2,})", r"^{\1}", text)
     try:
         found = latex2sympy(

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from utils.answers.leaf import is_date, is_plain, leaves_equal
-from utils.answers.reading.names import name_kind, split_name
+from utils.answers.reading.names import name_kind, names_differ, split_name
 from utils.answers.reading.numbers import plain_value
 from utils.answers.reading.remarks import domain_of, split_choice, split_remark
 from utils.answers.reading.split import listed, split, wrapped
@@ -26,18 +26,22 @@ LeafTest = Callable[[str, str], bool | None]
 class Group:
     """Items of a kind, in order: "()", "[)" and so on, ":" for a ratio, "column", "row" and "grid"
     for a matrix, "=" for x = 1, y = 2 with its names; or in any: "{}" for a set, "," for a list.
+    of: what an interval is the range of, where it says so.
     """
 
     text: str
     kind: str
     items: tuple[Form, ...]
     names: tuple[str, ...] = ()
+    of: str = ""
 
 
 Form = str | Group  # a text has no inner structure
 _UNORDERED, _TUPLES = ("{}", ","), ("()", "=")
 _MATRIX = re.compile(
-    r"\\begin\{([pbvBV]?matrix|array)\}(?:\{[lcr|]*\})?((?:(?!\\end).)*)\\end\{\1\}", re.DOTALL
+    r"⦃?\s*\\begin\{([pbB]?(?:small)?matrix|array|cases|aligned|gathered)\}(?:\{[lcr|]*\})?"
+    r"((?:(?!\\end).)*)\\end\{\1\}",
+    re.DOTALL,
 )
 _NAMED = re.compile(
     r"(?:[A-Za-z]\w?|\([A-Za-z](?:\s*,\s*[A-Za-z])+\))\s*(?:=|\\in(?![a-zA-Z]))\s*"
@@ -45,12 +49,15 @@ _NAMED = re.compile(
 )
 _RELATION = re.compile(
     r"(?:(?P<low>[^<>=]+?)\s*(?P<left><|\\le)\s*)?"
-    r"(?:[A-Za-z]|\\(?!le|ge|infty|pi|sqrt|frac)[a-z]+)(?:_\w|\([A-Za-z]\))?\s*"
+    r"(?P<of>(?:[A-Za-z]|\\(?!le|ge|infty|pi|sqrt|frac)[a-z]+)(?:_\w|\([A-Za-z]\))?)\s*"
     r"(?:(?P<right><|\\le|>|\\ge)\s*(?P<high>[^<>=]+))?"
+)
+_BUILDER = re.compile(
+    r"\s*[a-zA-Z]\s*(?:\||:|\\mid(?![a-z]))([^|:,;]*(?:[<>]|\\(?:[lg]e|ne)(?![a-z]))[^|:,;]*)"
 )
 _SIGNS = re.compile(r"\\([pm])[pm](?![a-z])")
 _DECIMAL_COMMA = re.compile(
-    r"([-+]?(?:0|\d{4,})),(\d+)(?![\d,])|([-+]?\d{1,3}),(\d{2}|\d{4,})(?![\d,])"
+    r"[€£]?\s*(?:([-+]?(?:0|\d{4,})),(\d+)(?![\d,])|([-+]?\d{1,3}),(\d{2}|\d{4,})(?![\d,]))"
 )
 
 
@@ -92,11 +99,12 @@ def _parse(text: str, depth: int) -> Form:
     if depth > MAX_DEPTH or not text or is_date(text):
         return text
     if named := _NAMED.match(text):
-        return _parse(text[named.end() :], depth + 1)
+        return _called(named[0].strip(), _parse(text[named.end() :], depth + 1))
     if matrix := _MATRIX.fullmatch(text):
-        return _matrix(
-            text, [r.split("&") for r in re.split(r"\\\\", matrix[2]) if r.strip()], depth
-        )
+        rows = [r.split("&") for r in re.split(r"\\\\", matrix[2]) if r.strip()]
+        if rows and all("".join(row).count("=") == 1 for row in rows):  # a system of equations
+            return _parse(", ".join("".join(row) for row in rows), depth + 1)
+        return _matrix(text, rows, depth)
     if text in (r"\emptyset", r"\varnothing"):
         return Group(text, "{}", ())
     if items := listed(text) or quantities(text):
@@ -110,6 +118,17 @@ def _parse(text: str, depth: int) -> Form:
     if len(parts) > 2 and parts[0] and None not in parts:  # 4:6:8 is 2:3:4
         return Group(text, ":", tuple(str(part / parts[0]) for part in parts if part is not None))
     return _interval(text, depth) or text
+
+
+def _called(name: str, form: Form) -> Form:
+    """(x, y) = (1, 2) with its names; an interval that says whose range it is."""
+    if not isinstance(form, Group) or form.names:
+        return form
+    names = tuple(same_text(part) for part in name.rstrip("= ").strip("()").split(","))
+    if name[0] != "(":
+        return replace(form, of=names[0].removesuffix(r"\in"))
+    is_each = form.kind == "()" and len({*map(name_kind, names)}) == len(form.items)
+    return replace(form, kind="=", names=names) if is_each else form
 
 
 def _all(texts: Sequence[str], depth: int) -> tuple[Form, ...]:
@@ -155,6 +174,8 @@ def _bracketed(text: str, depth: int) -> Form:
     if len(items) == 1:
         items = split(inner, ",")
     if text[0] == "⦃" or (text[0] == "{" and len(items) > 1):
+        if builder := _BUILDER.fullmatch(inner):  # {x | x > 3}
+            return _parse(builder[1], depth + 1)
         if re.search(r"[|:]|\\mid", inner):
             return text
         members = _all(_members(items), depth) if inner.strip() else ()
@@ -175,7 +196,8 @@ def _interval(text: str, depth: int) -> Form | None:
             return None
         low, high = (match["high"], match["right"]), (None, None)
     brackets = ("[" if low[1] in (r"\le", r"\ge") else "(") + ("]" if high[1] == r"\le" else ")")
-    return Group(text, brackets, _all([low[0] or r"-\infty", high[0] or r"\infty"], depth))
+    ends = _all([low[0] or r"-\infty", high[0] or r"\infty"], depth)
+    return Group(text, brackets, ends, of=same_text(match["of"]))
 
 
 # --- comparing -------------------------------------------------------------------------------
@@ -183,6 +205,8 @@ def _interval(text: str, depth: int) -> Form | None:
 
 def _equal(a: Form, b: Form, leaf: LeafTest) -> bool | None:
     if isinstance(a, Group) and isinstance(b, Group):
+        if a.of and b.of and names_differ(a.of, b.of):
+            return False
         if a.kind in _UNORDERED and b.kind in _UNORDERED:
             return _same_items(a.items, b.items, leaf)
         if a.names and b.names:

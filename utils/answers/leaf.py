@@ -24,11 +24,12 @@ from utils.answers.reading.units import MONTH, split_unit
 
 MIN_DIGITS = 6  # of a decimal that stands for a value it only rounds
 _DECIMAL = re.compile(r"[-+]?(\d*)\.(\d+)")
-_BASE = re.compile(r"\(?([0-9A-Fa-f]+)\)?_(?:\{\s*)?(\d+)(?:\s*\})?")
+_BASE = re.compile(r"[(⟨\s]*([0-9A-Fa-f]+)[)⟩\s]*_(?:\{\s*)?(\d+|⟨?[a-z]{3,}⟩?)(?:\s*\})?")
 _CLOCK = re.compile(r"([01]?\d|2[0-4])\s*:\s*([0-5]\d)(?:\s*:\s*([0-5]\d))?")
 _HOUR = re.compile(r"1[0-2]|0?\d")
 _RATIO = re.compile(r"\s*:\s*")
 _FUNCTIONS = re.compile(r"\\|(?<![A-Za-z])(?:sin|cos|tan|cot|sec|csc|log|ln|exp|mod)(?![A-Za-z])")
+_PRIMES = re.compile(r"(?<![A-Za-z])[A-Za-z]'+")  # f' is not f
 _PROSE = re.compile(r"(?<![A-Za-z\\])(?=[A-Za-z]*[aeiouyAEIOUY])[A-Za-z]{3,}")
 
 
@@ -60,10 +61,11 @@ def read(text: str) -> Read:
     if changed:
         return Read(name, text, None, "", frozenset(), False, None, None, True, ())
     base, numeral = None, _BASE.fullmatch(core)
-    if numeral and numeral[2] == "10":
+    radix = plain_value(numeral[2]) if numeral else None
+    if numeral and radix == 10:
         core = numeral[1]
-    elif numeral:
-        base = (numeral[1].lstrip("0").lower(), int(numeral[2]))
+    elif numeral and radix:
+        base = (numeral[1].lstrip("0").lower(), int(radix))
     clock = _clock(core, unit)
     value = None if base else _ratio(core) if ":" in core else plain_value(core)
     value = value * scale if value is not None else None
@@ -130,6 +132,8 @@ def _values(x: Read, y: Read) -> bool | None:
     left, right = same_text(x.text), same_text(y.text)
     if left == right:
         return x.percent == y.percent
+    if _PRIMES.findall(left) != _PRIMES.findall(right):
+        return False
     surds = surd_value(x.text), surd_value(y.text)
     if all(surds):
         return surds[0] == surds[1] and x.percent == y.percent
@@ -159,8 +163,9 @@ def _same_time(x: Read, y: Read) -> bool:
 
 
 def _is_letter(one: Read) -> bool:
-    """A lone letter, with or without brackets: a choice, or an unknown."""
-    return one.value is None and len(_plain(one.text)) == 1
+    """A lone letter, with or without brackets: a choice, or an unknown; not -x, not A'."""
+    is_bare = not re.search("[-']", one.text)
+    return one.value is None and is_bare and len(_plain(one.text)) == 1
 
 
 def _plain(text: str) -> str:

@@ -150,7 +150,20 @@ def _read_parquet(path: Path) -> Iterator[tuple[int, Row]]:
         table = parquet.ParquetFile(path).read()
     except (ArrowException, OSError) as error:
         raise ValueError(f"{path}: not Parquet: {_first_line(error)}") from None
-    yield from enumerate(table.to_pylist(maps_as_pydicts="lossy"), 1)
+    if len({*table.column_names}) < table.num_columns:
+        raise ValueError(f"{path}: two columns have one name ({', '.join(table.column_names)})")
+    yield from enumerate(_as_written(table).to_pylist(maps_as_pydicts="lossy"), 1)
+
+
+def _as_written(table: Any) -> Any:
+    """The table with short floats as the shortest decimals they stand for: 0.1, not 0.1000001."""
+    import pyarrow as pa
+
+    for place, field in enumerate(table.schema):
+        if field.type in (pa.float16(), pa.float32()):
+            exact = table[place].cast(pa.float32()).cast(pa.string()).cast(pa.float64())
+            table = table.set_column(place, field.name, exact)
+    return table
 
 
 def _read_arrow(path: Path) -> Iterator[tuple[int, Row]]:

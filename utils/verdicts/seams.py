@@ -8,7 +8,7 @@ from utils.verdicts.verdict_text import ARGUMENTS, GAP, MARKS, OPENING, QUOTE, n
 
 _EVENT = re.compile(
     rf"(?P<open>[{{\uff5b](?={GAP}(?:{QUOTE})?[A-Za-z_]+(?:{QUOTE})?\s*[:\uff1a]))"
-    rf"|(?:(?<=[{{,\uff5b\uff0c]){GAP}|(?<={MARKS})\s+)(?:(?P<key>{QUOTE})decision{QUOTE}|decision)\s*[:\uff1a]\s*"
+    rf"|(?:(?<=[{{,;\uff5b\uff0c]){GAP}|(?<={MARKS})\s+)(?:(?P<key>{QUOTE})decision{QUOTE}|decision)\s*[:\uff1a]\s*"
     rf"(?:{QUOTE})?[\s*]*(?:(?P<word>ok|reject(?:ed)?)[\s.!*]*(?:{QUOTE}|(?=[,}}\s]))"
     rf"(?P<close>\s*[,\uff0c]?\s*[}}\uff5d])?|(?P<cut>reject)\s*$)",
     re.IGNORECASE,
@@ -34,16 +34,17 @@ def loose_decision(text: str) -> str | None:
     first = OPENING.search(text)
     if first is None:
         return None
-    top, members, at_end = _follow(text, first.start())
+    top, members, rest = _follow(text, first.start())
     if not top:
+        at_end = not rest.strip("}`] \n\r\t")
         return "REJECT" if members and members[-1] == "REJECT" and at_end else None
     if set(top) == {"OK"}:
-        return "OK" if "REJECT" not in members else None
+        return "OK" if "REJECT" not in members and "REJECT" not in rest else None
     return "REJECT" if set(top) == {"REJECT"} else None
 
 
-def _follow(text: str, start: int) -> tuple[list[str], list[str], bool]:
-    """Decisions of the outermost objects; all decisions; whether the last one ends the text."""
+def _follow(text: str, start: int) -> tuple[list[str], list[str], str]:
+    """Decisions of the outermost objects; all decisions; the text after the last one."""
     stack: list[list[str]] = []
     top: list[str] = []
     members: list[str] = []
@@ -71,7 +72,7 @@ def _follow(text: str, start: int) -> tuple[list[str], list[str], bool]:
             _close(stack, top)
     if stack and stack[0]:
         top.append(_one(stack[0]))
-    return top, members, not text[end:].strip("}`] \n\r\t")
+    return top, members, text[end:]
 
 
 def _close(stack: list[list[str]], top: list[str]) -> None:

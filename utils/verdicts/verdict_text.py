@@ -31,9 +31,9 @@ _ESCAPE = re.compile(
 )
 MARKS = "[\"'\u2018-\u201f\u00ab\u00bb\u300c-\u300f\uff02]"
 QUOTE = rf"\\*{MARKS}"
-GAP = r"(?:\s|//[^\n]*\n|/\*.*?\*/)*"
+GAP = r"(?:\s|\\[nrt]|//[^\n]*\n|/\*.*?\*/)*"
 OPENING = re.compile(
-    rf"[{{\uff5b]{GAP}(?:{QUOTE}[A-Za-z_]+{QUOTE}"
+    rf"[{{\uff5b]{GAP}(?:{QUOTE}[A-Za-z_]+(?:{QUOTE}){{1,2}}"
     r"|(?:[A-Za-z_]+\s*:[^{}]{0,80})?(?:reasoning|decision|evidence))"
     r"\s*[:\uff1a]",
     re.IGNORECASE,
@@ -41,16 +41,17 @@ OPENING = re.compile(
 ARGUMENTS = ("arguments", "args", "parameters", "input")  # of a tool call, as a string
 _WORD = r"(?P<word>ok|reject(?:ed)?)"
 _VALUE = re.compile(rf"(?:[\s\"'`.*!$]|\\+(?:boxed|text)\{{)*{_WORD}[\s\"'`.*!$}}]*", re.IGNORECASE)
-_LABEL = r"(?:decision|verdict|judge?ment)\b[\s\"'*_`]*(?:[:=\uff1a>|\u2013-]|is\b)[\s\"'*_`]*"
+_LABEL = r"(?:decision|verdict|judge?ment)\b[\s\"'*_`]*(?:[:=\uff1a>|\u2013-]+|is\b)[\s\"'*_`]*"
 _MENTION = re.compile(rf"{_LABEL}{_WORD}|^\W*(?P<alone>reject(?:ed)?)\W*$", re.I | re.M)
 _LINE = re.compile(
-    rf"[\s*_#>`<|-]*(?:my\s+)?(?:final\s+)?{_LABEL}{_WORD}\b[\"'*_`]*(?:</\w+>)?"
+    rf"[\s*_#>`<|-]*(?:\d+[.)]\s*)?(?:(?:thus|therefore|so|hence),?\s+)?(?:(?:my|the)\s+)?(?:final\s+)?{_LABEL}{_WORD}\b[\"'*_`]*(?:</\w+>)?"
     r"(?P<why>\s*[.!\u3002|]?\s*$|\s*[.,;:(\u3002\uff0c\u2013\u2014-]\s*.*|\s+(?:because|since|as)\b.*)",
     re.IGNORECASE,
 )
 _HEAD = re.compile(r"[\s*_#>`]*(?P<word>REJECT(?:ED)?)[*_`]*\s*[.:;,\u2013\u2014-]\s+\S")
 _OK_HEAD = re.compile(r"\W*OK\b")
-_LONE_LABEL = re.compile(r"(decision|verdict)[*_]*\s*:[*_]*\s*\n\s*", re.IGNORECASE)
+_LONE_LABEL = re.compile(r"(decision|verdict)[*_]*[ \t]*(?::[*_]*[ \t]*)?\n\s*", re.IGNORECASE)
+_ALONE = re.compile(r"[^\w?]*reject(?:ed)?[^\w?]*", re.IGNORECASE)
 _LOOSE_END = re.compile(
     r"""["']\s*,?\s*["']decision["']\s*:\s*["']reject(?:ed)?["']\s*,?\s*\}[\s`]*$""", re.IGNORECASE
 )
@@ -166,7 +167,8 @@ def contradicted(text: str, objects: Sequence[Found], decision: str) -> str | No
     edges = [0, *(edge for o in objects for edge in (o.start, o.end)), len(text)]
     outside = [text[a:b] for a, b in zip(edges[::2], edges[1::2], strict=True)]
     mentions = {named(m) for part in outside for m in _MENTION.finditer(part)}
-    return "doubt" if "REJECT" in mentions else None
+    # "However, I would REJECT this": the word as it was asked for, after the object
+    return "doubt" if "REJECT" in mentions or re.search(r"\bREJECT", text[last:]) else None
 
 
 def plain_decision(text: str) -> str | None:
@@ -184,6 +186,8 @@ def plain_decision(text: str) -> str | None:
     if (head := _HEAD.match(lines[0])) and not any(_OK_HEAD.match(line) for line in lines):
         said.add(named(head))
     said |= {d for d in [as_decision(text), _boxed(lines[-1])] if d}
+    if _ALONE.fullmatch(lines[-1]) or _ALONE.fullmatch(lines[0]):
+        said.add("REJECT")
     if said == {"OK"}:
         return "OK" if "reject" not in text.lower() else None
     return "REJECT" if said | set(found.values()) == {"REJECT"} else None

@@ -63,6 +63,18 @@ ADAPTED = {
                 param="messages[0].role"),
         "puts the system text into the first user message",
     ),
+    "the system role by those there are": (
+        refuses("Only user, assistant and tool roles are supported, got system.", no_system),
+        "puts the system text into the first user message",
+    ),
+    "the system role by the order": (
+        refuses("Conversation roles must alternate user/assistant/user/...", no_system),
+        "puts the system text into the first user message",
+    ),
+    "the system role by its values": (
+        refuses("Input should be 'user' or 'assistant'", no_system, param="messages.0.role"),
+        "puts the system text into the first user message",
+    ),
     "an extra field": (
         refuses("Unrecognized request argument supplied: 'usage'", without("usage")),
         "goes on without usage",
@@ -107,6 +119,7 @@ async def test_the_budget_knows_the_token_limit_by_its_other_name() -> None:
 STUCK = {
     "a needed field": ({"param": "model"}, "bad name", "model='some/model'"),
     "a limit": ({}, "max_tokens is too large: at most 10", "max_tokens=20"),
+    "a lower limit": ({}, "max_tokens: 20 is below the minimum of 1024", "max_tokens=20"),
 }
 
 

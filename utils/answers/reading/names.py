@@ -14,7 +14,7 @@ _LABEL = re.compile(
 )
 _COUNT = re.compile(r"(?<![A-Za-z0-9_])(?<!_\{)\d")  # a number: 3x is no name, x3 and x_3 are
 _MEASURE = re.compile(
-    r"(?=.*[A-Za-z])[A-Za-z\\\s{}⟨⟩_'|:/()+\-]*(?:(?:_\{?|\(|=)\d+[A-Za-z\\\s{}⟨⟩_'|:/()+\-]*)*"
+    r"(?=.*[A-Za-z])[A-Za-z\\\s{}⟨⟩_'|:/()\[\]+\-]*(?:(?:_\{?|\(|=)\d+[A-Za-z\\\s{}⟨⟩_'|:/()+\-]*)*"
 )
 _UNKNOWN = re.compile(r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z]{2})")
 _MARKS = re.compile(r"\\(?:angle|measuredangle|triangle|widehat|vec|overrightarrow)(?![a-z])")
@@ -31,7 +31,7 @@ def split_name(text: str) -> tuple[str, str]:
     if not all(sides) or not sides or name[-1:] in "<>!":
         return "", text
     numeric = not any(_UNKNOWN.search(split_unit(side).core) for side in sides)
-    name = name.replace("^{-1}", "")  # of an inverse function
+    name = name.replace("^{-1}", "_inverse")
     is_name = _NAME.fullmatch(name) and not _COUNT.search(name.partition("(")[0])
     if is_name and (len(sides) == 1 or numeric):
         return same_text(name), sides[-1]
@@ -52,7 +52,7 @@ def name_kind(name: str) -> tuple[str, str]:
     name = _MARKS.sub("", name).replace("{", "").replace("}", "")
     if root := re.fullmatch(r"([xyz])_\d+", name):  # the roots x_1, x_2 come in any order
         return "letter", root[1]
-    if function := re.fullmatch(r"([A-Za-z])\([a-z]\)", name):
+    if function := re.fullmatch(r"([A-Za-z](?:_\w+)?'*)\([a-z]\)", name):
         return "function", function[1]
     if re.fullmatch(
         r"\\?[a-z]+_\w+|[A-Za-z](?:_\w+)?'*|\\[a-zA-Z]+|[A-Za-z]+\([A-Z\d=<>]+\)", name

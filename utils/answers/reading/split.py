@@ -7,11 +7,24 @@ import re
 from utils.answers.reading.numbers import in_words
 
 _OPEN, _CLOSE = "([{⦃⟨", ")]}⦄⟩"
-_AND = re.compile(r"\s*(?:⟨(?:and|or)⟩|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z]))\s*")
+_AND = re.compile(
+    r"\s*(?:⟨(?:and|or)⟩|\\(?:vee|lor)(?![a-z])|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z]))\s*"
+)
+_IS = r"(?:[<>]|\\[lg]e(?![a-z]))"
+_BOTH = re.compile(  # two bounds of one unknown
+    rf"(?=.*{_IS}.*{_IS})(?<![A-Za-z\\])(?P<one>[A-Za-z])(?![A-Za-z])[^,;]*?"
+    r"(?:(?<![A-Za-z\\])and(?![A-Za-z])|\\(?:wedge|land)(?![a-z]))[^,;]*"
+    r"(?<![A-Za-z\\])(?P=one)(?![A-Za-z])"
+)
 
 
 def listed(text: str) -> list[str]:
-    """The items of a list without brackets, of an "and"/"or", of a union; [] for a single one."""
+    """The items of a list without brackets, of an "and"/"or", of a union; [] for a single one.
+
+    x < 2 and x > 5 are no two answers: both must hold.
+    """
+    if _BOTH.search(text):
+        return []
     for parts in (split(text, r"\cup"), split(text, ";"), split(text, ",")):
         if len(parts) > 1:
             parts = [_AND.sub("", p, count=1) if _AND.match(p) else p for p in parts]

@@ -59,6 +59,10 @@ _LABELLED = re.compile(
     r"s?[ ]#?$",
     re.IGNORECASE,
 )
+_SIGN_WORD = re.compile(  # x is minus 3; not 5 minus 3, nor x minus 3
+    r"(?:(?:^|[^\w\s)\]}$%]|\b(?:is|are|be|to|get|was|equals|gives|says|of|by|or|and))\s*)"
+    r"(?P<sign>\b(?:negative|minus) )$", re.IGNORECASE
+)  # fmt: skip
 _EXPONENT = re.compile(r"[A-Za-z)\]}]\s?\^\{?$")
 _MARKER = re.compile(r"^[ \t]*(?:\*\*)?(\d{1,2})[.)](?:\*\*)?[ \t]+(?=\S)", re.MULTILINE)
 _SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9,
@@ -129,8 +133,9 @@ def _in_digits(text: str) -> Iterator[NumberInText]:
             continue
         percent = _PERCENT.match(text, end)
         values = list(_values(match))
-        if _negative(text, start):
-            start, values[0] = start - 1, (-values[0][0], start - 1, values[0][2])
+        if sign := _negative(text, start):
+            start -= sign
+            values[0] = (-values[0][0], start, values[0][2])
         for value, first, last in values[:-1]:
             yield NumberInText.at(value, first, last)
         value, first, last = values[-1]
@@ -166,14 +171,16 @@ def _values(match: re.Match[str]) -> Iterator[tuple[Fraction, int, int]]:
     yield value, start, end
 
 
-def _negative(text: str, start: int) -> bool:
-    """Whether the sign before a number is a sign and not a subtraction or a hyphen."""
+def _negative(text: str, start: int) -> int:
+    """How long the sign before a number is; 0 for none, a subtraction or a hyphen."""
+    if said := _SIGN_WORD.search(text, max(0, start - 20), start):
+        return len(said["sign"])
     if start == 0 or text[start - 1] != "-":
-        return False
+        return 0
     before = text[: start - 1]
     if before and (before[-1].isalnum() or before[-1] in ")]}-"):
-        return False
-    return not before.rstrip()[-1:].isdigit()
+        return 0
+    return int(not before.rstrip()[-1:].isdigit())
 
 
 def _list_markers(text: str) -> set[int]:

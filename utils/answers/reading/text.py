@@ -20,6 +20,7 @@ _UNICODE = str.maketrans(
         "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset ", "≈": r"\approx ", "θ": r"\theta ",
         "α": r"\alpha ", "β": r"\beta ", "²": "^2", "³": "^3", "⁴": "^4", "′": "'", "’": "'",
         "⟨": "(", "⟩": ")", "⦃": "{", "⦄": "}", "⁄": "/", "¢": " cents",
+        "∶": ":", "、": ", ", "或": " or ", "和": " and ",
     }
 )  # fmt: skip
 PLAIN = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?")
@@ -29,6 +30,13 @@ _VULGAR = re.compile("[¼-¾⅐-⅞]")
 # what is left of \frac, \text ... where a string literal or JSON read \f, \t, \b as one character
 _EATEN = re.compile(r"[\t\f\x08]?(?<![A-Za-z\\])(rac|ext|inom|oxed)(?=\s*[{\d])")
 _EATEN_FULL = {"rac": r"\frac", "ext": r"\text", "inom": r"\binom", "oxed": r"\boxed"}
+# what stands at an answer's end and says nothing: a proof's end, an equation's number
+_AT_END = re.compile(
+    r"(?<=\S)\s*(?:\\q?quad|\\ )?\s*(?:\\(?:blacksquare|square|checkmark|qedsymbol)"
+    r"|\\(?:tag|label)\s*\{[^{}]*\}|\\\\)\s*$"
+)
+_REALS = re.compile(r"\\mathbb\s*\{?\s*R\s*\}?\s*$")
+_CONTINENTAL = re.compile(r"(?<![\d.,])\d{1,3}(?:(?:\.\d{3}){2,}|(?:\.\d{3})+,\d+)(?![\d.,])")
 _THOUSANDS = re.compile(
     r"(?<=\d)(?:,?\\!\s?|\s?\{\s?,\s?\}|\\,|\{\\,\}|\\ |[\u00a0\u202f\u2009'])(?=\d{3}(?!\d))"
 )
@@ -55,10 +63,17 @@ _SPELLINGS = tuple(
          r"|color\{[^{}]*\}|rm|bf|it|tiny|small|normalsize|[lL]arge|LARGE|[hH]uge)(?![a-zA-Z])"
          r"|(?<!\\)\\[;:> ]|~|`|^\s*\*\*|\*\*\s*$|\\\(|\\\)|(?<!\\)\\\[|(?<!\\)\\\]", " "),
         (r"\\[lr]?[vV]ert(?![a-zA-Z])|\\\|", "|"),
+        (r"(^|\\cup|\\in|=)\s*\](?=[^\]\[]+[,;][^\]\[]+[\]\[])", r"\1("),
+        (r"([\[(][^\]\[()]*[,;][^\]\[()]*)\[(?=\s*(?:$|\\cup|\\cap))", r"\1)"),
         (r"\*\*", "^"),
         (r"\.\.\.", r"\\ldots "),
         (r"(?<=\d)/-", ""),
         (r"\(\s*⟨([^⟨⟩]*)⟩\s*\)", r"⟨\1⟩"),
+        (r"⟨([^⟨⟩]*?)\s+(and|or)⟩", r"⟨\1⟩ \2 "),
+        (r"\\frac\s*\{\s*⟨([^⟨⟩]*)⟩\s*\}\s*\{\s*⟨([^⟨⟩]*)⟩\s*\}", r"⟨\1/\2⟩"),
+        (r"\\dot\s*\{(\d)\}(\d*)\s*\\dot\s*\{(\d)\}", r"\\overline{\1\2\3}"),
+        (r"_\{\s*1\s*[,;/]\s*2\s*\}(?=\s*=)", ""),
+        (r"(?i)^\s*⟨?no solutions?⟩?\s*$", r"\\emptyset "),
         (r"(?<=\d)\s*(?:R|⟨?\s*(?:R|remainder)\s*⟩?)\s*(?=\d)", "r"),
         (r"\*|\\(?:cdotp|ast)(?![a-zA-Z])", r"\\cdot "),
         (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
@@ -73,6 +88,7 @@ _SPELLINGS = tuple(
         (r"\\(?:leqslant|leq|le)(?![a-zA-Z])|<=", r"\\le "),
         (r"\\(?:geqslant|geq|ge)(?![a-zA-Z])|>=", r"\\ge "),
         (r"\\neq(?![a-zA-Z])|!=", r"\\ne "),
+        (r"\\lg(?![a-zA-Z])", r"\\log_{10} "),
         (r"\\lt(?![a-zA-Z])", "<"),
         (r"\\gt(?![a-zA-Z])", ">"),
         (r"(?<=\d)\s*[xX]\s*(?=10\s*\^)", r"\\times "),
@@ -96,7 +112,9 @@ def clean(text: str) -> str:
     text = _EATEN.sub(lambda m: _EATEN_FULL[m[1]], text)
     if not text.isascii():
         text = _ascii(text)
-    text = _THOUSANDS.sub("", text)
+    text = _AT_END.sub("", _THOUSANDS.sub("", text))
+    text = _CONTINENTAL.sub(lambda m: m[0].replace(".", "").replace(",", "."), text)
+    text = _REALS.sub(r"(-\\infty, \\infty)", text)
     text = text.replace(r"\$", DOLLAR)
     if text.count("$") % 2:  # no pair of math signs: one of them is a currency
         text = _CURRENCY.sub(DOLLAR, text, count=1)
@@ -111,7 +129,8 @@ def clean(text: str) -> str:
         text = whole[1]
     for pattern, new in _SPELLINGS:
         text = pattern.sub(new, text)
-    text = _arguments_in_braces(text).strip(" \"'").rstrip(".,;").strip()
+    text = _arguments_in_braces(text).strip(' "').rstrip(".,;").strip()
+    text = text[1:-1].strip() if text[:1] == text[-1:] == "'" else text.lstrip("'")
     return text
 
 

@@ -46,7 +46,8 @@ def is_unfinished(boxed: str, reference: str) -> bool:
     box, wanted = _values_of(boxed), _values_of(reference)
     if [same_text(value) for value in box] == [same_text(value) for value in wanted]:
         return False
-    if not all(_NUMERIC.fullmatch(value) for value in wanted) or any(_waits(v, "") for v in wanted):
+    are_numbers = all(value and _NUMERIC.fullmatch(value) for value in wanted)
+    if not are_numbers or any(_waits(value, "") for value in wanted):
         return False
     return any(_waits(value.rpartition("=")[2], reference) for value in box)
 
@@ -62,9 +63,8 @@ def _waits(text: str, reference: str) -> bool:
     """Whether an operation or a function of numbers stands in a value."""
     if plain_value(text) is not None:
         return _divides(text)
-    if _FUNCTION.search(text) or (
-        reference and _UNKNOWN.search(text) and not _RELATION.search(text)
-    ):
+    is_open = _FUNCTION.search(text) or (reference and _UNKNOWN.search(text))
+    if is_open and not _RELATION.search(text):
         return True
     text = _EXPONENT.sub("", _POWER_OF_TEN.sub("e", text))
     if _SUM.search(text) or _PRODUCT.search(text):

@@ -36,8 +36,8 @@ _FILLERS = frozenset(
 _QUALIFIERS = frozenset(
     """not least most more less fewer over under above below greater smaller larger than between
     after before except without minus plus times almost nearly up only times multiplied divided
-    subtracted added never cannot or root half twice double triple squared cubed sum product
-    difference quotient reciprocal inverse opposite negative""".split()  # noqa: SIM905
+    subtracted added never cannot wrong incorrect impossible or root half twice double triple
+    squared cubed sum product difference quotient reciprocal inverse opposite negative""".split()  # noqa: SIM905
 )
 _NOT_UNITS = frozenset(
     "sin cos tan cot sec csc log ln exp sqrt pi mod max gcd lcm lim det or".split()  # noqa: SIM905
@@ -51,7 +51,9 @@ _TAIL = re.compile(
     rf"(?:⟨(?P<marked>[^⟨⟩]*)⟩|(?P<plain>(?<!\\)(?<!{_LETTER}){_LETTER}(?:{_LETTER}|\.)*))"
     r"\s*(?:\^\s*\{?\s*(?P<power>[23])\s*\}?)?\s*$"
 )
-_DEGREES = re.compile(r"\^\s*\{?\s*\\circ\s*\}?\s*(?:[CF]\b|⟨[CF]⟩)?\s*$")
+_DEGREES = re.compile(r"\^\s*\{?\s*\\circ\s*\}?\s*⟨?(?P<scale>[CFK]\b)?⟩?\s*$")
+_OF_AN_ANGLE = re.compile(r"\\(?:arc)?(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
+_FACTOR = re.compile(r"(?<![A-Za-z\\⟨])[A-Za-z]\s+$")  # r of 2\pi r h
 _PERCENT = re.compile(r"(.*?)\s*(?:\\?%|⟨?\s*(?:per\s?cent(?:age)?|pct)\s*⟩?)", re.IGNORECASE)
 _HEAD = re.compile(rf"(-?)\s*(?:([€£¥₹{DOLLAR}])|USD|Rs\.?)\s*")
 _MODULUS = re.compile(r"\s*\(?\s*\\(?:pmod|bmod|mod)\s*\{?\s*(\w+)\s*\}?\s*\)?$")
@@ -78,8 +80,9 @@ def split_unit(text: str) -> Quantity:
     text, currency = _currency(text)
     if percent := _PERCENT.fullmatch(text):
         return Quantity(percent[1].strip(), percent=True)
-    if degrees := _DEGREES.search(text):
-        return Quantity(text[: degrees.start()].strip(), "deg")
+    if (degrees := _DEGREES.search(text)) and not _OF_AN_ANGLE.search(text):
+        scale_of = frozenset(filter(None, [degrees["scale"]]))
+        return Quantity(text[: degrees.start()].strip(), "deg", scale_of)
     if (modulus := _MODULUS.search(text)) and re.search(r"\(|\\pmod", modulus[0]):
         return Quantity(text[: modulus.start()].strip(), f"mod {modulus[1]}")
     words: list[str] = []
@@ -128,6 +131,8 @@ def _words(text: str, tail: re.Match[str]) -> list[str] | None:
     words = re.findall(rf"(?:{_LETTER}|\.)+", (tail["marked"] or tail["plain"]).lower())
     spaced = before[-1:].isspace() or bool(re.search(r"[A-Za-z⟩]\s*/$", before))
     if tail["plain"] and not _is_plain_unit(words[0], spaced):
+        return None
+    if tail["plain"] and len(words[0]) == 1 and _FACTOR.search(before):
         return None
     return words + ([f"^{tail['power']}"] if tail["power"] else [])
 

@@ -26,7 +26,10 @@ _ANNOUNCED = (
     r"(?:answer|option|choice|result|solution)(?:\s+(?:is|was|should\s+be|would\s+be))?\s*[:=]?"
     r"\s*[\"'(*$]*"
 )
-_BETWEEN = re.compile(r"[\s,;()\[\]$&]*+(?:and|or)?[\s,;()\[\]$&]*+", re.IGNORECASE)
+_BETWEEN = re.compile(
+    r"[\s,;()\[\]$&]*+(?:and|or)?[\s,;()\[\]$&]*+(?:[a-z](?:_\d)?\s*=\s*)?", re.IGNORECASE
+)
+_RATIO = re.compile(r"\s*\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?)+\s*")
 _SPELLINGS = (
     (re.compile(r"\\[dtc]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}"), r"\1/\2"),
     (
@@ -34,7 +37,12 @@ _SPELLINGS = (
         "",
     ),
     (re.compile(r"\\sqrt|√|sqrt"), "√"),
-    (re.compile(r"\\pi|π"), "π"),
+    (re.compile(r"\\pi|π|(?<![A-Za-z])pi(?![A-Za-z])"), "π"),
+    (re.compile(r"\\infty|∞"), "∞"),
+    (re.compile(r"\\(?:leqslant|leq?)(?![a-z])|≤|<="), "≤"),
+    (re.compile(r"\\(?:geqslant|geq?)(?![a-z])|≥|>="), "≥"),
+    (re.compile("²"), "^2"),
+    (re.compile("³"), "^3"),
     (re.compile(r"\\(?:cdot|times)|[·×]"), ""),
     (re.compile(r"√\(([^()]*)\)"), r"√\1"),
     (re.compile(r"[−–]"), "-"),
@@ -48,6 +56,7 @@ class _Answer:
     number: Fraction | None = None
     percent: bool = False
     numbers: tuple[Fraction, ...] = ()
+    in_order: bool = True
     words: re.Pattern[str] | None = None
     expression: str = ""
 
@@ -63,7 +72,7 @@ def mentions(text: str, answer: str) -> Iterator[tuple[int, int]]:
     if wanted.number is not None:
         yield from ((n.start, n.end) for n in numbers_in(text) if _says(n, wanted))
     elif wanted.numbers:
-        yield from _sequences(text, wanted.numbers)
+        yield from _sequences(text, wanted.numbers, wanted.in_order)
     elif wanted.words is not None:
         yield from (match.span("answer") for match in wanted.words.finditer(text))
     elif wanted.expression:
@@ -83,11 +92,14 @@ def _says(said: NumberInText, wanted: _Answer) -> bool:
 def _answer(answer: str) -> _Answer:
     text = join_thousands(clean(answer[:1000]))
     one = read(text)
+    if _RATIO.fullmatch(one.text):  # 3:4, 2:30
+        ratio = r"\s*(?::|\bto\b)\s*".join(re.escape(p.strip()) for p in one.text.split(":"))
+        return _Answer(words=re.compile(rf"(?<![\w:.])(?P<answer>{ratio})(?!\w|[:.]\d)"))
     if isinstance(one.value, Fraction):
         return _Answer(number=one.value, percent=one.percent)
     numbers = tuple(Fraction(n) for n in numbers_in(answer))
     if len(numbers) > 1 and next(_sequences(answer, numbers), None) == (0, len(answer)):
-        return _Answer(numbers=numbers)
+        return _Answer(numbers=numbers, in_order="(" in answer or "[" in answer)
     words = re.sub(r"[⟨⟩()]", "", text).strip()
     if one.words or re.fullmatch(r"[A-Za-z]", words):
         if not words:
@@ -100,14 +112,16 @@ def _answer(answer: str) -> _Answer:
     return _Answer(expression=_normal(answer)[0])
 
 
-def _sequences(text: str, wanted: Sequence[Fraction]) -> Iterator[tuple[int, int]]:
-    """Where the wanted numbers stand one after the other, with only commas and brackets between."""
+def _sequences(
+    text: str, wanted: Sequence[Fraction], in_order: bool = True
+) -> Iterator[tuple[int, int]]:
+    """Where the wanted numbers stand side by side, with only commas, brackets, names between."""
     said = numbers_in(text)
     for first in range(len(said) - len(wanted) + 1):
         run = said[first : first + len(wanted)]
-        if all(s == w for s, w in zip(run, wanted, strict=True)) and all(
-            _BETWEEN.fullmatch(text, a.end, b.start) for a, b in pairwise(run)
-        ):
+        if list(run) != list(wanted) and (in_order or sorted(run) != sorted(wanted)):
+            continue
+        if all(_BETWEEN.fullmatch(text, a.end, b.start) for a, b in pairwise(run)):
             start, end = run[0].start, run[-1].end
             whole = not text[:start].strip(" ([{\\$") and not text[end:].strip(" )]}\\$")
             yield (0, len(text)) if whole else (start, end)

@@ -6,6 +6,7 @@ that says "proof", a whole solution that names no answer, what `is_correct` woul
 
 from __future__ import annotations
 
+import html
 import re
 from itertools import pairwise
 from typing import Any
@@ -15,6 +16,7 @@ from utils.data.rows.bad_rows import BadRow
 from utils.data.rows.cells import structured, text_of
 from utils.data.rows.escapes import refuse_doubtful
 from utils.data.rows.messages import describe, last_reply, message_list
+from utils.thinking import HOSTED
 
 LONGEST = 25, 12  # words of a reference on one line, on several: nobody repeats a longer one
 PLACEHOLDERS = frozenset(
@@ -22,10 +24,15 @@ PLACEHOLDERS = frozenset(
         *("proof", "see proof", "qed", "q.e.d", "see solution", "see above"),
         *("notfound", "not found", "not available", "not provided", "missing", "unknown"),
         *("no answer", "no final answer", "none", "null", "nil", "nan", "nat", "n/a", "na"),
-        *("<na>", "tbd", "todo"),
+        *("<na>", "tbd", "tba", "todo", "unanswerable", "unsolved", "not given"),
+        *("proof omitted", "see the solution", "see solutions", "see the proof"),
+        *("no answer provided", "no answer given", "answer not provided"),
+        *("#n/a", "#ref!", "#div/0!", "#value!", "#name?", "#num!", "#null!"),  # of Excel
     }
 )
-_NO_WORDS = re.compile(r"[\s?.…_*/\u2010-\u2015-]*")
+_NO_WORDS = re.compile(r"[\s?.…_*/()\[\]{}$\u2010-\u2015-]*")
+_TAGS = re.compile(r"</?(?:p|div|span|b|i|em|strong|answer|solution)(?:\s[^<>]*)?>", re.IGNORECASE)
+_ENTITY = re.compile(r"&(?:lt|gt|amp|quot|nbsp|#\d{1,5});")
 _NUMBER = re.compile(r"-?\d{1,15}(?:\.\d{1,15})?")  # is_correct accepts itself: tests say so
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _COMMAND = re.compile(r"\\[a-zA-Z]+")
@@ -37,11 +44,13 @@ _BETWEEN = re.compile(
 )
 _NAME = re.compile(r"(?<![\w\\])(?P<name>[a-zA-Z](?:_\w)?\s*=)\s*$")
 _SAYS = re.compile(
-    r"(?:\banswers?\b(?:\s+(?:to|for|of)\b[^.\n]{0,60}?)?(?:"
-    r"[\s*_]*[:=\uff1a]|\s+(?:(?:will|must|should|would)\s+)?(?:is|are|was|be|equals)\b\s*:?)"
+    r"(?:\b(?:answers?|antwort|respuesta|r[ée]ponse|risposta|resposta|ответ)\b"
+    r"(?:\s+(?:to|for|of)\b[^.\n]{0,60}?)?(?:[\s*_]*[:=\uff1a]"
+    r"|\s+(?:(?:will|must|should|would)\s+)?(?:is|are|was|be|equals|ist|es|est|è|é)\b\s*:?)"
+    r"|答案(?:是|为|為|[:\uff1a])+"
     r"|^\W*(?:final\s+)?answer[\s*_:]*\n)"
     r"(?:\s*(?:therefore|thus|then|simply|just)\b)?[\s*_]*"
-    r"(?P<answer>\\\[[^\[\]]*\\\]|\$\$[^$]*\$\$|\S[^\n]*)",
+    r"(?!not\b)(?=(?P<answer>\\\[[^\[\]]*\\\]|\$\$[^$]*\$\$|\S[^\n]*))",
     re.IGNORECASE | re.MULTILINE,
 )
 _LETTER = re.compile(  # A: 7, also under its Q:
@@ -93,7 +102,7 @@ def _listed(entries: list[Any]) -> str:
 
 
 def _is_placeholder(reference: str) -> bool:
-    bare = reference.strip(" .()[]$\"'*")
+    bare = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", reference).strip(" .()[]$\"'*")
     if bare == "Na":  # sodium
         return False
     return bare.casefold() in PLACEHOLDERS or _NO_WORDS.fullmatch(reference) is not None
@@ -104,7 +113,9 @@ def final_answer(text: str) -> tuple[str, str]:
 
     Raises BadRow for a text that says nothing, or much and no answer.
     """
-    whole = text.strip()
+    if _TAGS.search(text) or _ENTITY.search(text):
+        text = html.unescape(_TAGS.sub(" ", text))
+    whole = HOSTED.hide(text).strip()
     if not whole:
         raise BadRow("without an answer", "no answer")
     if (marked := _MARK.fullmatch(whole)) and not _BOX.search(marked["before"]):

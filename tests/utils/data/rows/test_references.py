@@ -44,6 +44,17 @@ READ: list[tuple[Any, str]] = [
     ("So the answer is\n\\[\nx + 1\n\\]", "\\[\nx + 1\n\\]"),
     ("We get the answer.\nThen x = 5", "We get the answer.\nThen x = 5"),
     (r"\text{The answer is } 5", r"\text{The answer is } 5"),
+    ("The answer is not 12. The answer is 13.", "13"),
+    ("The answer is 12. Once more: yes, the answer is 12.", "12"),
+    ("答案\uff1a42", "42"),
+    ("故答案为\uff1a42", "42"),
+    ("La respuesta es 42.", "42"),
+    ("Die Antwort ist 42.", "42"),
+    # in tags
+    (r"<think>perhaps \boxed{3}</think>" "\nThe answer is 4.", "4"),
+    ("<think>hm</think><answer>4</answer>", "4"),
+    ("<p>9</p>", "9"),
+    ("x &lt; 4", "x < 4"),
     ("Q: What is 3 + 4?\nA: 7", "7"),
     ("A: 3, B: 4", "A: 3, B: 4"),
     ("B: 12", "B: 12"),
@@ -103,7 +114,22 @@ def test_cells_without_an_answer(cell: Any, detail: str) -> None:
     assert not caught.value.marked
 
 
-@pytest.mark.parametrize("cell", ["proof", "Not found.", "N/A", "nan", "None", "-", "?", ["null"]])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "proof",
+        "Not found.",
+        "N/A",
+        "nan",
+        "None",
+        "-",
+        "?",
+        ["null"],
+        "#REF!",
+        "()",
+        r"\text{proof}",
+    ],
+)
 def test_placeholders_are_marked(cell: Any) -> None:
     with pytest.raises(BadRow, match="the answer is ") as caught:
         read_reference(cell)
