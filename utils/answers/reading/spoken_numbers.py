@@ -105,7 +105,7 @@ def _plain_character(character: str) -> str:
     if kind == "Cf":
         return ""
     if form.startswith("<fraction>"):
-        return " " + unicodedata.normalize("NFKC", character).replace("\u2044", "/")
+        return f" {unicodedata.normalize('NFKC', character)} ".replace("\u2044", "/")
     if character == "\u2212":
         return "-"
     if kind in ("Nd", "No") and not form.startswith(("<super>", "<sub>")):

@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from utils.answers.reading.spoken_numbers import numbers_in
@@ -93,6 +93,7 @@ def test_fractions(over: int, under: int) -> None:
 
 
 @given(st.text(max_size=200))
+@example("\u00bc/")
 def test_any_text_is_read_and_spans_lie_in_it(text: str) -> None:
     last = 0
     for number in numbers_in(text):
