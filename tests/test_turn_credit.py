@@ -59,7 +59,7 @@ def test_killed_and_gone_on_with(tmp_path: Path, failed: str) -> None:
 @pytest.mark.parametrize(
     ("config", "more"),
     [
-        ("toy", ("generation.max_turns=6", "train.per_device_train_batch_size=8")),
+        ("toy", ("generation.max_turns=6", "train.per_device_train_batch_size=4")),
         # it seldom tells anything: a rule that rejects about every other turn
         ("smollm2", ("+generation.turn_rules.odd=tests.rules:odd",)),
     ],
