@@ -65,8 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     from benchmarks.growth.plot import plot
 
-    plot(found, options.svg)
-    print(f"{options.json}, {options.svg}")
+    if set(PARTS) <= set(found):
+        plot(found, options.svg)
+    print(options.json)
 
 
 if __name__ == "__main__":
