@@ -16,9 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
-from benchmarks.sweep import IN_PROCESS, Row, Setting, Sweep, curves, main
-from toy.world import teaches
-from utils.metrics.conversation import leaked, mean_of, solve_after
+from benchmarks.sweep import IN_PROCESS, Row, Setting, Sweep, curves, learnt, main
+from utils.metrics.conversation import mean_of
 from utils.runs.read import Run
 
 STUDENT = (
@@ -67,9 +66,7 @@ def measure(run: Run) -> list[Row]:
     return [
         {
             "until": conversations_until(run),
-            "solve": mean_of(run.final, solve_after).mean,
-            "leak": mean_of(run.final, leaked).mean,
-            "real_teaching": mean_of(run.final, teaches).mean,
+            **learnt(run),
             "tutor_turns": spoken.mean,
         }
     ]

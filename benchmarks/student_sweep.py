@@ -12,9 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.sweep import IN_PROCESS, Row, Setting, Sweep, curves, main
-from toy.world import teaches
-from utils.metrics.conversation import leaked, mean_of, solve_after
+from benchmarks.sweep import IN_PROCESS, Row, Setting, Sweep, curves, learnt, main
 from utils.metrics.monitors import fits_its_problem
 from utils.metrics.results import run_results
 from utils.runs.read import Run
@@ -28,9 +26,7 @@ KL = {"as configured": (), "none": ("train.beta=0",)}
 def measure(found: Run) -> list[Row]:
     """Of the last held-out conversations; alarms of the monitors over the whole run."""
     row: Row = {
-        "solve": mean_of(found.final, solve_after).mean,
-        "leak": mean_of(found.final, leaked).mean,
-        "real_teaching": mean_of(found.final, teaches).mean,
+        **learnt(found),
         "fits_problem": fits_its_problem(found.final).mean,
         "alarms": len(run_results(found)["alarms"]),
     }

@@ -24,6 +24,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from toy.world import teaches
+from utils.metrics.conversation import leaked, mean_of, solve_after
 from utils.metrics.statistics import mean_over_seeds
 from utils.records import ConversationRecord
 from utils.report.write import REPORT_NAME, write_report
@@ -186,6 +188,15 @@ def times(run: Run) -> list[tuple[str, list[ConversationRecord]]]:
     held = [r for r in run.records if r.split == "eval"]
     first = min(r.step for r in held)
     return [("before", [r for r in held if r.step == first]), ("after", run.final)]
+
+
+def learnt(run: Run) -> Row:
+    """What the last held-out conversations come to: solved, told, taught for real."""
+    return {
+        "solve": mean_of(run.final, solve_after).mean,
+        "leak": mean_of(run.final, leaked).mean,
+        "real_teaching": mean_of(run.final, teaches).mean,
+    }
 
 
 def _fact(value: Any) -> str:

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks.sweep import Row, Setting, Sweep, main
-from toy.world import teaches
-from utils.metrics.conversation import leaked, mean_of, solve_after
+from benchmarks.sweep import Row, Setting, Sweep, learnt, main
+from utils.metrics.conversation import mean_of
 from utils.runs.read import Run
 
 SETTINGS = ((0.0, False), (0.1, False), (0.25, False), (0.75, False), (0.75, True))
@@ -22,9 +21,7 @@ def measure(run: Run) -> list[Row]:
     ended, began = run.folder / "finished", run.folder / "config.yaml"
     return [
         {
-            "solve": mean_of(run.final, solve_after).mean,
-            "leak": mean_of(run.final, leaked).mean,
-            "real_teaching": mean_of(run.final, teaches).mean,
+            **learnt(run),
             "turns": mean_of(run.final, lambda r: float(len(r.messages))).mean,
             "seconds": round(ended.stat().st_mtime - began.stat().st_mtime, 1),
         }

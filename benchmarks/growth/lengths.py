@@ -9,46 +9,30 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.speed.by_ids import AskedByIds, said
 from config.schema import GenerationSettings, RewardModelSettings
 from src.classroom import Classroom
 from src.dialog.judges import build_judges
 from src.dialog.lesson_plan import Participants
 from src.dialog.prompts import Prompts
 from src.dialog.views.participants import Participant
-from src.inference_providers.base import ChatMessage, Completion, Sampling
+from src.inference_providers.base import Completion, Sampling
 from tests.fakes import ByteRenderer
 from utils.data.problems import Problem
 from utils.rewards import RewardSettings
 from utils.runs.record_writer import RecordWriter
 
 
-class Instant:
+class Instant(AskedByIds):
     """An engine that says the same `tokens` letters at once."""
 
-    gives_tokens = True
     name = "instant"
 
     def __init__(self, tokens: int) -> None:
         self.text = ("one step more " * math.ceil(tokens / 14))[:tokens]
 
     async def complete_tokens(self, prompt_ids: Sequence[int], sampling: Sampling) -> Completion:
-        ids = (*self.text.encode(), *sampling.stop_token_ids[:1])
-        return Completion(
-            text=self.text,
-            stop_reason="stop",
-            token_ids=ids,
-            logprobs=(-1.25,) * len(ids) if sampling.logprobs else None,
-            prompt_tokens=len(prompt_ids),
-            completion_tokens=len(ids),
-        )
-
-    async def complete_messages(
-        self, messages: Sequence[ChatMessage], sampling: Sampling
-    ) -> Completion:
-        raise NotImplementedError
-
-    async def close(self) -> None:
-        return None
+        return said(self.text, sampling, len(prompt_ids))
 
 
 def cpu_seconds(conversations: int = 64, turns: int = 6, tokens: int = 40) -> float:

@@ -9,12 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.speed.by_ids import AskedByIds
 from benchmarks.speed.results import Pair, Result, compare, repeated
 from benchmarks.speed.running import running, settings
 from config.roles import roles_of
 from src.dialog.conversation import Conversation
 from src.dialog.judges import Judge, build_judges, gather_or_cancel
-from src.inference_providers.base import ChatMessage, Completion, Provider, Sampling
+from src.inference_providers.base import Completion, Provider, Sampling
 from src.setup import build_participant
 from src.vllm.client import EngineProvider
 from utils.data.problems import Problem
@@ -58,21 +59,14 @@ def reject_recall(name: str, repeats: int) -> Result:
     return compare(name, "share", repeated(repeats, pair), limit=1.0, more_is_better=True)
 
 
-class NoSchema:
+class NoSchema(AskedByIds):
     """The same engine, asked for free text."""
-
-    gives_tokens = True
 
     def __init__(self, engine: Provider) -> None:
         self.engine, self.name = engine, engine.name
 
     async def complete_tokens(self, prompt_ids: Sequence[int], sampling: Sampling) -> Completion:
         return await self.engine.complete_tokens(prompt_ids, replace(sampling, json_schema=None))
-
-    async def complete_messages(
-        self, messages: Sequence[ChatMessage], sampling: Sampling
-    ) -> Completion:
-        raise NotImplementedError
 
     async def close(self) -> None:
         await self.engine.close()

@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from benchmarks.speed.by_ids import AskedByIds, said
 from benchmarks.speed.plain import PlainClassroom
 from benchmarks.speed.results import Pair, Result, compare, repeated
 from config.schema import GenerationSettings, RewardModelSettings
@@ -27,7 +28,7 @@ from src.dialog.judges import build_judges
 from src.dialog.lesson_plan import Participants
 from src.dialog.prompts import Prompts
 from src.dialog.views.participants import Participant
-from src.inference_providers.base import ChatMessage, Completion, Sampling
+from src.inference_providers.base import Completion, Sampling
 from tests.fakes import ByteRenderer
 from utils.data.problems import Problem
 from utils.rewards import RewardSettings
@@ -86,10 +87,8 @@ class Slots:
             self.free += 1
 
 
-class TracedEngine:
+class TracedEngine(AskedByIds):
     """A role's engine: how long the next answer takes stands in the trace."""
-
-    gives_tokens = True
 
     def __init__(self, role: str, slots: Slots, trace: Trace) -> None:
         self.name = self.role = role
@@ -103,23 +102,7 @@ class TracedEngine:
         self.asked[number] += 1
         async with self.slots.one(self.rank(number, index, sampling.priority)):
             await asyncio.sleep(self.trace.seconds(self.role, number, index))
-        words = self._words(number, index)
-        ids = (*words.encode(), *sampling.stop_token_ids[:1])
-        return Completion(
-            text=words,
-            stop_reason="stop",
-            token_ids=ids,
-            logprobs=(-1.0,) * len(ids) if sampling.logprobs else None,
-            completion_tokens=len(ids),
-        )
-
-    async def complete_messages(
-        self, messages: Sequence[ChatMessage], sampling: Sampling
-    ) -> Completion:
-        raise NotImplementedError
-
-    async def close(self) -> None:
-        return None
+        return said(self._words(number, index), sampling)
 
     def rank(self, number: int, index: int, priority: int) -> float:
         """Who waits with the lowest is served first."""

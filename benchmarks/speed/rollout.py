@@ -8,10 +8,11 @@ import statistics
 import time
 from collections.abc import Sequence
 
+from benchmarks.speed.by_ids import AskedByIds
 from benchmarks.speed.plain import PlainClassroom
 from benchmarks.speed.results import Pair, Result, Skipped, compare, repeated
 from benchmarks.speed.running import SAME_WORK, Running, Wrap, need_checkpoints, running, settings
-from src.inference_providers.base import ChatMessage, Completion, Provider, Sampling
+from src.inference_providers.base import Completion, Provider, Sampling
 from utils.records import ConversationRecord
 
 PROBLEMS, SAMPLES = 8, 4
@@ -84,10 +85,8 @@ def wall_time(name: str, repeats: int) -> Result:
     return result
 
 
-class Recorder:
+class Recorder(AskedByIds):
     """A role's provider that notes every prompt and what was sampled after it."""
-
-    gives_tokens = True
 
     def __init__(self, provider: Provider, log: list[list[int]]) -> None:
         self.provider, self.log, self.name = provider, log, provider.name
@@ -99,11 +98,6 @@ class Recorder:
         done = await self.provider.complete_tokens(ids, sampling)
         entry += done.token_ids or ()
         return done
-
-    async def complete_messages(
-        self, messages: Sequence[ChatMessage], sampling: Sampling
-    ) -> Completion:
-        raise NotImplementedError
 
     async def close(self) -> None:
         await self.provider.close()
