@@ -23,6 +23,13 @@ GATES = (
     "train.credit=turn",
     "train.baseline=leave_one_out",
 )
+BRIEF = (  # a real model's update takes minutes otherwise
+    "generation.max_turns=3",
+    "generation.max_tokens_per_turn=8",
+    "generation.max_tokens_per_student_attempt=8",
+    "generation.number_student_attempts=2",
+    "generation.number_initial_attempts=0",
+)
 STEPS = 3
 pytestmark = SLOW
 
@@ -61,7 +68,7 @@ def test_killed_and_gone_on_with(tmp_path: Path, failed: str) -> None:
     [
         ("toy", ("generation.max_turns=6", "train.per_device_train_batch_size=4")),
         # it seldom tells anything: a rule that rejects about every other turn
-        ("smollm2", ("+generation.turn_rules.odd=tests.rules:odd",)),
+        ("smollm2", ("+generation.turn_rules.odd=tests.rules:odd", *BRIEF)),
     ],
 )
 def test_killed_and_gone_on_with_on_engines(

@@ -62,8 +62,9 @@ def run_job(job: Job, signals: Signals, grace_s: float) -> int:
     """The training's exit code, or 128 + n where signal n ended the launcher."""
     for lock in drop_stale_locks(shared=job.ranks is not None and job.ranks.machines > 1):
         say(f"{lock}: left by a start that was killed while it compiled; removed")
-    if job.ranks is not None and nothing_built():
-        say("first start in this environment: DeepSpeed may compile first, about a minute")
+    ranks = job.ranks  # on GPUs only the optimizer that steps on the CPU is compiled
+    if ranks is not None and (ranks.on_cpu or ranks.offload_optimizer) and nothing_built():
+        say("first start in this environment: DeepSpeed compiles an operator, about a minute")
     token = f"job-{uuid.uuid4().hex}"
     signals.token = token
     os.environ[JOB] = token  # engines inherit it
