@@ -130,7 +130,12 @@ def test_a_plan_that_speaks_of_other_markers_stays_one_plan() -> None:
 
 
 def test_markers_are_found_however_they_are_written() -> None:
-    for begin, end in (("[ think ]", "[ / Think ]"), ("< Seed:Think >", "</seed:think >")):
+    marks = (
+        ("[ think ]", "[ / Think ]"),
+        ("< Seed:Think >", "</seed:think >"),
+        ("<longcat_think>", "</ longcat_think>"),
+    )
+    for begin, end in marks:
         assert HOSTED.visible(f"{begin}It is 56.{end}What is it?") == "What is it?"
 
 
@@ -139,6 +144,7 @@ def test_what_stands_around_an_answer_is_no_part_of_it() -> None:
     assert own.visible("<|START_RESPONSE|>What is it?<|END_RESPONSE|>") == "What is it?"
     assert own.visible("<think>x</think>\n<answer>\nWhat is it?\n</answer>") == "What is it?"
     assert TAGGED.visible("<answer>5</answer>") == "<answer>5</answer>"
+    assert HOSTED.visible("<answer>5</answer>") == "5"
 
 
 def test_a_hosted_student_may_say_what_others_think_with() -> None:

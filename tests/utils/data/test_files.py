@@ -94,3 +94,25 @@ def test_every_suffix_has_a_reader(tmp_path: Path) -> None:
     assert all(suffix_of(Path(f"x{suffix}")) == suffix for suffix in SUFFIXES)
     with pytest.raises(ValueError, match="is none of"):
         read_file(tmp_path / "x")
+
+
+def test_a_short_float_of_parquet_is_the_decimal_that_was_written(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    answers = pa.array([0.1, 2.5], pa.float32())
+    parquet.write_table(
+        pa.table({"problem": ["a", "b"], "answer": answers}), tmp_path / "x.parquet"
+    )
+    assert loaded(tmp_path / "x.parquet") == [("a", "0.1"), ("b", "2.5")]
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    columns = [pa.array(["a"]), pa.array(["1"]), pa.array(["2"])]
+    table = pa.Table.from_arrays(columns, names=["problem", "answer", "answer"])
+    parquet.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(ConfigError, match=r"x\.parquet: two columns have one name"):
+        loaded(tmp_path / "x.parquet")
