@@ -61,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     short_barriers()
     found = json.loads(options.json.read_text()) if options.json.exists() else {}
     for part in options.parts or PARTS:
-        found |= {part: measure(part), "commit": git_revision()}
+        found[part] = measure(part)
+        found.setdefault("commits", {})[part] = git_revision()
         options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     from benchmarks.growth.plot import plot
 
