@@ -7,6 +7,7 @@ lock file.  A process that is killed leaves the file, and then everybody waits f
 from __future__ import annotations
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -35,8 +36,13 @@ def drop_stale_locks(*, shared: bool = False) -> list[Path]:
 
 
 def nothing_built() -> bool:
-    """Whether the first operator is still to be compiled, which takes a minute on two cores."""
-    return not any(_folder().glob("**/*.so"))
+    """Whether the first operator is still to be compiled, which takes a minute on two cores.
+
+    What another environment has built does not count: its paths stand in the build file, and torch
+    builds again where they differ.
+    """
+    builds = (path for path in _folder().glob("**/build.ninja") if any(path.parent.glob("*.so")))
+    return not any(f"{sys.prefix}/" in path.read_text(errors="replace") for path in builds)
 
 
 def _folder() -> Path:

@@ -70,4 +70,8 @@ def test_without_the_folder_there_is_nothing(monkeypatch: pytest.MonkeyPatch) ->
 def test_what_is_built_is_seen(lock: Path) -> None:
     assert nothing_built()
     lock.with_name("deepspeed_shm_comm.so").touch()
+    build = lock.with_name("build.ninja")
+    build.write_text("cflags = -isystem /elsewhere/.venv/lib/torch/include\n")
+    assert nothing_built()  # of another environment: torch builds again
+    build.write_text(f"cflags = -isystem {sys.prefix}/lib/torch/include\n")
     assert not nothing_built()
