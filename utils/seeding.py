@@ -20,6 +20,16 @@ def keyed_seed(*keys: object) -> int:
     return int.from_bytes(digest, "big") % 2**31
 
 
+def sample_seeds(seed: int, n: int) -> list[int]:
+    """Seeds of n samples of one prompt, in [0, 2**31): one after the other.
+
+    vLLM counts them like this for a request of n samples (its `ParentRequest`), so that each sample
+    can also be asked for by itself.
+    """
+    first = keyed_seed(seed, 0) % (2**31 - n + 1)
+    return list(range(first, first + n))
+
+
 def keyed_rng(*keys: object) -> random.Random:
     """A private generator for one address."""
     return random.Random(keyed_seed(*keys))

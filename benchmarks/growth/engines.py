@@ -55,7 +55,7 @@ class Load:
 
 
 class Texts:
-    """The bodies of answers, as vLLM sends them."""
+    """The choices of answers, as vLLM sends them."""
 
     def __init__(self, encode: Encode, lengths: Assumed, max_turns: int) -> None:
         """`encode`: what makes ids of a text."""
@@ -65,7 +65,7 @@ class Texts:
         self.answer = functools.cache(self._made)
 
     def _made(self, kind: str, tokens: int) -> tuple[bytes, int]:
-        """A body and how many tokens are in it: about as many as asked for."""
+        """A choice and how many tokens are in it: about as many as asked for."""
         text = WORD * max(1, round(tokens / self.tokens_a_word))
         if kind == "verdict":
             text = f'{{"reasoning": "{text}", "decision": "OK"}}'
@@ -79,8 +79,7 @@ class Texts:
             "prompt_token_ids": "PROMPT",
             "logprobs": {"token_logprobs": [-0.123456789 - n / 1000 for n in range(len(ids))]},
         }
-        usage = {"prompt_tokens": 1, "completion_tokens": len(ids)}
-        return to_json({"choices": [choice], "usage": usage}), len(ids)
+        return to_json(choice), len(ids)
 
 
 class TracedAnswers(EngineProvider):
@@ -96,13 +95,21 @@ class TracedAnswers(EngineProvider):
         first, last = payload.index(b"["), payload.index(b"]") + 1
         wanted = from_json(b'{"prompt":0' + payload[last:])
         self.load.asked()
-        answer, tokens = self.texts.answer(*self._drawn(**wanted))
-        async with self.slots.one(wanted["priority"]):
-            await asyncio.sleep(tokens * TOKEN_S)
+        # a sequence for each sample, with the next seed; the answer waits for the longest
+        seeds = range(wanted["seed"], wanted["seed"] + wanted.pop("n", 1))
+        made = [self.texts.answer(*self._drawn(**wanted | {"seed": seed})) for seed in seeds]
+
+        async def sequence(tokens: int) -> None:
+            async with self.slots.one(wanted["priority"]):
+                await asyncio.sleep(tokens * TOKEN_S)
+            self.load.tokens += tokens
+
+        await asyncio.gather(*(sequence(tokens) for _, tokens in made))
         self.load.open -= 1
-        self.load.tokens += tokens
-        # as vLLM does, which repeats the prompt: the client has to parse it
-        return from_json(answer.replace(b'"PROMPT"', payload[first:last]))
+        choices = b",".join(choice for choice, _ in made)
+        # as vLLM does, which repeats the prompt in each: the client has to parse it
+        choices = choices.replace(b'"PROMPT"', payload[first:last])
+        return from_json(b'{"choices":[' + choices + b'],"usage":{"prompt_tokens":1}}')
 
     def _drawn(self, seed: int, priority: int, max_tokens: int, **_: Any) -> tuple[str, int]:
         """What kind of answer, and of how many tokens."""

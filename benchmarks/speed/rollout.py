@@ -12,7 +12,7 @@ from benchmarks.speed.by_ids import AskedByIds
 from benchmarks.speed.plain import PlainClassroom
 from benchmarks.speed.results import Pair, Result, Skipped, compare, repeated
 from benchmarks.speed.running import SAME_WORK, Running, Wrap, need_checkpoints, running, settings
-from src.inference_providers.base import Completion, Provider, Sampling
+from src.inference_providers.base import Completion, Provider, SamplesTogether, Sampling
 from utils.records import ConversationRecord
 
 PROBLEMS, SAMPLES = 8, 4
@@ -97,6 +97,18 @@ class Recorder(AskedByIds):
         entry = self.log[-1]
         done = await self.provider.complete_tokens(ids, sampling)
         entry += done.token_ids or ()
+        return done
+
+    async def complete_samples(
+        self, prompt_ids: Sequence[int], sampling: Sampling, n: int
+    ) -> list[Completion]:
+        ids, provider = list(prompt_ids), self.provider
+        assert isinstance(provider, SamplesTogether)
+        entries = [[len(ids), *ids] for _ in range(n)]
+        self.log += entries
+        done = await provider.complete_samples(ids, sampling, n)
+        for entry, sample in zip(entries, done, strict=True):
+            entry += sample.token_ids or ()
         return done
 
     async def close(self) -> None:

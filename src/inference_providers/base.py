@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypedDict
+from typing import Any, Literal, Protocol, TypedDict, runtime_checkable
 
 from config.errors import RunError
 
@@ -78,4 +78,15 @@ class Provider(Protocol):
 
     async def close(self) -> None:
         """Give back connections; idempotent."""
+        ...
+
+
+@runtime_checkable
+class SamplesTogether(Protocol):
+    """A provider that takes n samples of one prompt in one request."""
+
+    async def complete_samples(
+        self, prompt_ids: Sequence[int], sampling: Sampling, n: int
+    ) -> list[Completion]:
+        """Sample i is what `complete_tokens` gives with seed `sampling.seed + i`."""
         ...

@@ -25,6 +25,7 @@ from src.vllm.control import EngineDied
 from src.vllm.engine import Engine
 
 ATTEMPTS = 4
+GREEDY = 1e-5  # below this temperature vLLM takes the most probable token
 _HEADERS = {"Content-Type": "application/json"}
 
 
@@ -61,7 +62,24 @@ class EngineProvider:
         bounded retries), ProviderError if the engine is dead or silent.
         """
         answer = await self._ask(request_body(model or self.engine.spec.name, prompt_ids, sampling))
-        return read_answer(answer, self.name)
+        return read_answers(answer, self.name)[0]
+
+    async def complete_samples(
+        self,
+        prompt_ids: Sequence[int],
+        sampling: Sampling,
+        n: int,
+        model: str | None = None,
+    ) -> list[Completion]:
+        """n samples of one prompt in one request, with the seeds s, s + 1, ... as vLLM counts.
+
+        Raises as `complete_tokens` does, for all of them at once.
+        """
+        if sampling.temperature < GREEDY:  # vLLM refuses several where nothing is random
+            alone = await self.complete_tokens(prompt_ids, sampling, model)
+            return [alone] * n
+        body = request_body(model or self.engine.spec.name, prompt_ids, sampling)
+        return read_answers(await self._ask(body | {"n": n}), self.name, n)
 
     async def complete_messages(
         self, messages: Sequence[ChatMessage], sampling: Sampling
@@ -206,9 +224,19 @@ def request_body(model: str, prompt_ids: Sequence[int], sampling: Sampling) -> d
     return body
 
 
-def read_answer(answer: dict[str, Any], name: str) -> Completion:
-    """A Completion from vLLM's answer; raises ProviderError if ids and logprobs disagree."""
-    choice, usage = answer["choices"][0], answer["usage"]
+def read_answers(answer: dict[str, Any], name: str, n: int = 1) -> list[Completion]:
+    """The n Completions of vLLM's answer, in the order of their seeds.
+
+    Raises ProviderError if ids and logprobs disagree, or if there are not n.
+    """
+    choices, prompt_tokens = answer["choices"], answer["usage"]["prompt_tokens"]
+    if len(choices) != n:
+        raise ProviderError(f"{name}: {n} samples were asked for, and {len(choices)} came back")
+    choices.sort(key=lambda choice: choice.get("index", 0))
+    return [_completion(choice, name, prompt_tokens) for choice in choices]
+
+
+def _completion(choice: dict[str, Any], name: str, prompt_tokens: int) -> Completion:
     ids = tuple(choice["token_ids"])
     logprobs = None
     if choice.get("logprobs") is not None:
@@ -220,8 +248,8 @@ def read_answer(answer: dict[str, Any], name: str) -> Completion:
         stop_reason="length" if choice["finish_reason"] == "length" else "stop",
         token_ids=ids,
         logprobs=logprobs,
-        prompt_tokens=usage["prompt_tokens"],
-        completion_tokens=usage["completion_tokens"],
+        prompt_tokens=prompt_tokens,
+        completion_tokens=len(ids),
     )
 
 

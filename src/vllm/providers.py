@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from src.inference_providers.base import ChatMessage, Completion, Sampling
 from src.vllm.client import EngineProvider
 from src.vllm.control import EngineDied
 from src.vllm.engines import EngineSet
 from src.vllm.residency import Residency
+
+T = TypeVar("T")
 
 
 class ResidentProvider:
@@ -21,19 +24,32 @@ class ResidentProvider:
         self._engine = inner.engine.spec.name
 
     async def complete_tokens(self, prompt_ids: Sequence[int], sampling: Sampling) -> Completion:
+        return await self._awake(
+            lambda model: self.inner.complete_tokens(prompt_ids, sampling, model)
+        )
+
+    async def complete_samples(
+        self, prompt_ids: Sequence[int], sampling: Sampling, n: int
+    ) -> list[Completion]:
+        """n samples of one prompt, in one request."""
+        return await self._awake(
+            lambda model: self.inner.complete_samples(prompt_ids, sampling, n, model)
+        )
+
+    async def _awake(self, ask: Callable[[str], Awaitable[T]]) -> T:
+        """Ask the model that the engine serves then; once more where the engine had to restart."""
         async with self.residency.using(self._engine):
             try:
-                return await self._ask(prompt_ids, sampling)
+                return await self._served(ask)
             except EngineDied as death:
                 if death.name != self._engine:
                     raise
                 await self.residency.revive(death)
-                return await self._ask(prompt_ids, sampling)
+                return await self._served(ask)
 
-    async def _ask(self, prompt_ids: Sequence[int], sampling: Sampling) -> Completion:
+    async def _served(self, ask: Callable[[str], Awaitable[T]]) -> T:
         await self.residency.revived(self._engine)
-        model = self.residency.served_model(self._engine)
-        return await self.inner.complete_tokens(prompt_ids, sampling, model)
+        return await ask(self.residency.served_model(self._engine))
 
     async def complete_messages(
         self, messages: Sequence[ChatMessage], sampling: Sampling

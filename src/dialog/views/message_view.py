@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from src.dialog.views.participants import Participant
-from src.dialog.views.view import Ending, Turn, as_heard, independent, joined, together, turn_of
+from src.dialog.views.view import Ending, Turn, as_heard, each_seeded, joined, together, turn_of
 from src.inference_providers.base import ChatMessage, Completion, Sampling
+from src.together import gather_or_cancel
 from utils.records import Trajectory
 
 
@@ -87,7 +88,7 @@ class MessageView:
                 answer = joined(answer, ending.text, more)
             return answer
 
-        return await independent(n, sampling, one)
+        return await gather_or_cancel([one(each) for each in each_seeded(sampling, seed, n)])
 
     def trajectory(self) -> Trajectory | None:
         return None

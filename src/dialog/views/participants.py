@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from src.inference_providers.base import (
     ChatMessage,
@@ -12,9 +12,13 @@ from src.inference_providers.base import (
     GaveUp,
     Provider,
     ProviderError,
+    SamplesTogether,
     Sampling,
 )
+from src.together import gather_or_cancel
 from utils.thinking import HOSTED, Thinking
+
+T = TypeVar("T")
 
 
 class Renderer(Protocol):
@@ -63,18 +67,30 @@ class Participant:
         """Ask the model by token ids."""
         return await self._heard(self.provider.complete_tokens(ids, sampling))
 
+    async def continue_samples(
+        self, ids: Sequence[int], samplings: Sequence[Sampling]
+    ) -> list[Completion]:
+        """A sample for each of these, which differ in nothing but their seeds: s, s + 1, ...
+
+        One request where the provider can; what is sampled is the same.
+        """
+        if len(samplings) > 1 and isinstance(self.provider, SamplesTogether):
+            asked = self.provider.complete_samples(ids, samplings[0], len(samplings))
+            return await self._heard(asked)
+        return await gather_or_cancel([self.continue_ids(ids, each) for each in samplings])
+
     async def answer(self, messages: Sequence[ChatMessage], sampling: Sampling) -> Completion:
         """Ask the model by chat messages."""
         return await self._heard(self.provider.complete_messages(messages, sampling))
 
-    async def _heard(self, asked: Awaitable[Completion]) -> Completion:
+    async def _heard(self, asked: Awaitable[T]) -> T:
         try:
-            completion = await asked
+            answer = await asked
         except GaveUp as error:
             self.attendance.failure = str(error)
             raise
         self.attendance.answers += 1
-        return completion
+        return answer
 
     def refuse_silence(self) -> None:
         """Raise ProviderError if the model was asked and has never once answered."""

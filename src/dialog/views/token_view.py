@@ -9,8 +9,9 @@ from typing import Any
 
 from src.dialog.views.participants import Participant, Renderer
 from src.dialog.views.trajectory import TokenLedger
-from src.dialog.views.view import Ending, Turn, as_heard, independent, joined, together, turn_of
+from src.dialog.views.view import Ending, Turn, as_heard, each_seeded, joined, together, turn_of
 from src.inference_providers.base import ChatMessage, Completion, ProviderError, Sampling
+from src.together import gather_or_cancel
 from utils.records import Trajectory
 
 
@@ -136,8 +137,7 @@ class TokenView:
             priority=1 if json_schema is not None else 2,
         )
 
-        async def one(each: Sampling) -> Completion:
-            answer = await self._participant.continue_ids(ids, each)
+        async def ended(answer: Completion, each: Sampling) -> Completion:
             shown = self._participant.thinking.visible(opening + answer.text)
             if ending is not None and ending.is_missing(shown):
                 said = [t for t in answer.token_ids or () if t not in each.stop_token_ids]
@@ -148,7 +148,9 @@ class TokenView:
                     answer = joined(answer, ending.text, more)
             return replace(answer, text=opening + answer.text)
 
-        return await independent(n, sampling, one)
+        samplings = each_seeded(sampling, seed, n)
+        answers = await self._participant.continue_samples(ids, samplings)
+        return await gather_or_cancel(list(map(ended, answers, samplings)))
 
     def trajectory(self) -> Trajectory | None:
         return self._ledger.trajectory() if self._ledger is not None else None

@@ -6,14 +6,13 @@ serves every turn, and the tutor's ledger is its training row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 from src.inference_providers.base import Completion, Sampling
-from src.together import gather_or_cancel
 from utils.records import Trajectory
-from utils.seeding import keyed_seed
+from utils.seeding import sample_seeds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,9 +107,6 @@ def joined(answer: Completion, ending: str, more: Completion) -> Completion:
     )
 
 
-async def independent(
-    n: int, sampling: Sampling, ask: Callable[[Sampling], Coroutine[Any, Any, Completion]]
-) -> list[Completion]:
-    """n samples, each with its own seed and retried on its own."""
-    each = [replace(sampling, seed=keyed_seed(sampling.seed, i)) for i in range(n)]
-    return await gather_or_cancel([ask(one) for one in each])
+def each_seeded(sampling: Sampling, seed: int, n: int) -> list[Sampling]:
+    """The samplings of n samples, each with its own seed."""
+    return [replace(sampling, seed=one) for one in sample_seeds(seed, n)]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from aiohttp import web
 
 from src.inference_providers.base import GaveUp, ProviderError, Sampling
-from src.vllm.client import ATTEMPTS, EngineProvider, read_answer, request_body
+from src.vllm.client import ATTEMPTS, EngineProvider, read_answers, request_body
 from src.vllm.engine import Engine, last_words
 from src.vllm.spec import EngineSpec
 from tests.conftest import ROOT
@@ -86,7 +87,7 @@ def test_the_body_gives_every_field_that_shapes_the_distribution() -> None:
 def test_ids_without_as_many_logprobs_are_an_error() -> None:
     broken = {**ANSWER, "choices": [{**ANSWER["choices"][0], "token_ids": [5, 6]}]}
     with pytest.raises(ProviderError, match="2 token ids came with 3 logprobs"):
-        read_answer(broken, "m")
+        read_answers(broken, "m")
 
 
 async def test_an_answer_becomes_a_completion(tmp_path: Path) -> None:
@@ -98,6 +99,33 @@ async def test_an_answer_becomes_a_completion(tmp_path: Path) -> None:
         completion = await provider.complete_tokens([1, 2, 3], SAMPLING)
     assert completion.token_ids == (5, 6, 2) and completion.logprobs == (-0.1, -0.2, -0.3)
     assert (completion.text, completion.stop_reason) == ("hi", "stop")
+
+
+async def test_several_samples_are_one_request(tmp_path: Path) -> None:
+    """They come in the order of their seeds; where nothing is random one answer serves all."""
+    asked = []
+
+    async def handler(request: web.Request) -> web.Response:
+        asked.append(await request.json())
+        one = ANSWER["choices"][0]
+        choices = [{**one, "index": i, "text": str(i)} for i in reversed(range(asked[-1]["n"]))]
+        return web.json_response({**ANSWER, "choices": choices})
+
+    async def greedy(request: web.Request) -> web.Response:
+        asked.append(await request.json())
+        return web.json_response(ANSWER)
+
+    async with served(tmp_path, handler) as provider:
+        samples = await provider.complete_samples([1, 2, 3], SAMPLING, 3)
+    assert [s.text for s in samples] == ["0", "1", "2"]
+    assert {(s.prompt_tokens, s.completion_tokens) for s in samples} == {(3, 3)}
+    assert asked == [request_body("engine", [1, 2, 3], SAMPLING) | {"n": 3}]
+    cold = replace(SAMPLING, temperature=0.0)
+    async with served(tmp_path, greedy) as provider:
+        assert [s.text for s in await provider.complete_samples([1], cold, 2)] == ["hi", "hi"]
+        with pytest.raises(ProviderError, match="3 samples were asked for, and 1 came back"):
+            await provider.complete_samples([1], SAMPLING, 3)
+    assert "n" not in asked[1]
 
 
 @pytest.mark.parametrize("lost", [False, True])

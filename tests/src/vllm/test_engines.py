@@ -13,7 +13,6 @@ import stat
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -24,8 +23,8 @@ from src.vllm.engines import EngineSet
 from src.vllm.providers import providers_of
 from src.vllm.residency import Residency
 from src.vllm.server import PREFILL_TOKENS
-from src.vllm.spec import EngineSpec
 from src.vllm.weights import FILE_NAME, publish
+from tests.src.vllm.small_engines import engine_spec, gap, logprobs_by, transformers_model
 from tests.tiny import save_tiny_model
 
 IDS = [10, 33, 47, 112, 60, 222, 9, 40, 31, 50]
@@ -36,13 +35,6 @@ VERDICT = {
     "required": ["decision"],
     "additionalProperties": False,
 }
-
-
-def engine_spec(role: str, model: Path, **changes: Any) -> EngineSpec:
-    phases = frozenset({"judging"} if role == "judge" else {"turns"})
-    small = {"max_length": 512, "cpu_kv_cache_gib": 0.1, "dtype": "float32", "phases": phases}
-    values: dict[str, Any] = small | changes
-    return EngineSpec(name=role, model=str(model), roles=(role,), **values)
 
 
 @pytest.fixture(scope="module")
@@ -56,33 +48,6 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineSet]:
     settings = EngineSettings(residency="phase", start_timeout_s=240)
     with EngineSet(specs, settings, base / "run") as started:
         yield started
-
-
-def transformers_model(engines: EngineSet, role: str, moved_by: int | None = None) -> Any:
-    """The model of an engine's checkpoint; all weights moved if a seed is given."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    folder = engines.engines[role].spec.model
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    if moved_by is not None:
-        torch.manual_seed(moved_by)
-        with torch.no_grad():
-            for parameter in model.parameters():
-                parameter.add_(torch.randn_like(parameter) * 0.1)
-    return model
-
-
-def logprobs_by(model: Any, ids: list[int], temperature: float = 1.0) -> list[float]:
-    import torch
-
-    with torch.no_grad():
-        rows = (model(torch.tensor([ids])).logits[0] / temperature).log_softmax(-1)
-    return [rows[at, token].item() for at, token in enumerate(ids[1:])]
-
-
-def gap(one: Any, other: Any) -> float:
-    return max(abs(a - b) for a, b in zip(one, other, strict=True))
 
 
 def sleeping(engines: EngineSet) -> dict[str, bool]:
@@ -133,6 +98,25 @@ async def test_a_completion_holds_every_sampled_id_with_its_logprob(engines: Eng
     assert (at_once.token_ids, at_once.text) == ((ids[0],), "")
     short = await tutor.complete_tokens(IDS, Sampling(temperature=0.0, max_tokens=2))
     assert (short.stop_reason, short.completion_tokens, short.logprobs) == ("length", 2, None)
+    await tutor.close()
+
+
+async def test_samples_of_one_request_are_those_of_their_seeds(engines: EngineSet) -> None:
+    """Each can be asked for by itself; without any randomness they are all the same."""
+    providers, _ = providers_of(engines)
+    tutor = providers["teacher"]
+    together = await tutor.complete_samples(IDS, SAMPLED, 3)
+    alone = [await tutor.complete_tokens(IDS, replace(SAMPLED, seed=5 + i)) for i in range(3)]
+    assert [s.token_ids for s in together] == [s.token_ids for s in alone]
+    assert len({s.token_ids for s in together}) == 3
+    for one, other in zip(together, alone, strict=True):
+        assert gap(one.logprobs, other.logprobs) < 1e-4
+        assert replace(one, logprobs=None) == replace(other, logprobs=None)
+    greedy = replace(SAMPLED, temperature=0.0)
+    assert (
+        await tutor.complete_samples(IDS, greedy, 2)
+        == [await tutor.complete_tokens(IDS, greedy)] * 2
+    )
     await tutor.close()
 
 

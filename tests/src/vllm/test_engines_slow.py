@@ -23,13 +23,8 @@ from src.vllm.engines import EngineSet
 from src.vllm.providers import providers_of
 from src.vllm.residency import Residency
 from src.vllm.weights import publish, publish_adapter
-from tests.src.vllm.test_engines import (
-    IDS,
-    engine_spec,
-    gap,
-    logprobs_by,
-    transformers_model,
-)
+from tests.src.vllm.small_engines import engine_spec, gap, logprobs_by, transformers_model
+from tests.src.vllm.test_engines import IDS
 from tests.tiny import save_tiny_model
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -200,7 +195,7 @@ import sys, time
 from pathlib import Path
 from config.schema import EngineSettings
 from src.vllm.engines import EngineSet
-from tests.src.vllm.test_engines import engine_spec
+from tests.src.vllm.small_engines import engine_spec
 with EngineSet([engine_spec("teacher", Path(sys.argv[1]))], EngineSettings(), Path(sys.argv[2])):
     time.sleep(600)
 """

@@ -22,7 +22,7 @@ from src.vllm.engines import EngineSet
 from src.vllm.providers import ResidentProvider, providers_of
 from src.vllm.residency import Residency
 from src.vllm.weights import publish
-from tests.src.vllm.test_engines import engine_spec, gap, logprobs_by, transformers_model
+from tests.src.vllm.small_engines import engine_spec, gap, logprobs_by, transformers_model
 from tests.tiny import save_tiny_model
 from utils.data.load import load_problems
 from utils.records import ConversationRecord
