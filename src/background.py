@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+CANCELLED_S = 10  # at most that long what was cancelled may take to end
 
 
 class Background:
@@ -34,12 +35,25 @@ class Background:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run to the end and return its result; interrupted, it is cancelled first."""
-        future = self.start(coroutine)
+        """Run to the end and return its result.
+
+        Interrupted, it is cancelled and has ended before this returns, or what it asks meanwhile
+        would open anew the connections that the caller closes next.
+        """
+        ended = threading.Event()
+
+        async def whole() -> T:
+            try:
+                return await coroutine
+            finally:
+                ended.set()
+
+        future = self.start(whole())
         try:
             return future.result()
         except BaseException:
-            future.cancel()
+            if future.cancel():
+                ended.wait(CANCELLED_S)
             raise
 
     def wait_for_all(self) -> None:
