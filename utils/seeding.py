@@ -20,13 +20,16 @@ def keyed_seed(*keys: object) -> int:
     return int.from_bytes(digest, "big") % 2**31
 
 
-def sample_seeds(seed: int, n: int) -> list[int]:
-    """Seeds of n samples of one prompt, in [0, 2**31): one after the other.
+def sample_seeds(seed: int, n: int, *, together: bool = False) -> list[int]:
+    """Seeds of n samples of one prompt, in [0, 2**31): each by its own address.
 
-    vLLM counts them like this for a request of n samples (its `ParentRequest`), so that each sample
-    can also be asked for by itself.
+    `together`: one after the other, as vLLM counts them for a request of n samples (its
+    `ParentRequest`).  Either way each sample can be asked for by itself, and the first is the same.
     """
-    first = keyed_seed(seed, 0) % (2**31 - n + 1)
+    seeds = [keyed_seed(seed, i) for i in range(n)]
+    if not together or not seeds:
+        return seeds
+    first = seeds[0] % (2**31 - n + 1)
     return list(range(first, first + n))
 
 

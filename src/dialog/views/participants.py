@@ -67,12 +67,17 @@ class Participant:
         """Ask the model by token ids."""
         return await self._heard(self.provider.complete_tokens(ids, sampling))
 
+    @property
+    def samples_together(self) -> bool:
+        """Whether several samples of one prompt are one request."""
+        return isinstance(self.provider, SamplesTogether)
+
     async def continue_samples(
         self, ids: Sequence[int], samplings: Sequence[Sampling]
     ) -> list[Completion]:
-        """A sample for each of these, which differ in nothing but their seeds: s, s + 1, ...
+        """A sample for each of these, which differ in nothing but their seeds.
 
-        One request where the provider can; what is sampled is the same.
+        One request where `samples_together`: then the seeds are s, s + 1, ...
         """
         if len(samplings) > 1 and isinstance(self.provider, SamplesTogether):
             asked = self.provider.complete_samples(ids, samplings[0], len(samplings))

@@ -148,7 +148,8 @@ class TokenView:
                     answer = joined(answer, ending.text, more)
             return replace(answer, text=opening + answer.text)
 
-        samplings = each_seeded(sampling, seed, n)
+        together = self._participant.samples_together
+        samplings = each_seeded(sampling, seed, n, together=together)
         answers = await self._participant.continue_samples(ids, samplings)
         return await gather_or_cancel(list(map(ended, answers, samplings)))
 

@@ -107,6 +107,6 @@ def joined(answer: Completion, ending: str, more: Completion) -> Completion:
     )
 
 
-def each_seeded(sampling: Sampling, seed: int, n: int) -> list[Sampling]:
-    """The samplings of n samples, each with its own seed."""
-    return [replace(sampling, seed=one) for one in sample_seeds(seed, n)]
+def each_seeded(sampling: Sampling, seed: int, n: int, *, together: bool = False) -> list[Sampling]:
+    """The samplings of n samples, each with its own seed; `together`: of one request."""
+    return [replace(sampling, seed=one) for one in sample_seeds(seed, n, together=together)]

@@ -1,4 +1,4 @@
-"""Several samples of one prompt: the same whether they are one request or several."""
+"""Several samples of one prompt, as one request and as several: each has a seed of its own."""
 
 from __future__ import annotations
 
@@ -58,26 +58,31 @@ def solutions(provider: OneByOne, n: int, ending: Ending | None = None) -> list[
 
 
 @pytest.mark.parametrize("ending", [None, BOX])
-def test_one_request_and_several_give_the_same(ending: Ending | None) -> None:
-    one, several = Together(), OneByOne()
-    assert solutions(one, 4, ending) == solutions(several, 4, ending)
-    first = sample_seeds(3, 4)
-    assert one.requests[0] == first
-    assert several.requests[:4] == [[seed] for seed in first]
-    # each goes on from its own words, with its own seed
-    ended = [[seed] for seed in first if seed % 2 == 0] if ending else []
-    assert one.requests[1:] == several.requests[4:] == ended
+@pytest.mark.parametrize("provider", [Together(), OneByOne()])
+def test_each_goes_on_with_its_own_seed(provider: OneByOne, ending: Ending | None) -> None:
+    provider.requests.clear()
+    together = isinstance(provider, Together)
+    seeds = sample_seeds(3, 4, together=together)
+    assert len(solutions(provider, 4, ending)) == 4
+    asked = 1 if together else 4
+    assert provider.requests[:asked] == ([seeds] if together else [[seed] for seed in seeds])
+    # what lacks its end goes on from its own words
+    ended = [[seed] for seed in seeds if seed % 2 == 0] if ending else []
+    assert provider.requests[asked:] == ended
+    assert not ending or ended
 
 
-def test_one_sample_is_an_ordinary_request_with_the_seed_that_it_always_had() -> None:
-    provider = Together()
+@pytest.mark.parametrize("provider", [Together(), OneByOne()])
+def test_one_sample_is_an_ordinary_request_with_the_same_seed(provider: OneByOne) -> None:
     solutions(provider, 1)
     assert provider.requests == [[keyed_seed(3, 0)]]
 
 
 @pytest.mark.parametrize("n", [1, 8, 64])
-def test_seeds_fit_in_31_bits_and_are_one_after_the_other(n: int) -> None:
+def test_seeds_fit_in_31_bits_and_stay_what_they_are_for_more_samples(n: int) -> None:
     for seed in range(200):
-        seeds = sample_seeds(seed, n)
+        assert sample_seeds(seed, n) == [keyed_seed(seed, i) for i in range(n)]
+        seeds = sample_seeds(seed, n, together=True)
         assert seeds == list(range(seeds[0], seeds[0] + n))
-        assert 0 <= seeds[0] and seeds[-1] < 2**31
+        assert seeds[0] >= 0 and seeds[-1] < 2**31
+    assert sample_seeds(1, 0, together=True) == []
