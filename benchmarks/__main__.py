@@ -70,6 +70,9 @@ BENCHMARKS = {
     "makespan_128": Benchmark("makespan", (128,), **at_least(ratio=3.0, of_limit=0.95)),
     "rollout_vllm": Benchmark("rollout:wall_time", **at_least(ratio=1.5)),
     "prefix_cache": Benchmark("rollout:prefix_hits", repeats=1, **at_least(of_limit=0.9)),
+    "solutions_together": Benchmark(
+        "rollout:solutions_together", repeats=2, **at_least(ratio=1.25)
+    ),
     "weight_handoff": Benchmark("hand_off", **at_least(ratio=20.0, of_limit=1 / 3)),
     "trainer_step": _step("seconds", SMOLLM2, 2.0),
     "trainer_memory": _step("bytes", SMOLLM2, 1 / 0.55),

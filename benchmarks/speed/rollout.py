@@ -30,12 +30,12 @@ CONFIGS: dict[str, Sequence[str]] = {
 
 
 def _run(
-    found: Running, plain: bool, wrap: Wrap | None = None
+    found: Running, plain: bool, wrap: Wrap | None = None, problems: int = PROBLEMS
 ) -> tuple[float, list[ConversationRecord]]:
     async def run() -> list[ConversationRecord]:
         room = found.classroom(wrap)
         way = PlainClassroom(room) if plain else room
-        records = await way.run(found.problems(PROBLEMS), samples=SAMPLES)
+        records = await way.run(found.problems(problems), samples=SAMPLES)
         await room.close()
         return records
 
@@ -173,3 +173,40 @@ def prefix_hits(name: str, repeats: int) -> Result:
         pairs = repeated(repeats, pair)
     limit = statistics.median(ideal)
     return compare(name, "share", pairs, limit=limit, more_is_better=True)
+
+
+class Apart(AskedByIds):
+    """A role's provider that is asked for each solution by itself."""
+
+    def __init__(self, provider: Provider) -> None:
+        self.provider, self.name = provider, provider.name
+
+    async def complete_tokens(self, prompt_ids: Sequence[int], sampling: Sampling) -> Completion:
+        return await self.provider.complete_tokens(prompt_ids, sampling)
+
+    async def close(self) -> None:
+        await self.provider.close()
+
+
+def solutions_together(name: str, repeats: int) -> Result:
+    """Steps of all engines in a rollout: its solutions in one request each, and apart.
+
+    Half a batch; seconds are printed.
+    """
+    with running(settings("smollm2", *UNEVEN)) as found:
+        _run(found, plain=False, problems=1)  # kernels are warm
+
+        def counted(wrap: Wrap | None) -> tuple[float, float]:
+            forget(found)
+            before = _numbers(found, "vllm:iteration_tokens_total_count")
+            seconds, _ = _run(found, plain=False, wrap=wrap, problems=PROBLEMS // 2)
+            return _numbers(found, "vllm:iteration_tokens_total_count") - before, seconds
+
+        def pair(_: int) -> Pair:
+            (ours, together), (theirs, apart) = counted(None), counted(lambda _, p: Apart(p))
+            print(
+                f"  {together:.1f} s together, {apart:.1f} s apart; {ours:.0f}, {theirs:.0f} steps"
+            )
+            return ours, theirs
+
+        return compare(name, "engine steps", repeated(repeats, pair))

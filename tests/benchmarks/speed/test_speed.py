@@ -18,8 +18,8 @@ from utils.records import ConversationRecord
 
 NAMES = (
     "makespan_16 makespan_32 makespan_80 makespan_128 rollout_vllm prefix_cache weight_handoff"
-    " trainer_step trainer_memory attribution judge_requests reject_recall update_toy"
-    " update_smollm2 client_overhead start"
+    " solutions_together trainer_step trainer_memory attribution judge_requests reject_recall"
+    " update_toy update_smollm2 client_overhead start"
 )
 
 
