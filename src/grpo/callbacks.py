@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from utils.runs.folder import RunFolder
+from utils.runs.folder import RunFolder, is_lead
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +109,8 @@ class PoliteStop(TrainerCallback):
         if self.told and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.told = True
-        log.warning("stopping after this batch of conversations; a checkpoint will be saved")
+        if is_lead():  # a launcher's group has the signal on every rank
+            log.warning("stopping after this batch of conversations; a checkpoint will be saved")
 
     def on_step_end(
         self,

@@ -103,9 +103,9 @@ def _train(cfg: TrainRLConfig) -> int:
             )
             trainer.train(resume_from_checkpoint=checkpoint)
             if trainer.state.global_step < trainer.state.max_steps:
-                log.warning(
-                    "stopped at step %d; the same command goes on", trainer.state.global_step
-                )
+                if folder.lead:
+                    step = trainer.state.global_step
+                    log.warning("stopped at step %d; the same command goes on", step)
                 return STOPPED
             save_model(trainer, tokenizer, folder.path)
             if folder.lead:
