@@ -21,13 +21,13 @@ from statistics import fmean
 from threading import Event
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from toy.world import teaches
 from utils.metrics.conversation import leaked, mean_of, solve_after
 from utils.metrics.statistics import mean_over_seeds
 from utils.records import ConversationRecord
+from utils.report.terminal import output
 from utils.report.write import REPORT_NAME, write_report
 from utils.runs.read import Run, open_run
 
@@ -257,7 +257,7 @@ def main(sweep: Sweep, arguments: Sequence[str] | None = None) -> int:
                 options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     finally:
         signal.signal(signal.SIGTERM, before)
-    console = Console()
+    console = output()
     console.print(table(sweep, rows))
     if options.picture and sweep.draw:
         sweep.draw(rows, options.picture)

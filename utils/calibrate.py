@@ -25,7 +25,7 @@ from config.errors import ConfigError
 from utils.answers.said.leaks import match_leak
 from utils.metrics.judges.calibration import Calibration, calibrate
 from utils.metrics.judges.calibration_file import keep_calibration
-from utils.report.terminal import calibration_table, plain
+from utils.report.terminal import calibration_table, output, plain
 from utils.verdicts.judging import Verdict
 from utils.verdicts.labels import Labelled, Labels, Turns, read_labels
 
@@ -81,7 +81,7 @@ def _decision(name: str, function: Function, row: Labelled, turns: Turns) -> str
 
 def show(calibration: Calibration, out: Path | None, console: Console | None = None) -> None:
     """The table in the terminal, and the entry in `out`/calibration.json."""
-    console = console or Console()
+    console = console or output()
     console.print(calibration_table(calibration.to_json()))
     if out is not None:
         console.print(str(keep_calibration(out, calibration)), markup=False)

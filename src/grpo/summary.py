@@ -15,7 +15,7 @@ from utils.metrics.statistics import NOTHING, Estimate
 from utils.metrics.training_metrics import rollout_metrics
 from utils.metrics.verdicts import only_reported
 from utils.records import ConversationRecord
-from utils.report.terminal import cell
+from utils.report.terminal import cell, output
 from utils.report.write import REPORT_NAME, load_decoder, write_report
 from utils.runs.read import open_run
 
@@ -64,7 +64,7 @@ def write_results(folder: Path, tokenizer: str) -> Path:
 
 def print_summary(folder: Path, console: Console | None = None) -> None:
     """Print the tables of a run folder from its record."""
-    console = console or Console()
+    console = console or output()
     run = open_run(folder)
     records = [r for r in run.records if r.split == "train"]
     steps = sorted({r.step for r in records})

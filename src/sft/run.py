@@ -21,6 +21,7 @@ from src.models.training import load_tokenizer, save_model
 from src.sft.data import load_sets
 from src.sft.trainers import build_trainer
 from src.stale_builds import drop_stale_locks
+from utils.report.terminal import output
 from utils.runs.checkpoints import refuse_other_ranks
 from utils.runs.folder import RunFolder, open_run
 from utils.runs.logs import set_up_logging
@@ -83,7 +84,7 @@ def _checkpoint(run: RunFolder, trainer: Any) -> str | None:
 
 
 def _finish(cfg: TrainSFTConfig, run: RunFolder) -> None:
-    console = Console()
+    console = output()
     console.print(summary(run))
     console.print(f"model: {run.path / 'model'}", highlight=False, soft_wrap=True)
     if cfg.huggingface.push_to_hub:

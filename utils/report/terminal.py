@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -29,7 +31,14 @@ BY_GROUP = {
     "ped_rm_macro": "Ped-RM",
 }
 BENCHMARK = ("accuracy", "win_rate", "f1_", "bleu")
+PIPED = 200
 WIDE = 110  # columns of a terminal in which a group's line holds every `mean ± se`
+
+
+def output() -> Console:
+    """Standard output; tables in a file or pipe are not squeezed to a terminal's width."""
+    free = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if free else PIPED)
 
 
 def plain(text: object, limit: int = 200) -> str:
@@ -101,19 +110,40 @@ STUDENT_COLUMNS = {
 }
 
 
-def students_table(students: Mapping[str, Mapping[str, Any]], title: str) -> Table:
-    """What each student reacts to; below the selectivity stands its 95 % interval."""
+def students_table(
+    students: Mapping[str, Mapping[str, Any]], title: str, *, wide: bool = True
+) -> Table:
+    """What each student reacts to; below the selectivity stands its 95 % interval.
+
+    Where it is not `wide` each measure of a student is a line.
+    """
     table = Table(title=Text(plain(title)), title_justify="left")
-    table.add_column("student", overflow="fold", min_width=12)
     names = [n for n in STUDENT_COLUMNS if any(s[n]["n"] for s in students.values())]
+    table.add_column("student", overflow="fold", min_width=12)
+    if not wide:
+        table.add_column("measure", no_wrap=True)
+        table.add_column("share", justify="right", no_wrap=True)
+        for student, entry in students.items():
+            shown: dict[str, str] = {}
+            for name in names:
+                shown[name] = _mean_of(entry[name], interval=name == "selectivity")
+            shown["n"] = str(entry["conversations"])
+            label = Text(plain(_with_held_out(student, entry)))
+            for at, (name, value) in enumerate(shown.items()):
+                table.add_row(label if at == 0 else "", name, value, end_section=name == "n")
+        return table
     for name in names:
         table.add_column(STUDENT_COLUMNS[name], justify="right", no_wrap=True)
     table.add_column("n", justify="right", no_wrap=True)
     for student, entry in students.items():
-        label = f"{student} (held out)" if entry["held_out"] else student
         cells = [_mean_of(entry[name], interval=name == "selectivity") for name in names]
-        table.add_row(Text(plain(label)), *cells, str(entry["conversations"]))
+        label = Text(plain(_with_held_out(student, entry)))
+        table.add_row(label, *cells, str(entry["conversations"]))
     return table
+
+
+def _with_held_out(student: str, entry: Mapping[str, Any]) -> str:
+    return f"{student} (held out)" if entry["held_out"] else student
 
 
 def _mean_of(entry: Mapping[str, Any], *, interval: bool) -> str:
@@ -126,10 +156,10 @@ def _mean_of(entry: Mapping[str, Any], *, interval: bool) -> str:
 
 def print_metrics(metrics: Mapping[str, Any], title: str, console: Console | None = None) -> None:
     """The table of a run: headline, groups, how conversations ended, agreement, alarms."""
-    console = console or Console()
+    console = console or output()
     wide = console.width >= WIDE
     if "students" in metrics:
-        console.print(students_table(metrics["students"], title))
+        console.print(students_table(metrics["students"], title, wide=wide))
         return
     console.print(metrics_table(metrics, title))
     for grouping in ("student", "type", "source", "difficulty"):

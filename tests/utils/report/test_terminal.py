@@ -12,7 +12,7 @@ from rich.console import Console
 
 from tests.synthetic import records
 from utils.metrics.results import results
-from utils.report.terminal import plain, print_metrics
+from utils.report.terminal import STUDENT_COLUMNS, plain, print_metrics
 
 
 def test_plain_drops_escapes_controls_and_bidi() -> None:
@@ -53,6 +53,20 @@ def test_nothing_is_cut_off_at_this_width(width: int) -> None:
     head = next(line for line in lines if " before " in line)
     assert "after" in head and "rejected" in head
     assert any("± 0." in line for line in lines[lines.index(head) :])
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_measured_students_have_their_names_at_this_width(width: int) -> None:
+    mean = {"mean": 0.25, "low": 0.125, "high": 0.5, "n": 42}
+    entry = {"held_out": True, "conversations": 42} | dict.fromkeys(STUDENT_COLUMNS, mean)
+    stream = io.StringIO()
+    students = {"times_means_plus": entry, "plain": entry}
+    print_metrics({"students": students}, "students", Console(file=stream, width=width))
+    shown = stream.getvalue()
+    assert max(map(len, shown.splitlines())) <= width
+    assert "…" not in shown
+    for words in ("times_means_plus", "plain", "held out", "selectivity", "[0.12, 0.50]", "42"):
+        assert words in shown, shown
 
 
 @pytest.mark.parametrize(("problems", "said"), [(9, "no interval: 9 problems are few"), (30, "[")])
