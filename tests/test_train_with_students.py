@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.train_runs import BRIEF, run
 from utils.records import load_run
 
 PERSONA = "persona: prompt_templates/toy/student.txt"
@@ -52,3 +53,28 @@ def test_trains_on_some_and_evaluates_on_all(tmp_path: Path) -> None:
     assert found["(held out)"]["turns"]["n"] == 3 and found["(overall)"]["turns"]["n"] == 9
     logged = (tmp_path / "t" / "metrics.jsonl").read_text()
     assert "eval_students/(held out)/solve_after" in logged and "students/a/solve_after" in logged
+
+
+@pytest.mark.timeout(1800)
+def test_a_real_model_plays_archetypes_and_one_is_held_out(tmp_path: Path) -> None:
+    """The launcher, real engines: who is held out is met in evaluations alone, and by name."""
+    command = [
+        "./start_rl_training.sh", "--config-name=smollm2_students", *BRIEF, "run_name=t",
+        f"logging.save_dir={tmp_path}", "train.number_of_problems_per_batch=4",
+        "train.num_samples_per_problem=2", "train.max_steps=1", "train.eval_steps=1",
+        "dataset.max_val_examples=1",
+    ]  # fmt: skip
+    run(command, timeout=1500)
+    records = load_run(tmp_path / "t")
+    trained = [r for r in records if r.split == "train"]
+    assert sorted(r.student_persona for r in trained) == [
+        "pusher", "pusher", "shy", "shy", "subgoals", "subgoals", "subgoals", "subgoals",
+    ]  # fmt: skip
+    for record in trained:
+        opened = next((m.content for m in record.messages if m.role == "student"), "")
+        assert record.student_persona != "pusher" or "answer" in opened.lower()
+    last = [r for r in records if r.split == "eval" and r.step == 1]
+    assert {r.student_persona for r in last} == {"shy", "subgoals", "causes", "pusher"}
+    assert all(r.student_held_out == (r.student_persona == "causes") for r in records)
+    found = json.loads((tmp_path / "t" / "metrics.json").read_text())["by"]["student"]
+    assert {"causes", "(held out)", "(overall)"} <= set(found)

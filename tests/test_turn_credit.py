@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from tests.conftest import ROOT
 from tests.killed_runs import SLOW, killed_and_whole
-from tests.train_runs import kill_after_checkpoint, run
+from tests.train_runs import BRIEF, kill_after_checkpoint, run
 from utils.records import check, load_run
 from utils.report.conversations import body
 from utils.report.credit import turn_credit
@@ -22,13 +22,6 @@ GATES = (
     "generation.turn_penalty=0.5",
     "train.credit=turn",
     "train.baseline=leave_one_out",
-)
-BRIEF = (  # a real model's update takes minutes otherwise
-    "generation.max_turns=3",
-    "generation.max_tokens_per_turn=8",
-    "generation.max_tokens_per_student_attempt=8",
-    "generation.number_student_attempts=2",
-    "generation.number_initial_attempts=0",
 )
 STEPS = 3
 pytestmark = SLOW

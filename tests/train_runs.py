@@ -41,6 +41,13 @@ SMALL = (
     "dataset.max_train_examples=12",
     "logging.save_steps=2",
 )
+BRIEF = (  # a real model's update takes minutes otherwise
+    "generation.max_turns=3",
+    "generation.max_tokens_per_turn=8",
+    "generation.max_tokens_per_student_attempt=8",
+    "generation.number_student_attempts=2",
+    "generation.number_initial_attempts=0",
+)
 # Random models solve nothing: rewards that differ come from a rule that rejects at random.
 COIN = "+generation.judges_rules_prompts_paths.coin=tests.train_runs:coin"
 
