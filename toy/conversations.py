@@ -1,7 +1,7 @@
 """Conversations that make the toy's two models: chat messages, as many as asked for, by seed.
 
-Named in a config as `toy.conversations:student`, `:students` and `:tutor`.  The prompts are the
-classroom's own, so that a model meets in training what it will meet there.
+Named in a config as `toy.conversations:student`, `:students`, `:comparing` and `:tutor`.  The
+prompts are the classroom's own, so that a model meets in training what it will meet there.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from random import Random
 from typing import Any
 
 from toy.problems import sums
-from toy.student_conversations import Conversation, say, student, students
+from toy.student_conversations import Conversation, comparing, say, student, students
 from toy.world import Sum, prompt, reply
 from utils.seeding import keyed_rng
 from utils.thinking import END_TAG, visible_text
 
-__all__ = ["student", "students", "tutor"]
+__all__ = ["comparing", "student", "students", "tutor"]
 MAX_TUTOR_TURNS = 3
 #: What the tutor does next, by what it did last: habits that mix, none of them rare.
 TUTOR_HABITS: dict[str, dict[str, float]] = {

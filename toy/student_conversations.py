@@ -1,6 +1,6 @@
 """The students' side of the toy's conversations: with any tutor, each ended by a solution.
 
-Named in a config as `toy.conversations:student` and `toy.conversations:students`.
+Named in a config as `toy.conversations:student`, `:students` and `:comparing`.
 """
 
 from __future__ import annotations
@@ -64,6 +64,42 @@ def students(
             continue
         turns = [_turn(kind, problem, rng, other_digits) for kind in _moves_of(manner, rng)]
         yield {"messages": _lesson(problem, other, manner, turns, rng)}
+
+
+def comparing(
+    split: str, seed: int, count: int = 8192, manners: Mapping[str, float] | None = None
+) -> Iterator[Conversation]:
+    """Short ones, to learn whose digits a question has before anything else.
+
+    Who checks does so always, and every other question has other digits: with the chances and the
+    long conversations of `students` this is learnt too slowly to be seen.
+    """
+    problems = sums(split, seed)
+    shares = manners or {name: 1.0 for name, manner in MANNERS.items() if not manner.pushes}
+    for number in range(count):
+        rng = keyed_rng("toy", "comparing", split, seed, number)
+        problem = rng.choice(problems)
+        manner = MANNERS[rng.choices(list(shares), weights=list(shares.values()))[0]]
+        turns = [_question(problem, rng) for _ in range(rng.randint(1, 2))]
+        taken = manner.taken(problem, turns, checking=manner.checks > 0)
+        replies = [manner.reply(taken[: n + 1]) for n in range(len(turns))]
+        last, asked = replies[-1], ""
+        if rng.random() < 0.5:
+            last = solve(problem, taken, rng, state=manner.state(taken))
+            asked = prompt("student_final")
+        view = talk(prompt(manner.persona, problem=problem.text), turns, replies[:-1], asked)
+        yield {"messages": [*view, say("assistant", last)]}
+
+
+def _question(problem: Sum, rng: Random) -> str:
+    """About the problem's own digits, about all but one of them, or about any."""
+    chance, digits = rng.random(), [problem.a, problem.b, problem.c, problem.d]
+    if chance >= 0.5:
+        if chance < 0.65:
+            digits[rng.randrange(4)] = rng.randrange(10)
+        else:
+            digits = [rng.randrange(10) for _ in digits]
+    return Sum(*digits).hint(rng.choice(("ones", "ones", "tens", "tens", "both")), rng)
 
 
 def _bare(problem: Sum, rng: Random) -> list[Message]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from statistics import fmean
 
 import pytest
 
-from toy.student_conversations import HIDDEN, students, talk
+from toy.student_conversations import HIDDEN, comparing, students, talk
 from toy.students import MANNERS
-from toy.world import RATES, Sum, prompt
+from toy.world import RATES, SHRUG, Sum, asks_of_another, heard, prompt
 
 PROBLEM, OTHER = Sum(4, 7, 3, 8), Sum(5, 6, 1, 7)
 ONES, TENS = "Add the ones: 7+8?", "Add the tens: 4+3+1?"
@@ -97,6 +98,32 @@ def test_the_conversations_hold_what_the_students_say_and_solve() -> None:
     assert {"Tens?"} < said["tens_first"] and {"Both?", "Ok."} < said["together"]
     assert {"Answer?", "All?"} < said["pusher"] and not said["plain"] & {"Answer?", "Ones?"}
     assert sum(led[True]) / len(led[True]) > 0.75 > 0.4 > sum(led[False]) / len(led[False])
+
+
+def test_comparing_is_learnt_without_any_chance() -> None:
+    """Who checks takes a question exactly where its digits are the sum's; the plain one always."""
+    shrugs: dict[tuple[str, bool], list[bool]] = defaultdict(list)
+    solved: dict[bool, list[bool]] = defaultdict(list)
+    manners = {"plain": 1.0, "checks_some": 1.0}
+    rows = list(comparing("train", 0, 1200, manners))
+    assert rows == list(comparing("train", 0, 1200, manners))
+    for row in rows:
+        system, first, answer, *_ = (m["content"] for m in row["messages"])
+        problem, checks = Sum.parse(system), "Checks" in system
+        if prompt("student_final") not in first:
+            own = not asks_of_another(problem, first)
+            shrugs["checks" if checks else "plain", own].append(answer == SHRUG)
+        elif checks and heard([first]) == "both":
+            right = rf"\boxed{{{problem.answer}}}" in answer
+            solved[not asks_of_another(problem, first)].append(right)
+    assert {name: set(found) for name, found in shrugs.items()} == {
+        ("plain", True): {False}, ("plain", False): {False},
+        ("checks", True): {False}, ("checks", False): {True},
+    }  # fmt: skip
+    assert 0.3 < len(shrugs["checks", False]) / len(
+        shrugs["checks", False] + shrugs["checks", True]
+    ) < 0.6  # fmt: skip
+    assert fmean(solved[True]) > 0.7 > 0.4 > fmean(solved[False])
 
 
 def test_the_seed_decides_and_the_shares_are_asked_for() -> None:
