@@ -62,7 +62,7 @@ def test_a_real_model_plays_archetypes_and_one_is_held_out(tmp_path: Path) -> No
         "./start_rl_training.sh", "--config-name=smollm2_students", *BRIEF, "run_name=t",
         f"logging.save_dir={tmp_path}", "train.number_of_problems_per_batch=4",
         "train.num_samples_per_problem=2", "train.max_steps=1", "train.eval_steps=1",
-        "dataset.max_val_examples=1",
+        "dataset.max_val_examples=2",
     ]  # fmt: skip
     run(command, timeout=1500)
     records = load_run(tmp_path / "t")
