@@ -44,7 +44,7 @@ from utils.metrics.statistics import (
 )
 from utils.metrics.verdicts import leaked_any, rejected_any
 from utils.records import ConversationRecord
-from utils.report.terminal import plain
+from utils.report.terminal import output, plain
 from utils.runs.read import Run, open_run
 
 #: `ped_rm_micro` is a mean over turns, and turns of two runs are no pairs.
@@ -264,8 +264,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConfigError, ValueError) as error:
         print(f"utils.compare: {plain(error, 500)}", file=sys.stderr)
         return 2
-    piped = Console(width=200, soft_wrap=True)  # lines in a file are not folded
-    show(a, b, rows, changes, options.show, Console() if sys.stdout.isatty() else piped)
+    show(a, b, rows, changes, options.show, output())
     if options.json:
         write_json(options.json, to_json(a, b, rows, changes))
     return 0

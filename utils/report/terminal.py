@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import unicodedata
@@ -36,9 +35,8 @@ WIDE = 110  # columns of a terminal in which a group's line holds every `mean ±
 
 
 def output() -> Console:
-    """Standard output; tables in a file or pipe are not squeezed to a terminal's width."""
-    free = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console(width=None if free else PIPED)
+    """Standard output; what goes to a file or pipe is not folded at a terminal's width."""
+    return Console() if sys.stdout.isatty() else Console(width=PIPED, soft_wrap=True)
 
 
 def plain(text: object, limit: int = 200) -> str:
