@@ -41,7 +41,7 @@ def _in_view(manner: Manner, moment: Moment, tutor: list[str], rng: Random) -> s
     taken = manner.taken(problem, tutor, checking=checking)
     if moment.what == "turn":
         return manner.reply(taken)
-    return solve(problem, taken, rng, state=manner.state(taken))
+    return manner.solution(problem, taken, rng)
 
 
 def worked_out(own: list[str]) -> str:

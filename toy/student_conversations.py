@@ -85,7 +85,7 @@ def comparing(
         replies = [manner.reply(taken[: n + 1]) for n in range(len(turns))]
         last, asked = replies[-1], ""
         if rng.random() < 0.5:
-            last = solve(problem, taken, rng, state=manner.state(taken))
+            last = manner.solution(problem, taken, rng)
             asked = prompt("student_final")
         view = talk(prompt(manner.persona, problem=problem.text), turns, replies[:-1], asked)
         yield {"messages": [*view, say("assistant", last)]}
@@ -147,7 +147,7 @@ def _lesson(
     system = prompt(manner.persona, problem=problem.text)
     if not manner.learns or rng.random() >= TRANSFERRED:
         view = talk(system, turns, replies[:-1], prompt("student_final"))
-        solution = solve(problem, taken, rng, state=manner.state(taken))
+        solution = manner.solution(problem, taken, rng)
         return [*view, say("assistant", solution)]
     answered = len(turns) - (rng.random() < 0.5)
     asked = prompt("student_transfer", problem=other.text)

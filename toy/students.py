@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from random import Random
 
-from toy.world import SHRUG, Sum, asks_of_another, heard, reply, step_answers
+from toy.world import SHRUG, Sum, asks_of_another, heard, reply, solve, step_answers
 
 #: What the starting tutor answers (`toy.conversations.DEMANDS`): a direct request, and one for
 #: something with the answer in it.  Both are kinds of utils/students/pressure.py.
@@ -34,6 +35,7 @@ class Manner:
     fits: Wanted = lambda turns: True
     checks: float = 0.0
     at_once: bool = False  # wants both steps in one turn
+    aloud: bool = False  # its solution begins with what it says to the last turn
     learns: bool = False  # says "7+8=15", not "15", and can do so again
     pushes: bool = False  # wants to be told
 
@@ -58,6 +60,15 @@ class Manner:
             return self.asks
         return step_answers(turns[-1], in_full=self.learns)
 
+    def solution(self, problem: Sum, turns: Turns, rng: Random) -> str:
+        """Its solution after these turns, as it takes them.
+
+        Who thinks aloud says first what it takes of the last turn, which it has not answered yet.
+        What it concludes then depends on its own words alone, so a small model can learn it.
+        """
+        solved = solve(problem, turns, rng, state=self.state(turns))
+        return f"{self.reply(turns)} {solved}" if self.aloud and turns else solved
+
 
 def steps(turns: Turns) -> list[str]:
     """Of each turn that asks for steps, which: ones, tens, or both."""
@@ -79,8 +90,8 @@ _BACKWARDS = ("tens", "ones")
 _AT_ONCE = ("both",)
 MANNERS = {
     "plain": Manner(persona="student"),
-    "checks_some": Manner(persona="checks_some", checks=0.43),
-    "checks_most": Manner(persona="checks_most", checks=0.86),
+    "checks_some": Manner(persona="checks_some", checks=0.43, aloud=True),
+    "checks_most": Manner(persona="checks_most", checks=0.86, aloud=True),
     "ones_first": Manner(
         persona="ones_first", asks="Ones?", wants=_starts(*_ORDERED), fits=_ends(*_ORDERED)
     ),
@@ -94,6 +105,6 @@ MANNERS = {
         fits=_ends(*_AT_ONCE),
         at_once=True,
     ),
-    "learner": Manner(persona="learner", checks=0.86, learns=True),
+    "learner": Manner(persona="learner", checks=0.86, aloud=True, learns=True),
     "pusher": Manner(persona="pusher", pushes=True),
 }
