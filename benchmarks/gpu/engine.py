@@ -69,7 +69,7 @@ def started(wanted: EngineSpec, folder: Path, has_gpu: bool) -> Iterator[dict[st
     for at, runner in enumerate(tries):
         if runner is not None:
             os.environ[RUNNER] = runner
-        patience = replace(SETTINGS, start_timeout_s=100.0 if has_gpu else 400.0)
+        patience = replace(SETTINGS, start_timeout_s=240.0 if has_gpu else 400.0)
         engines = EngineSet([wanted], patience, folder / f"try{at}")
         began = time.monotonic()
         try:

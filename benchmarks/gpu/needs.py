@@ -27,6 +27,8 @@ ENGINE = (
     *("vllm.entrypoints.openai.api_server", "xgrammar", "xxhash", "aiohttp"),
     *("src.vllm.providers", "src.vllm.worker_extension"),
 )
+#: vLLM imports every backend for schemas with the first request that has one.
+SCHEMAS = ("vllm.v1.structured_output.backend_lm_format_enforcer",)
 GPU_ONLY = ("bitsandbytes",)
 PACKAGES = ("torch", "transformers", "trl", "deepspeed", "peft", "bitsandbytes", "vllm")
 

@@ -16,7 +16,9 @@ from benchmarks.gpu.models import model_folder
 from src.vllm.providers import providers_of
 from src.vllm.residency import Residency
 
-NEAR_TIE = 0.25  # nats: two bf16 implementations may disagree on tokens closer than that
+#: Two bf16 implementations may disagree on tokens whose logits are so few roundings apart.
+NEAR_TIE = 4
+SAME = 0.9  # of the tokens must be the model's own first choice
 
 
 class Clock:
@@ -67,7 +69,8 @@ def sleep_and_reload(found: Found, work: Path, dry: bool) -> None:
         first = await heard()
         residency.rest()  # level 1: nothing was published yet
         second = await heard()
-        found.found["level_1_same_ids"] = first == second
+        found.found["level_1_same_ids"] = first == second  # another batch may decide ties
+        found.found["after_level_1"] = _agree(model, asked, second)
         found.found["start_against_transformers"] = _agree(model, asked, first)
         residency.rest()
         said = [first]
@@ -85,12 +88,11 @@ def sleep_and_reload(found: Found, work: Path, dry: bool) -> None:
 
     asyncio.run(all_turns())
     found.found["seconds"] = [[what, round(seconds, 3)] for what, seconds in clock.calls]
-    agreements = [found.found[f"version_{v}"] for v in (1, 2, 3)]
-    found.expected = {"real_differences": 0, "level_1_same_ids": True}
-    found.passed = (
-        found.found["level_1_same_ids"]
-        and found.found["each_version_says_other_things"]
-        and all(a["real_differences"] == 0 for a in agreements)
+    kept = ["start_against_transformers", "after_level_1", *(f"version_{v}" for v in (1, 2, 3))]
+    agreements = [found.found[name] for name in kept]
+    found.expected = {"real_differences": 0, "equal": f"at least {SAME} of the tokens"}
+    found.passed = found.found["each_version_says_other_things"] and all(
+        a["real_differences"] == 0 and a["equal"] >= SAME * a["tokens"] for a in agreements
     )
     found.setting = "engines.residency=always, if a reload went wrong"
 
@@ -106,21 +108,31 @@ def _move(model: Any, seed: int) -> None:
 
 
 def _agree(model: Any, asked: Sequence[list[int]], said: Sequence[list[int]]) -> dict[str, Any]:
-    """Whether the model would have chosen each token that the engine chose; near ties count."""
+    """Whether the model would have chosen each token that the engine chose.
+
+    A gap counts in roundings of bfloat16, which has 8 bits: at logits of 64 to 128 one is 0.5 nats.
+    """
     import torch
 
-    equal = total = 0
-    worst = 0.0
-    real = 0
+    equal = total = real = 0
+    nats, roundings = 0.0, 0.0
     with torch.no_grad():
         for prompt, ids in zip(asked, said, strict=True):
             whole = torch.tensor([prompt + ids], device=model.device)
-            rows = model(whole).logits[0, len(prompt) - 1 : -1].float().log_softmax(-1)
+            rows = model(whole).logits[0, len(prompt) - 1 : -1].float()
             best = rows.max(-1).values
             own = rows.gather(1, whole[0, len(prompt) :, None])[:, 0]
-            gaps = (best - own).tolist()
-            equal += sum(gap == 0.0 for gap in gaps)
-            real += sum(gap > NEAR_TIE for gap in gaps)
-            total += len(gaps)
-            worst = max([worst, *gaps])
-    return {"tokens": total, "equal": equal, "real_differences": real, "largest_gap_nats": worst}
+            gaps = best - own
+            steps = gaps / torch.exp2(best.abs().clamp_min(1.0).log2().floor() - 7)
+            equal += int((gaps == 0.0).sum())
+            real += int((steps > NEAR_TIE).sum())
+            total += len(ids)
+            nats = max(nats, gaps.max().item())
+            roundings = max(roundings, steps.max().item())
+    return {
+        "tokens": total,
+        "equal": equal,
+        "real_differences": real,
+        "largest_gap_nats": nats,
+        "largest_gap_roundings": roundings,
+    }

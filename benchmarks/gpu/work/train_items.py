@@ -84,18 +84,17 @@ def speed(found: Found, work: Path, dry: bool) -> None:
 
 def optimizers(found: Found, work: Path, dry: bool) -> None:
     """T2: what the optimizer takes of a packed step, paged and not, 8-bit and torch's own."""
-    ways = {name: (True, name) for name in (_PAGED, _PAGED.removeprefix("paged_"), "adamw_torch")}
+    kept = _PAGED.removeprefix("paged_")
+    ways = {name: (True, name) for name in (kept, _PAGED, "adamw_torch")}
     _timed_ways(found, work, dry, ways)
-    paged, resident = (found.found[name]["step_s"] for name in list(ways)[:2])
+    resident, paged = (found.found[name]["step_s"] for name in list(ways)[:2])
     found.found["paged_over_resident"] = paged / resident
     found.expected = {"paged/resident": "> 1: the step's fixed part is paging"}
     found.passed = dry or paged > resident
     found.setting = "train.optimizer"
 
 
-def _timed_ways(
-    found: Found, work: Path, dry: bool, ways: dict[str, tuple[bool, str]]
-) -> None:
+def _timed_ways(found: Found, work: Path, dry: bool, ways: dict[str, tuple[bool, str]]) -> None:
     """Each way, packed or not with its optimizer, on the same 64 rows: a first step and another."""
     folder = model_folder("qwen2.5-1.5b", work, dry)
     size = _shape_of(folder)

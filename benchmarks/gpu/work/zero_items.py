@@ -21,7 +21,7 @@ def resume(found: Found, work: Path, dry: bool) -> None:
         [512 if not dry else 100] * 8, model_shape(str(folder), "teacher_model").vocabulary
     )
     t.use_deepspeed(3, work)
-    cfg = t.settings(len(rows), 4, 1024, max_steps=2, learning_rate=1e-5)
+    cfg = t.settings(len(rows), 4, 1024, max_steps=2, learning_rate=1e-7)
     cfg.logging.save_steps = 1
     with tempfile.TemporaryDirectory(dir=work) as out:
         whole = t.train(t.build(cfg, folder, folder, rows, Path(out)))

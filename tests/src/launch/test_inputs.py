@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +13,7 @@ import pytest
 from config.errors import ConfigError
 from config.schema import DatasetEntry, TrainRLConfig
 from src.launch.inputs import input_faults, is_hub_id, read_inputs
-from utils.settings.hydra_entry import load_config
+from utils.settings.hydra_entry import ROOT, load_config
 
 
 def settings(*overrides: str) -> TrainRLConfig:
@@ -44,3 +48,31 @@ def test_a_dataset_of_the_hub_is_not_fetched() -> None:
     assert is_hub_id(DatasetEntry(name_or_path="owner/data.v1"))
     for name in ("data/x.csv", "./data", "reasoning_gym:a/b", "toy.problems:rows", "config/eval"):
         assert not is_hub_id(DatasetEntry(name_or_path=name)), name
+
+
+READS = """
+import json, sys
+from src.launch.inputs import input_faults
+from tests.src.launch.test_inputs import settings
+faults = [[what, str(error)] for what, error in input_faults(settings(*sys.argv[1:]))]
+print(json.dumps([faults, [name for name in ("torch", "transformers") if name in sys.modules]]))
+"""
+
+
+def test_templates_are_read_without_torch_and_say_the_same(tmp_path: Path) -> None:
+    """A start needs no torch before its training; in this process transformers is there already."""
+    import transformers  # noqa: F401
+
+    broken = tmp_path / "broken"
+    shutil.copytree(ROOT / "toy/checkpoints/student", broken)
+    (broken / "chat_template.jinja").write_text("{{ raise_exception('only odd turns') }}")
+    overrides = f"student_model.model_name_or_path={broken}"
+    for given in ([], [overrides]):
+        done = subprocess.run(
+            [sys.executable, "-c", READS, *given],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        faults, imported = json.loads(done.stdout)
+        assert faults == [[what, str(error)] for what, error in input_faults(settings(*given))]
+        assert imported == [] and done.stderr == ""
+    assert "only odd turns" in dict(faults)["chat templates"]
