@@ -30,6 +30,7 @@ from src.models.services import check_start
 from src.models.trackers import check_trackers, prepare_trackers
 from src.models.training import save_model
 from src.setup import check_classroom, load_tokenizer
+from src.vllm.engines import wait_for_engines
 from utils.data.overlap import say_shared
 from utils.metrics.students import warnings as warnings_of_students
 from utils.runs.checkpoints import refuse_other_ranks
@@ -75,6 +76,7 @@ def _train(cfg: TrainRLConfig) -> int:
         cfg.teacher_model.model_name_or_path, setting="teacher_model.model_name_or_path"
     )
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
+    wait_for_engines()
     with ExitStack() as stack:
         stack.enter_context(one_line_if_full("logging.save_dir", cfg.logging.save_dir))
         folder = stack.enter_context(open_run(cfg))

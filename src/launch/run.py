@@ -10,6 +10,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 
 import psutil
@@ -72,13 +73,10 @@ def run_job(job: Job, signals: Signals, grace_s: float) -> int:
         try:
             specs = plan_engines(job.settings)
             if not specs:
-                return _train(job, None, signals, reaper, grace_s)
-            say(f"starting {len(specs)} engines: {', '.join(s.name for s in specs)}")
-            started = time.monotonic()
+                return _train(_start(job, None, signals, reaper), None, signals, grace_s)
             node = job.ranks.machine_rank if job.ranks else 0
-            with EngineSet(specs, job.settings.engines, job.folder, node=node) as engines:
-                say(f"engines ready in {time.monotonic() - started:.0f} s")
-                return _train(job, engines, signals, reaper, grace_s)
+            engines = EngineSet(specs, job.settings.engines, job.folder, node=node)
+            return _train_beside(job, engines, signals, reaper, grace_s)
         except Interrupted as interruption:
             return 128 + interruption.number
         finally:
@@ -105,32 +103,63 @@ def _reaper(token: str, grace_s: float) -> Iterator[subprocess.Popen[bytes]]:
             process.communicate(b"done\n")
 
 
-def _train(
+def _train_beside(
     job: Job,
-    engines: EngineSet | None,
+    engines: EngineSet,
     signals: Signals,
     reaper: subprocess.Popen[bytes],
     grace_s: float,
 ) -> int:
-    environment = with_manifest(job.environment, engines.manifest if engines else None)
+    """Engines up, and the training's exit code.
+
+    On a CPU the training starts together with them: it imports, and waits for their manifest.  On
+    GPUs nobody may take memory while an engine starts, so it comes after them.
+    """
+    say(f"starting {len(engines.specs)} engines: {', '.join(s.name for s in engines.specs)}")
+    engines.manifest.unlink(missing_ok=True)  # an earlier start's
+    began, early = time.monotonic(), not engines.machine.has_gpus
+    training = _start(job, engines.manifest, signals, reaper) if early else None
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(engines)
+        except BaseException:
+            kill_members(f"{signals.token}-training")  # it has done nothing yet
+            raise
+        say(f"engines ready in {time.monotonic() - began:.0f} s")
+        if training is None:
+            training = _start(job, engines.manifest, signals, reaper)
+        return _train(training, engines, signals, grace_s)
+
+
+def _start(
+    job: Job, manifest: Path | None, signals: Signals, reaper: subprocess.Popen[bytes]
+) -> subprocess.Popen[bytes]:
+    """The training as a process of its own session, which the reaper knows."""
+    environment = with_manifest(job.environment, manifest)
     environment |= {JOB: f"{signals.token}-training", QUIET: "1"}
     training = subprocess.Popen(
         job.command, cwd=ROOT, env={**os.environ, **environment}, start_new_session=True
     )
-    handle = psutil.Process(training.pid)
+    assert reaper.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        reaper.stdin.write(f"{training.pid}\n".encode())
+        reaper.stdin.flush()
+    return training
+
+
+def _train(
+    training: subprocess.Popen[bytes], engines: EngineSet | None, signals: Signals, grace_s: float
+) -> int:
+    """The exit code of a training that runs; whatever happens, nothing of it is left."""
     signals.training = training
     try:
-        assert reaper.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            reaper.stdin.write(f"{training.pid}\n".encode())
-            reaper.stdin.flush()
         return _wait(training, engines)
     except Interrupted as interruption:
         say(f"{interruption}: asking the training to end (up to {grace_s:.0f} s; again: at once)")
         raise
     finally:
         if training.poll() is None:
-            end_training(handle, f"{signals.token}-training", grace_s)
+            end_training(psutil.Process(training.pid), f"{signals.token}-training", grace_s)
             training.wait()
         kill_members(f"{signals.token}-training")
         signals.training = None

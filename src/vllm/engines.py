@@ -37,6 +37,13 @@ GRACE_S = 10.0
 SOCKET_PATH_LIMIT = 107
 
 
+def wait_for_engines() -> None:
+    """Until the engines that a launcher is starting for this process are there."""
+    manifest = os.environ.get(MANIFEST_VARIABLE)
+    while manifest and not Path(manifest).exists():  # if they fail, the launcher ends us
+        time.sleep(0.1)
+
+
 class EngineSet:
     """All engines of a run on this node.
 
