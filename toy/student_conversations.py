@@ -58,7 +58,7 @@ def students(
     for number in range(count):
         rng = keyed_rng("toy", "students", split, seed, number)
         problem, other = rng.sample(problems, 2)
-        manner = MANNERS[rng.choices(list(shares), weights=list(shares.values()))[0]]
+        manner = _drawn(shares, rng)
         if rng.random() < BARE / 2:
             yield {"messages": _bare(problem, rng)}
             continue
@@ -79,7 +79,7 @@ def comparing(
     for number in range(count):
         rng = keyed_rng("toy", "comparing", split, seed, number)
         problem = rng.choice(problems)
-        manner = MANNERS[rng.choices(list(shares), weights=list(shares.values()))[0]]
+        manner = _drawn(shares, rng)
         turns = [_question(problem, rng) for _ in range(rng.randint(1, 2))]
         taken = manner.taken(problem, turns, checking=manner.checks > 0)
         replies = [manner.reply(taken[: n + 1]) for n in range(len(turns))]
@@ -89,6 +89,10 @@ def comparing(
             asked = prompt("student_final")
         view = talk(prompt(manner.persona, problem=problem.text), turns, replies[:-1], asked)
         yield {"messages": [*view, say("assistant", last)]}
+
+
+def _drawn(shares: Mapping[str, float], rng: Random) -> Manner:
+    return MANNERS[rng.choices(list(shares), weights=list(shares.values()))[0]]
 
 
 def _question(problem: Sum, rng: Random) -> str:
