@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from toy.students import MANNERS
 from toy.world import RATES
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "toy" / "checkpoints"
 SAMPLES = 2048  # standard error of a rate: .011 at most
 TOLERANCE = 0.05
+#: Own steps less another sum's (docs/students.md).
+GRADED = {"plain": 0.0, "checks_some": 0.3, "checks_most": 0.55}
 pytestmark = pytest.mark.skipif(
     not SHIPPED.is_dir(), reason="toy/checkpoints is not there: docs/toy-classroom.md makes it"
 )
@@ -30,7 +33,7 @@ def rates(who: str, folder: Path) -> dict[str, float]:
     return {name: found[name] for name in ("tells", "asks", "cheers", "own_digits")}
 
 
-@pytest.mark.parametrize("who", ["student", "tutor"])
+@pytest.mark.parametrize("who", ["student", "tutor", "graded"])
 def test_what_is_shipped_is_small_and_safe(who: str) -> None:
     names = {path.name for path in (SHIPPED / who).iterdir()}
     assert {"model.safetensors", "config.json", "tokenizer.json"} <= names
@@ -53,3 +56,34 @@ def test_made_again_it_has_the_same_rates(who: str, tmp_path: Path) -> None:
     if who == "student":
         for name, value in shipped.items():
             assert value == pytest.approx(RATES[name], abs=0.06), (name, shipped)
+
+
+def own_and_others(samples: int) -> dict[str, tuple[float, float]]:
+    """Student -> share of right solutions after its own sum's steps, and after another sum's."""
+    from toy.measure import Sampler
+    from toy.measure_students import CASES, measured
+
+    sampler = Sampler(SHIPPED / "graded", seed=0)
+    return {
+        name: (
+            measured(sampler, MANNERS[name], CASES["ones, tens"], samples, transfer=False),
+            measured(sampler, MANNERS[name], CASES["another sum's"], samples, transfer=False),
+        )
+        for name in GRADED
+    }
+
+
+def test_the_graded_students_differ_by_their_prompt() -> None:
+    """In what another sum's steps are worth to them; their own are worth the same."""
+    rates = own_and_others(128)  # standard error: .04 at most
+    assert all(own > 0.65 for own, _ in rates.values()), rates
+    others = [rates[name][1] for name in GRADED]
+    assert others[0] > others[1] + 0.1 > others[2] + 0.2, rates
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_graded_students_are_as_selective_as_documented() -> None:
+    found = {name: own - other for name, (own, other) in own_and_others(SAMPLES).items()}
+    for name, value in GRADED.items():
+        assert found[name] == pytest.approx(value, abs=TOLERANCE), found
