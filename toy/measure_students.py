@@ -32,6 +32,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "ones, tens": ("ones", "tens"),
     "tens, ones": ("tens", "ones"),
     "both at once": ("cheer", "both"),
+    "tens twice": ("tens", "tens"),
     "another sum's": ("other:ones", "other:tens"),
     "told": ("cheer", "tell"),
 }
