@@ -36,8 +36,9 @@ def command(*arguments: str, path: str = os.environ["PATH"]) -> subprocess.Compl
 
 def test_names_are_items_their_parts_and_groups() -> None:
     assert [item.name for item in chosen(["T3"])] == ["T3", "T3-resume", "T3-accumulate"]
+    assert [item.name for item in chosen(["T2"])] == ["T2", "T2-optimizer"]
     assert {item.name[0] for item in chosen(["engine"])} == {"V"}
-    assert chosen([]) == list(ITEMS) and len(chosen(["T1", "train"])) == 6
+    assert chosen([]) == list(ITEMS) and len(chosen(["T1", "train"])) == 7
     with pytest.raises(KeyError):
         chosen(["T9"])
 
