@@ -3,8 +3,8 @@
     python -m benchmarks.graded_sweep --json docs/graded_sweep.json \\
         --picture docs/images/graded_sweep.svg [--jobs 2] [OVERRIDE ...]
 
-They are toy/checkpoints/graded.  Their selectivity is what `eval.py --config-name toy_graded`
-measures, docs/students.md has it beside that of the rules.
+They are toy/checkpoints/graded.  `selectivity` in a row is what a student was made for;
+`eval.py --config-name toy_graded` measures it (docs/students.md).
 """
 
 from __future__ import annotations
@@ -12,31 +12,24 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
-from benchmarks.student_sweep import KL, STUDENTS, SWEEP
-from benchmarks.sweep import Setting, main
+from benchmarks import student_sweep
+from benchmarks.sweep import main
+from toy.students import MANNERS
 
 MODEL = "student_model.model_name_or_path=toy/checkpoints/graded"
-PERSONAS = {"plain": "student"}  # prompt_templates/toy/NAME.txt, where it is not the student's name
 
-GRADED = replace(
-    SWEEP,
+
+def by_model(student: str) -> tuple[str, ...]:
+    persona = f"prompt_templates/toy/{MANNERS[student].persona}.txt"
+    return MODEL, f"+generation.students.graded.persona={persona}"
+
+
+SWEEP = replace(
+    student_sweep.SWEEP,
     name="graded_sweep",
     title="toy classroom by student, one trained model: mean over seeds ± 95 %",
-    settings=[
-        Setting(
-            name=f"{student}-kl-{kl.split()[0]}",
-            facts={"selectivity": aim, "kl": kl},
-            overrides=(
-                MODEL,
-                "+generation.students.graded.persona="
-                f"prompt_templates/toy/{PERSONAS.get(student, student)}.txt",
-                *overrides,
-            ),
-        )
-        for aim, student in STUDENTS.items()
-        for kl, overrides in KL.items()
-    ],
+    settings=student_sweep.settings(by_model),
 )
 
 if __name__ == "__main__":
-    sys.exit(main(GRADED))
+    sys.exit(main(SWEEP))

@@ -9,7 +9,7 @@ Every run is the toy with one of three students by rule, with the KL of the conf
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.sweep import IN_PROCESS, Row, Setting, Sweep, curves, learnt, main
@@ -44,22 +44,27 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     curves(points, path, "selectivity", "share of conversations")
 
 
-SWEEP = Sweep(
-    name="student_sweep",
-    title="toy classroom by the student's selectivity, held-out problems: mean over seeds ± 95 %",
-    settings=[
+def settings(played_by: Callable[[str], Sequence[str]]) -> list[Setting]:
+    """Every student with every KL; `played_by`: a student's name to the overrides that play it."""
+    return [
         Setting(
             name=f"selectivity{aim:g}-kl-{kl.split()[0]}",
             facts={"selectivity": aim, "kl": kl},
-            overrides=(
-                PERSONA,
-                f"+generation.students.graded.replies=toy.by_rule:{student}",
-                *overrides,
-            ),
+            overrides=(*played_by(student), *overrides),
         )
         for aim, student in STUDENTS.items()
         for kl, overrides in KL.items()
-    ],
+    ]
+
+
+def by_rule(student: str) -> Sequence[str]:
+    return PERSONA, f"+generation.students.graded.replies=toy.by_rule:{student}"
+
+
+SWEEP = Sweep(
+    name="student_sweep",
+    title="toy classroom by the student's selectivity, held-out problems: mean over seeds ± 95 %",
+    settings=settings(by_rule),
     measure=measure,
     facts=("selectivity", "kl"),
     columns=("solve", "leak", "real_teaching", "fits_problem", "alarms"),

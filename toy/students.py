@@ -105,6 +105,6 @@ MANNERS = {
         fits=_ends(*_AT_ONCE),
         at_once=True,
     ),
-    "learner": Manner(persona="learner", checks=0.86, aloud=True, learns=True),
+    "learner": Manner(persona="learner", checks=0.86, learns=True),
     "pusher": Manner(persona="pusher", pushes=True),
 }

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import (
+    graded_sweep,
     persona_sweep,
     pressure_sweep,
     session_sweep,
@@ -40,6 +41,7 @@ from utils.runs.read import Run
 from utils.settings.hydra_entry import load_config
 
 MODULES = (
+    graded_sweep,
     persona_sweep,
     pressure_sweep,
     session_sweep,
