@@ -12,7 +12,7 @@ from benchmarks.gpu.needs import ENGINE, SCHEMAS, TRAINER
 class Item:
     """`work` is `module:function` of this package; `engine`: it asks the engine that V1 starts.
 
-    seconds: after so many it is ended.  90 and 100 were too tight on a cold disk (docs/gpu.md).
+    seconds: after so many it is ended.  90 and 100 were too tight once (docs/gpu.md).
     """
 
     name: str

@@ -23,7 +23,7 @@ from benchmarks.gpu.needs import GPU_ONLY
 
 LEAST_S = 20.0  # an item is not begun with less left
 IMPORT_ERRORS = ("ModuleNotFoundError", "ImportError")
-ENGINE_S = 500.0  # two starts, of runner V2 and then V1; the first imports from a cold disk
+ENGINE_S = 500.0  # two starts, of runner V2 and then V1; one took 75 to over 100
 PACKAGES = ("torch", "triton", "transformers", "trl", "deepspeed", "vllm", "bitsandbytes", "peft")
 
 
