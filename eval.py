@@ -6,12 +6,14 @@ python eval.py --config-name mathtutorbench | reasoning
 """
 
 from config.schema import EvalConfig
+from utils.runs.process import quick_imports
 from utils.settings.hydra_entry import hydra_entry
 
 
 @hydra_entry("config/eval", EvalConfig, config_name="smollm2")
 def main(cfg: EvalConfig) -> int:
-    from src.evaluation.run import evaluate
+    with quick_imports():
+        from src.evaluation.run import evaluate
 
     return evaluate(cfg)
 

@@ -9,12 +9,14 @@
 from __future__ import annotations
 
 from config.schema import TrainSFTConfig
+from utils.runs.process import quick_imports
 from utils.settings.hydra_entry import hydra_entry
 
 
 @hydra_entry("config/train_sft", TrainSFTConfig, config_name="smollm2")
 def main(cfg: TrainSFTConfig) -> int:
-    from src.sft.run import train  # after the settings are checked: torch takes seconds
+    with quick_imports():
+        from src.sft.run import train  # after the settings are checked: torch takes seconds
 
     return train(cfg)
 

@@ -24,9 +24,10 @@ from src.embedded import resolve_model
 from src.inference_providers.base import ProviderError
 from src.vllm.control import EngineDied
 from src.vllm.engine import Engine
-from src.vllm.groups import end_all, end_group
+from src.vllm.fork_server import ForkServer
+from src.vllm.groups import Leader, end_all, end_group
 from src.vllm.liveness import watch
-from src.vllm.server import REPOSITORY, Machine, server_command
+from src.vllm.server import REPOSITORY, SERVER, Machine, is_one_process, server_command
 from src.vllm.spec import EngineSpec
 
 MANIFEST = "manifest.json"
@@ -66,7 +67,8 @@ class EngineSet:
         self.log_folder = run_folder.resolve() / "engines" / (f"node{node}" if node else "")
         self.engines: dict[str, Engine] = {}
         self.owner = True
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: dict[str, Leader] = {}
+        self._fork_server: ForkServer | None = None
         self._folders: list[Path] = []
         self._restarted: set[str] = set()
         self._stopping = threading.Event()
@@ -151,21 +153,12 @@ class EngineSet:
                 f"engine {spec.name}: {socket} is too long for a Unix socket; set TMPDIR to a"
                 " shorter folder"
             )
-        command, environment = server_command(spec, self.machine, socket, folder)
-        removed_if_orphaned = [str(path) for path in self._folders]
-        supervisor = [sys.executable, "-m", "src.vllm.supervisor", str(os.getpid()), str(GRACE_S)]
+        command, added = server_command(spec, self.machine, socket, folder)
+        environment = {**_without_keys(os.environ), **added}
         log = self.log_folder / f"{spec.name}.log"
-        with log.open("ab") as output:
-            log_start = output.tell()
-            process = subprocess.Popen(
-                [*supervisor, *removed_if_orphaned, "--", *command],
-                cwd=REPOSITORY,
-                env={**_without_keys(os.environ), **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        log_start = log.stat().st_size if log.exists() else 0
+        start = self._fork if is_one_process(spec, self.machine) else self._start_afresh
+        process = start(command, environment, log)
         self._processes[spec.name] = process
         started = psutil.Process(process.pid).create_time()
         return Engine(
@@ -176,6 +169,32 @@ class EngineSet:
             pid=process.pid,
             started=started,
         )
+
+    def _fork(self, command: list[str], environment: dict[str, str], log: Path) -> Leader:
+        """A server from the process that has imported vLLM for all of them."""
+        if self._fork_server is not None and not self._fork_server.alive():
+            self._fork_server.close()
+            self._fork_server = None
+        if self._fork_server is None:
+            self._fork_server = ForkServer(environment, self.log_folder)
+        arguments = command[len(SERVER) :]
+        removed_if_orphaned = [str(path) for path in self._folders]
+        timeout_s = self.settings.start_timeout_s
+        return self._fork_server.fork(arguments, log, GRACE_S, removed_if_orphaned, timeout_s)
+
+    def _start_afresh(self, command: list[str], environment: dict[str, str], log: Path) -> Leader:
+        supervisor = [sys.executable, "-m", "src.vllm.supervisor", str(os.getpid()), str(GRACE_S)]
+        removed_if_orphaned = [str(path) for path in self._folders]
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                [*supervisor, *removed_if_orphaned, "--", *command],
+                cwd=REPOSITORY,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
     def _ready(self, engine: Engine) -> None:
         """Wait until it answers; from then on it is watched for signs of life."""
@@ -267,6 +286,9 @@ class EngineSet:
         try:
             end_all(list(self._processes.values()), GRACE_S)
             self._processes.clear()
+            if self._fork_server is not None:
+                self._fork_server.close()
+                self._fork_server = None
         finally:  # a second Ctrl-C cuts the wait short, and whoever sent it kills what is left
             for folder in self._folders:
                 shutil.rmtree(folder, ignore_errors=True)

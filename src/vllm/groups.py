@@ -7,9 +7,24 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
+from typing import Protocol
 
 
-def end_all(leaders: Sequence[subprocess.Popen[bytes]], grace_s: float) -> None:
+class Leader(Protocol):
+    """The process that leads a server's group: `subprocess.Popen`, or a forked one."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Its exit code, or None while it runs."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code; subprocess.TimeoutExpired where it runs on after `timeout` seconds."""
+        ...
+
+
+def end_all(leaders: Sequence[Leader], grace_s: float) -> None:
     """End the group of each, politely first; after `grace_s` seconds by force."""
     for process in leaders:
         _signal_group(process.pid, signal.SIGTERM)

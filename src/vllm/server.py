@@ -17,6 +17,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 EXTENSION = "src.vllm.worker_extension.PublishedWeights"
 PREFILL_TOKENS = 4096  # at most so many in a step on a CPU, or one whole prompt
 BLOCK = 32  # tokens of a KV block on a CPU: of vLLM's 128, short conversations never share one
+SERVER = (sys.executable, "-m", "vllm.entrypoints.openai.api_server")
 FORGETFUL_WORKER = "src.vllm.faults.ForgetfulWorker"
 FAULTS = ("nan_on_sleep",)
 GIB = 1024**3
@@ -71,6 +72,15 @@ def _listed_gpus(text: str) -> tuple[str, ...]:
     return whole or tuple(cut for found in instances.values() for cut in found)[:1]
 
 
+SEVERAL_WORKERS = {"tensor-parallel-size", "data-parallel-size", "distributed-executor-backend"}
+
+
+def is_one_process(spec: EngineSpec, machine: Machine) -> bool:
+    """Whether the engine has one worker, on a CPU, which needs no fresh interpreter."""
+    names = {key.lstrip("-").replace("_", "-") for key, _ in spec.extra_args}
+    return not machine.has_gpus and not names & SEVERAL_WORKERS
+
+
 def server_command(
     spec: EngineSpec, machine: Machine, socket: Path, scratch: Path
 ) -> tuple[list[str], dict[str, str]]:
@@ -111,7 +121,7 @@ def server_command(
     place = _on_gpus if machine.has_gpus else _on_cpu
     place(spec, machine, flags, environment)
     flags.update({k.lstrip("-").replace("_", "-"): v or None for k, v in spec.extra_args})
-    arguments = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+    arguments = list(SERVER)
     for flag, value in flags.items():
         arguments += [f"--{flag}"] if value is None else [f"--{flag}", value]
     return arguments, environment
@@ -158,8 +168,7 @@ def _on_cpu(
         "block-size": str(BLOCK),
         "max-num-batched-tokens": str(max(spec.max_length, spec.max_num_seqs, PREFILL_TOKENS)),
     }
-    names = {key.lstrip("-").replace("_", "-") for key, _ in spec.extra_args}
-    if not names & {"tensor-parallel-size", "data-parallel-size", "distributed-executor-backend"}:
+    if is_one_process(spec, machine):
         # the multi-process executor spins, and steals the cores from its neighbours
         flags["distributed-executor-backend"] = "uni"
         environment["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"

@@ -5,7 +5,8 @@
 A parent that is killed outright cannot clean up, and vLLM's engine processes outlive their API
 server.  This process leads their process group, waits for whichever ends first, the server or the
 parent, and leaves nothing: no process of the group, no shared memory of theirs and, if it was the
-parent, none of the paths.
+parent, none of the paths.  On a CPU it is forked itself (src/vllm/fork_server.py); then the owner
+of the engines is not its parent, and is watched all the same.
 """
 
 from __future__ import annotations
@@ -17,39 +18,55 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from src.vllm.shared_memory import held_by, remove
 
 NOTE_S = 2.0  # how often shared memory is looked at, in case the server is killed outright
 
 
-class Supervisor:
-    """Runs one command until it ends, is told to, or its parent is gone."""
+class Server(Protocol):
+    """What is supervised: a child of this process, `subprocess.Popen` or a forked one."""
 
-    def __init__(self, command: list[str], parent: int, grace_s: float) -> None:
-        self.parent, self.grace_s = parent, grace_s
+    pid: int
+
+    def poll(self) -> int | None:
+        """Its exit code, -n for signal n; None while it runs."""
+        ...
+
+    def kill(self) -> None: ...
+
+
+class Supervisor:
+    """Watches one server until it ends, is told to, or the owner of the engines is gone.
+
+    To be made before the server: until then a SIGTERM to the group would end this process alone.
+    `owner`: a file descriptor of its pid; None where it is gone already.
+    """
+
+    def __init__(self, owner: int | None, grace_s: float) -> None:
+        self.owner, self.grace_s = owner, grace_s
         self.told_at: float | None = None  # when the group was asked to end
         # SIGTERM goes to the whole group: the server ends itself, we follow when it has
         signal.signal(signal.SIGTERM, self._told)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self.shared: set[Path] = set()
-        self.child = subprocess.Popen(command)
 
     def _told(self, *_: object) -> None:
         self.told_at = self.told_at or time.monotonic()
 
     @property
     def orphaned(self) -> bool:
-        return os.getppid() != self.parent
+        return self.owner is None or bool(select.select([self.owner], [], [], 0)[0])
 
-    def run(self) -> int:
-        """The command's exit code, in the shell's manner."""
-        server = os.pidfd_open(self.child.pid)
-        watched = [server, *self._parent_watch()]
+    def run(self, child: Server) -> int:
+        """The server's exit code, in the shell's manner."""
+        server = os.pidfd_open(child.pid)
+        watched = [server] if self.owner is None else [server, self.owner]
         noted = 0.0
-        while (code := self.child.poll()) is None:
+        while (code := child.poll()) is None:
             if time.monotonic() - noted > NOTE_S:
                 self.shared |= held_by(group_members())
                 noted = time.monotonic()
@@ -61,14 +78,27 @@ class Supervisor:
                     os.killpg(0, signal.SIGTERM)
                     self._told()
             if self.told_at is not None and time.monotonic() - self.told_at > self.grace_s:
-                self.child.kill()
+                child.kill()
         return code if code >= 0 else 128 - code
 
-    def _parent_watch(self) -> list[int]:
-        try:
-            return [os.pidfd_open(self.parent)]
-        except ProcessLookupError:
-            return []
+    def clear_up(self, paths: Sequence[str]) -> None:
+        """After `run`: nothing of the group is left, nor of `paths` where the owner is gone."""
+        if self.orphaned:
+            for path in paths:
+                shutil.rmtree(path, ignore_errors=True)
+        held = self.shared | end_group()
+        deadline = time.monotonic() + self.grace_s
+        while any(map(is_running, group_members())) and time.monotonic() < deadline:
+            time.sleep(0.02)  # until then what they have mapped is in use
+        remove(held)
+
+
+def watch(pid: int) -> int | None:
+    """A file descriptor that can be read once this process is gone; None where it is."""
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
 
 
 def group_members() -> Iterator[int]:
@@ -98,16 +128,12 @@ def end_group() -> set[Path]:
 def main(arguments: list[str]) -> int:
     at = arguments.index("--")
     parent, grace_s, *paths = arguments[:at]
-    supervisor = Supervisor(arguments[at + 1 :], int(parent), float(grace_s))
-    code = supervisor.run()
-    if supervisor.orphaned:
-        for path in paths:
-            shutil.rmtree(path, ignore_errors=True)
-    held = supervisor.shared | end_group()
-    deadline = time.monotonic() + supervisor.grace_s
-    while any(map(is_running, group_members())) and time.monotonic() < deadline:
-        time.sleep(0.02)  # until then what they have mapped is in use
-    remove(held)
+    owner = watch(int(parent))
+    if os.getppid() != int(parent):  # it went before it could be watched
+        owner = None
+    supervisor = Supervisor(owner, float(grace_s))
+    code = supervisor.run(subprocess.Popen(arguments[at + 1 :]))
+    supervisor.clear_up(paths)
     return code
 
 
