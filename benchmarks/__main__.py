@@ -25,7 +25,7 @@ from benchmarks.speed.against import changes, not_compared, read_results
 from benchmarks.speed.results import Result, Skipped
 from benchmarks.speed.rollout import LONG_TURNS
 from utils.runs.folder import git_revision
-from utils.runs.process import short_barriers
+from utils.runs.process import quick_imports, short_barriers
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in options.names or BENCHMARKS:
         benchmark = BENCHMARKS[name]
         module, _, function = benchmark.function.partition(":")
-        measure = getattr(import_module(f"benchmarks.speed.{module}"), function or "measure")
+        with quick_imports():  # as the scripts do
+            found_in = import_module(f"benchmarks.speed.{module}")
+        measure = getattr(found_in, function or "measure")
         console.print(name, highlight=False)
         try:
             found = measure(name, options.repeats or benchmark.repeats, *benchmark.arguments)

@@ -15,7 +15,6 @@ end of this process, not of the engines: their supervisors watch the owner thems
 from __future__ import annotations
 
 import contextlib
-import gc
 import importlib
 import json
 import multiprocessing
@@ -34,6 +33,7 @@ from typing import Any
 from src.inference_providers.base import ProviderError
 from src.vllm.engine import last_words
 from src.vllm.supervisor import Supervisor, is_running, watch
+from utils.runs.process import quick_imports
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LOG = "vllm_import.log"
@@ -203,20 +203,17 @@ def _lead_a_group(pid: int = 0) -> None:
 
 
 def _import_vllm() -> None:
-    """All that API server and EngineCore import; and the collector leaves it alone for good.
+    """All that API server and EngineCore import.
 
-    Its passes over a growing heap take a sixth of an import's time, and would write to every page
-    that forked processes share.
+    The collector's passes over it would write to every page that forked processes share.
     """
-    gc.disable()
-    for module in IMPORTS:
-        importlib.import_module(module)
+    with quick_imports():
+        for module in IMPORTS:
+            importlib.import_module(module)
     engine_processes: Any = importlib.import_module("vllm.v1.engine.utils")
     engine_processes.get_mp_context = partial(multiprocessing.get_context, "fork")
     # what asyncio wakes the API server's loop with would tell that of the EngineCore's signals
     os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
-    gc.freeze()
-    gc.enable()
 
 
 def _supervise(request: dict[str, Any], owner: int | None) -> int:

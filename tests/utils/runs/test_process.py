@@ -22,6 +22,7 @@ def test_barriers_are_short_in_the_one_process_of_a_run(given: Any, spins: str |
 
 @pytest.mark.parametrize("was_on", [True, False])
 def test_the_collector_rests_while_modules_are_imported_whatever_comes_of_it(was_on: bool) -> None:
+    gc.unfreeze()
     if not was_on:
         gc.disable()
     try:
@@ -29,5 +30,6 @@ def test_the_collector_rests_while_modules_are_imported_whatever_comes_of_it(was
             assert not gc.isenabled()
             raise ModuleNotFoundError
         assert gc.isenabled() is was_on
+        assert gc.get_freeze_count() > 10_000  # what is there is not gone through again
     finally:
         gc.enable()
