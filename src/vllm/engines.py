@@ -286,10 +286,10 @@ class EngineSet:
         try:
             end_all(list(self._processes.values()), GRACE_S)
             self._processes.clear()
+        finally:  # a second Ctrl-C cuts the wait short, and whoever sent it kills what is left
             if self._fork_server is not None:
                 self._fork_server.close()
                 self._fork_server = None
-        finally:  # a second Ctrl-C cuts the wait short, and whoever sent it kills what is left
             for folder in self._folders:
                 shutil.rmtree(folder, ignore_errors=True)
             self._folders.clear()

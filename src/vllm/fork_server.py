@@ -119,7 +119,9 @@ class ForkServer:
         if self._process.stdout.closed:
             return False
         pipe = self._process.stdout.fileno()
-        if not select.select([pipe], [], [], timeout_s)[0] or not (data := os.read(pipe, 65536)):
+        poller = select.poll()  # a restart may find more files open than select takes
+        poller.register(pipe, select.POLLIN)
+        if not poller.poll(1e3 * timeout_s) or not (data := os.read(pipe, 65536)):
             return False
         *lines, self._unread = (self._unread + data).split(b"\n")
         for line in lines:
@@ -127,6 +129,7 @@ class ForkServer:
             if "code" in answer:
                 self._codes[answer["pid"]] = answer["code"]
             else:
+                self._codes.pop(answer["pid"], None)  # of an earlier process with this number
                 self._forked.append(answer["pid"])
         return True
 
