@@ -118,6 +118,14 @@ def table(results: Sequence[Result]) -> Table:
     return found
 
 
+def _measure(function: str) -> Callable[..., Result]:
+    module, _, name = function.partition(":")
+    found: Callable[..., Result] = getattr(
+        import_module(f"benchmarks.speed.{module}"), name or "measure"
+    )
+    return found
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
@@ -135,12 +143,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     short_barriers()
     results: list[Result] = []
     console, commit = Console(), git_revision()
-    for name in options.names or BENCHMARKS:
+    names = options.names or list(BENCHMARKS)
+    with quick_imports():  # as the scripts do
+        measures = {name: _measure(BENCHMARKS[name].function) for name in names}
+    for name, measure in measures.items():
         benchmark = BENCHMARKS[name]
-        module, _, function = benchmark.function.partition(":")
-        with quick_imports():  # as the scripts do
-            found_in = import_module(f"benchmarks.speed.{module}")
-        measure = getattr(found_in, function or "measure")
         console.print(name, highlight=False)
         try:
             found = measure(name, options.repeats or benchmark.repeats, *benchmark.arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -160,7 +161,9 @@ class EngineSet:
         start = self._fork if is_one_process(spec, self.machine) else self._start_afresh
         process = start(command, environment, log)
         self._processes[spec.name] = process
-        started = psutil.Process(process.pid).create_time()
+        started = 0.0
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended at once, and `_check` says why
+            started = psutil.Process(process.pid).create_time()
         return Engine(
             spec=spec,
             socket=socket,

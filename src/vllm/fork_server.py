@@ -4,8 +4,9 @@
 
 Importing vLLM takes eight seconds of a core, and an engine has two processes that each need it, the
 API server and its EngineCore.  On a GPU they must be started afresh, since CUDA does not survive a
-fork.  On a CPU vLLM starts the EngineCore afresh too, to bind its threads to cores, which we do
-not; so both are forked here, and share the pages of what was imported.
+fork.  On a CPU vLLM starts the EngineCore afresh too, with torch's libgomp loaded first, so that
+threads bound to cores use them all.  Ours are not bound, and torch loads that library by itself; so
+both are forked here, and share the pages of what was imported.
 
 Requests come as JSON lines on standard input, answers go to standard output: the pid of a forked
 supervisor (src/vllm/supervisor.py), and its exit code when it has ended.  An end of input is the
@@ -32,12 +33,14 @@ from typing import Any
 
 from src.inference_providers.base import ProviderError
 from src.vllm.engine import last_words
+from src.vllm.groups import end_group
 from src.vllm.supervisor import Supervisor, is_running, watch
 from utils.runs.process import quick_imports
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LOG = "vllm_import.log"
 POLL_S = 0.02
+UNOWNED_S = 5.0  # so long may the memory of a killed server take to be free
 IMPORTS = (
     "vllm.entrypoints.launchers.api_server.entry",
     "vllm.v1.engine.async_llm",
@@ -84,21 +87,28 @@ class ForkServer:
         Blocks until vLLM is imported.  Raises ProviderError where that fails, or is not done within
         `timeout_s` seconds.
         """
-        deadline = time.monotonic() + timeout_s
         request = {"arguments": list(arguments), "log": str(log), "grace_s": grace_s}
         line = json.dumps(request | {"paths": list(paths)}) + "\n"
+        try:
+            return Forked(self, self._ask(line.encode(), timeout_s))
+        except BaseException:  # a signal's too: nobody else would own what it has forked
+            self.close()
+            raise
+
+    def _ask(self, request: bytes, timeout_s: float) -> int:
         assert self._process.stdin is not None
+        deadline = time.monotonic() + timeout_s
         with self._lock, contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(line.encode())
+            self._process.stdin.write(request)
             self._process.stdin.flush()
             while not self._forked and self._receive(max(0.0, deadline - time.monotonic())):
                 pass
             if self._forked:
-                return Forked(self, self._forked.pop())
-        if time.monotonic() > deadline:
+                return self._forked.pop()
+        try:
+            ended = f"ended with exit code {self._process.wait(1.0)}"
+        except subprocess.TimeoutExpired:
             ended = f"is not done after {timeout_s:.0f} s (engines.start_timeout_s)"
-        else:  # an end of its output is its end
-            ended = f"ended with exit code {self._process.wait()}"
         raise ProviderError(
             f"engines: the process that imports vLLM {ended}: {last_words(self.log)}"
             f" (whole log: {self.log})"
@@ -109,8 +119,10 @@ class ForkServer:
         with self._lock:
             while pid not in self._codes and self._receive(0.0):
                 pass
-            if pid not in self._codes and not self.alive() and not is_running(pid):
-                self._codes[pid] = 1  # nobody is left who could know
+            if pid not in self._codes and not is_running(pid):
+                while pid not in self._codes and self._receive(1.0):
+                    pass
+                self._codes.setdefault(pid, 1)  # nobody is left who could know
             return self._codes.get(pid)
 
     def _receive(self, timeout_s: float) -> bool:
@@ -134,13 +146,19 @@ class ForkServer:
         return True
 
     def close(self) -> None:
-        """End it; what it forked is not touched."""
+        """End it.  What it forked goes on, but for what nobody was told of."""
         self._process.kill()  # it may be importing still, and holds nothing
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    pipe.close()
+        with self._lock:
+            while self._receive(0.0):
+                pass
+            for pid in self._forked:
+                end_group(pid, UNOWNED_S)
+            self._forked.clear()
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    with contextlib.suppress(BrokenPipeError):
+                        pipe.close()
 
 
 class Forked:
@@ -171,10 +189,14 @@ def main(owner: int) -> int:
     owner_watch = watch(owner)
     if os.getppid() != owner:
         return 1
+    if owner_watch is None:
+        return 1
     children: dict[int, int] = {}  # file descriptor of a supervisor's pid: its pid
     unread = b""
     while True:
-        for ready in select.select([0, *children], [], [])[0]:
+        for ready in select.select([0, owner_watch, *children], [], [])[0]:
+            if ready == owner_watch:
+                return 0
             if ready in children:
                 pid = children.pop(ready)
                 os.close(ready)
@@ -185,11 +207,15 @@ def main(owner: int) -> int:
                 return 0
             *lines, unread = (unread + data).split(b"\n")
             for line in lines:
+                leads, told = os.pipe()
                 if (pid := os.fork()) == 0:
-                    for inherited in (answers, *children):
+                    os.setsid()
+                    for inherited in (answers, leads, told, *children):
                         os.close(inherited)
                     return _supervise(json.loads(line), owner_watch)
-                _lead_a_group(pid)
+                os.close(told)
+                os.read(leads, 1)  # its end: who hears of the pid may signal its group at once
+                os.close(leads)
                 children[os.pidfd_open(pid)] = pid
                 _answer(answers, pid=pid)
 
@@ -199,14 +225,8 @@ def _answer(pipe: int, **said: int) -> None:
         os.write(pipe, json.dumps(said).encode() + b"\n")
 
 
-def _lead_a_group(pid: int = 0) -> None:
-    """Child and parent both see to it: who is told the pid may signal the group at once."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.setpgid(pid, pid)
-
-
 def _import_vllm() -> None:
-    """All that API server and EngineCore import.
+    """Most of what API server and EngineCore import.
 
     The collector's passes over it would write to every page that forked processes share.
     """
@@ -219,9 +239,8 @@ def _import_vllm() -> None:
     os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
 
 
-def _supervise(request: dict[str, Any], owner: int | None) -> int:
-    """In the forked child: lead a group of its own, run the server in it; its exit code."""
-    _lead_a_group()
+def _supervise(request: dict[str, Any], owner: int) -> int:
+    """In the forked child, which leads a session of its own: run the server; its exit code."""
     null = os.open(os.devnull, os.O_RDONLY)
     log = os.open(request["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     for target, source in ((0, null), (1, log), (2, log)):
@@ -229,10 +248,13 @@ def _supervise(request: dict[str, Any], owner: int | None) -> int:
     os.close(null)
     os.close(log)
     supervisor = Supervisor(owner, request["grace_s"])
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # the handler is not the server's
     if (pid := os.fork()) == 0:
-        if owner is not None:
-            os.close(owner)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        os.close(owner)
         return _serve(request["arguments"])
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     code = supervisor.run(Child(pid))
     supervisor.clear_up(request["paths"])
     os._exit(code)  # to unwind an interpreter this large would take longer than all of that
@@ -259,7 +281,6 @@ def _serve(arguments: list[str]) -> int:
     """vLLM's own entry point, as its command line would run it."""
     from vllm.entrypoints.launchers.api_server.entry import main as serve
 
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     sys.argv = ["vllm", *arguments]
     serve()
     return 0

@@ -65,7 +65,8 @@ def test_smollm2_judges_two_rules_twice_through_structured_outputs(tmp_path: Pat
     )
     said = done.stdout + done.stderr
     assert done.returncode == 0, said[-5000:]
-    assert len(list((tmp_path / "run").rglob("*.log"))) == 2  # the run's own, and one engine's
+    logs = sorted(path.name for path in (tmp_path / "run").rglob("*.log"))
+    assert len(logs) == 3, logs  # the run's own, an engine's, and its import's
     assert check(tmp_path / "run" / "conversations.jsonl") == []
     records = load_run(tmp_path / "run")
     assert len(records) == 2

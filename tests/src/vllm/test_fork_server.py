@@ -113,7 +113,7 @@ time.sleep(600)
 """
 
 
-@pytest.mark.parametrize("first", ["owner", "fork server"])
+@pytest.mark.parametrize("first", ["owner", "fork server", "stopped server"])
 def test_a_killed_owner_leaves_nothing_whoever_went_before(
     fake: Callable[..., ForkServer], tmp_path: Path, first: str
 ) -> None:
@@ -129,6 +129,8 @@ def test_a_killed_owner_leaves_nothing_whoever_went_before(
         os.kill(server, signal.SIGKILL)
         time.sleep(1.0)
         assert not any(map(gone, pids))  # engines live on
+    if first == "stopped server":
+        os.kill(pids[-1], signal.SIGSTOP)
     owner.kill()
     owner.wait()
     assert until(lambda: all(map(gone, [*pids, server])))
@@ -165,8 +167,31 @@ def test_a_stop_while_vllm_is_imported_is_quick_and_whole(
             server.fork([], tmp_path / "log", 1.0, (), 60.0)
     finally:
         signal.signal(signal.SIGUSR1, before)
-    server.close()
     assert gone(server._process.pid)
+    server.close()
+
+
+def test_a_server_that_nobody_was_told_of_is_ended(
+    fake: Callable[..., ForkServer], tmp_path: Path
+) -> None:
+    server = fake(STUBBORN)
+    server.fork([str(tmp_path)], tmp_path / "log", 0.3, (), 60.0)
+    names = ("child", "server")
+    assert until(lambda: all((tmp_path / n).exists() and (tmp_path / n).read_text() for n in names))
+    pids = [int((tmp_path / name).read_text()) for name in names]
+    server._forked.append(os.getpgid(pids[0]))  # as if its answer had not been read
+    server.close()
+    assert until(lambda: all(map(gone, pids)))
+
+
+def test_a_lost_exit_code_is_no_endless_wait(
+    fake: Callable[..., ForkServer], tmp_path: Path
+) -> None:
+    server = fake("sys.exit(3)")
+    forked = server.fork([], tmp_path / "log", 0.3, (), 60.0)
+    assert forked.wait(60) == 3
+    del server._codes[forked.pid]  # as if a signal had come between reading and keeping it
+    assert server.alive() and forked.wait(10) == 1
 
 
 # --- vLLM itself ----------------------------------------------------------------------------
