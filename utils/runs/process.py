@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import os
@@ -35,5 +36,6 @@ def quick_imports() -> Iterator[None]:
         yield
     finally:
         gc.freeze()
+        atexit.register(gc.unfreeze)  # else nanobind calls all that is kept leaked, in forty lines
         if was_on:
             gc.enable()
