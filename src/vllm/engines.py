@@ -7,8 +7,6 @@ import importlib.util
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -28,8 +26,9 @@ from src.vllm.engine import Engine
 from src.vllm.fork_server import ForkServer
 from src.vllm.groups import Leader, end_all, end_group
 from src.vllm.liveness import watch
-from src.vllm.server import REPOSITORY, SERVER, Machine, is_one_process, server_command
+from src.vllm.server import SERVER, Machine, is_one_process, server_command
 from src.vllm.spec import EngineSpec
+from src.vllm.supervisor import start
 
 MANIFEST = "manifest.json"
 RESTART_NOTICE_S = 60.0  # an owner notices a death in a second; more would be a dead owner
@@ -158,8 +157,13 @@ class EngineSet:
         environment = {**_without_keys(os.environ), **added}
         log = self.log_folder / f"{spec.name}.log"
         log_start = log.stat().st_size if log.exists() else 0
-        start = self._fork if is_one_process(spec, self.machine) else self._start_afresh
-        process = start(command, environment, log)
+        paths = [str(path) for path in self._folders]  # removed if we are killed
+        if is_one_process(spec, self.machine):
+            arguments, timeout_s = command[len(SERVER) :], self.settings.start_timeout_s
+            server = self._living_fork_server(environment)
+            process: Leader = server.fork(arguments, log, GRACE_S, paths, timeout_s)
+        else:
+            process = start(command, environment, log, GRACE_S, paths)
         self._processes[spec.name] = process
         started = 0.0
         with contextlib.suppress(psutil.NoSuchProcess):  # it ended at once, and `_check` says why
@@ -173,31 +177,13 @@ class EngineSet:
             started=started,
         )
 
-    def _fork(self, command: list[str], environment: dict[str, str], log: Path) -> Leader:
-        """A server from the process that has imported vLLM for all of them."""
-        if self._fork_server is not None and not self._fork_server.alive():
-            self._fork_server.close()
-            self._fork_server = None
-        if self._fork_server is None:
+    def _living_fork_server(self, environment: dict[str, str]) -> ForkServer:
+        """The process that has imported vLLM for all engines, or another if that has died."""
+        if self._fork_server is None or not self._fork_server.alive():
+            if self._fork_server is not None:
+                self._fork_server.close()
             self._fork_server = ForkServer(environment, self.log_folder)
-        arguments = command[len(SERVER) :]
-        removed_if_orphaned = [str(path) for path in self._folders]
-        timeout_s = self.settings.start_timeout_s
-        return self._fork_server.fork(arguments, log, GRACE_S, removed_if_orphaned, timeout_s)
-
-    def _start_afresh(self, command: list[str], environment: dict[str, str], log: Path) -> Leader:
-        supervisor = [sys.executable, "-m", "src.vllm.supervisor", str(os.getpid()), str(GRACE_S)]
-        removed_if_orphaned = [str(path) for path in self._folders]
-        with log.open("ab") as output:
-            return subprocess.Popen(
-                [*supervisor, *removed_if_orphaned, "--", *command],
-                cwd=REPOSITORY,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        return self._fork_server
 
     def _ready(self, engine: Engine) -> None:
         """Wait until it answers; from then on it is watched for signs of life."""

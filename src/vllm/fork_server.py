@@ -34,10 +34,9 @@ from typing import Any
 from src.inference_providers.base import ProviderError
 from src.vllm.engine import last_words
 from src.vllm.groups import end_group
-from src.vllm.supervisor import Supervisor, is_running, watch
+from src.vllm.supervisor import REPOSITORY, Supervisor, is_running, watch
 from utils.runs.process import quick_imports
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 LOG = "vllm_import.log"
 POLL_S = 0.02
 UNOWNED_S = 5.0  # so long may the memory of a killed server take to be free
@@ -187,9 +186,7 @@ def main(owner: int) -> int:
     os.dup2(2, 1)  # what an import prints is no answer
     _import_vllm()
     owner_watch = watch(owner)
-    if os.getppid() != owner:
-        return 1
-    if owner_watch is None:
+    if owner_watch is None or os.getppid() != owner:
         return 1
     children: dict[int, int] = {}  # file descriptor of a supervisor's pid: its pid
     unread = b""

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from config.errors import ConfigError
 from src.vllm.spec import EngineSpec
+from src.vllm.supervisor import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 EXTENSION = "src.vllm.worker_extension.PublishedWeights"
 PREFILL_TOKENS = 4096  # at most so many in a step on a CPU, or one whole prompt
 BLOCK = 32  # tokens of a KV block on a CPU: of vLLM's 128, short conversations never share one
 SERVER = (sys.executable, "-m", "vllm.entrypoints.openai.api_server")
+SEVERAL_WORKERS = {"tensor-parallel-size", "data-parallel-size", "distributed-executor-backend"}
 FORGETFUL_WORKER = "src.vllm.faults.ForgetfulWorker"
 FAULTS = ("nan_on_sleep",)
 GIB = 1024**3
@@ -70,9 +71,6 @@ def _listed_gpus(text: str) -> tuple[str, ...]:
             instances[max(instances, key=int)].append(instance[1])
     whole = tuple(gpu for gpu, cut in instances.items() if not cut)
     return whole or tuple(cut for found in instances.values() for cut in found)[:1]
-
-
-SEVERAL_WORKERS = {"tensor-parallel-size", "data-parallel-size", "distributed-executor-backend"}
 
 
 def is_one_process(spec: EngineSpec, machine: Machine) -> bool:

@@ -18,12 +18,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from src.vllm.shared_memory import held_by, remove
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 NOTE_S = 2.0  # how often shared memory is looked at, in case the server is killed outright
 
 
@@ -99,6 +100,27 @@ def watch(pid: int) -> int | None:
         return os.pidfd_open(pid)
     except ProcessLookupError:
         return None
+
+
+def start(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    log: Path,
+    grace_s: float,
+    paths: Sequence[str],
+) -> subprocess.Popen[bytes]:
+    """A server of its own interpreter under a supervisor, which watches this process."""
+    supervisor = [sys.executable, "-m", "src.vllm.supervisor", str(os.getpid()), str(grace_s)]
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [*supervisor, *paths, "--", *command],
+            cwd=REPOSITORY,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
 
 def group_members() -> Iterator[int]:
